@@ -1,0 +1,36 @@
+"""The errors the library raises: what is wrong, where, and what to do about it."""
+
+
+class MriError(Exception):
+    """Something the user can mend. `where` names the file or case, `remedy` says what to do.
+
+    Its text is `where: what (remedy)`, the one line that a tool prints after its own name.
+    """
+
+    def __init__(self, what: str, *, where: object = None, remedy: str | None = None):
+        self.what, self.where, self.remedy = what, where, remedy
+        super().__init__(what, where, remedy)
+
+    def __str__(self) -> str:
+        head = f"{self.where}: " if self.where is not None else ""
+        tail = f" ({self.remedy})" if self.remedy else ""
+        return f"{head}{self.what}{tail}".replace("\n", " ")
+
+    def __reduce__(self):  # crosses from a worker process to its parent whole
+        return (_rebuild, (type(self), self.what, self.where, self.remedy))
+
+
+def _rebuild(kind, what, where, remedy):
+    return kind(what, where=where, remedy=remedy)
+
+
+class CaseError(MriError):
+    """One case cannot be done; the others go on (exit 1)."""
+
+
+class UsageError(MriError):
+    """The command as given cannot be right; nothing is done (exit 2)."""
+
+
+class MachineError(MriError):
+    """The machine cannot do it: no such device, no memory, no space (exit 3)."""

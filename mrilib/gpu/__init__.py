@@ -1,0 +1,1 @@
+"""GPU and CPU set-up: pick, memory, precision, threads, determinism, silence, diagnosis."""

@@ -1,0 +1,1 @@
+"""Images: reading and writing, the grid, denoising, intensity, geometry, augmentation."""

@@ -1,0 +1,1 @@
+"""Fitting a model: batches, the loop, schedules, early stop, resume."""

@@ -1,0 +1,1 @@
+"""The executables: options, one call, lines out."""

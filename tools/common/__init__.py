@@ -1,0 +1,1 @@
+"""What every executable shares: options, the case stream, the one main."""
