@@ -1,0 +1,400 @@
+"""Reading and writing images: the one border where ITK's x, y, z turns into z, y, x.
+
+Pillow reads PNG, JPEG, BMP and GIF, for it notices a cut file, where ITK fills the rest in silence; tifffile
+holds several float channels in one TIFF; SimpleITK does the rest. What cannot be read whole is a CaseError.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from mrilib.cases import PICTURES, Case, suffix_of
+from mrilib.errors import CaseError
+from mrilib.images.grid import Grid, Image
+
+NOTE = "mri-suite recipe "  # how a header says that a file was prepared; the hash follows
+GREY_TOLERANCE = 4.0  # mean difference between the colours, of 255, that JPEG alone makes in a grey image
+
+
+def read(path: Path) -> Image:
+    """Read one image file.
+
+    Returns an Image: 2D (y, x), volume (z, y, x), with a last channel axis where the file has several that
+    differ; integers or float32/64 as stored, slope applied. Colour that is really grey becomes one channel;
+    a transparent pixel is black. One slice of a volume format is a 2D image.
+    Raises CaseError for a file that is damaged, cut short, of an unknown kind, animated or empty.
+    """
+    path = Path(path)
+    suffix = suffix_of(path)
+    try:
+        if path.is_dir():
+            raise CaseError("is a folder, not an image", where=path)
+        if path.stat().st_size == 0:
+            raise CaseError("the file is empty", where=path, remedy="copy it again")
+        if suffix in (".tif", ".tiff"):
+            return _read_tiff(path)
+        if suffix in PICTURES:
+            return _read_picture(path)
+        return _read_itk(path, suffix)
+    except OSError as error:
+        raise CaseError(f"cannot be read: {error.strerror or error}", where=path,
+                        remedy="check the file and its permissions") from error
+    except MemoryError as error:
+        raise CaseError("is too large for this machine's memory", where=path) from error
+
+
+def read_case(case: Case) -> Image:
+    """Read a case: its channels in order on the last axis, no such axis when there is one.
+
+    Raises CaseError when a channel is damaged or lies on another grid than the first.
+    """
+    images = {name: read(path) for name, path in case.channels.items()}
+    if len(images) == 1:
+        return next(iter(images.values()))
+    first_name, first = next(iter(images.items()))
+    for name, image in images.items():
+        if image.has_channels:
+            raise CaseError(f"channel {name} holds several channels itself", where=case.id)
+        if not image.grid.same_as(first.grid):
+            raise CaseError(f"channel {name} lies on another grid ({_grid_text(image.grid)}) than {first_name} "
+                            f"({_grid_text(first.grid)})", where=case.id, remedy="bring them to one grid first")
+    return Image(np.stack([i.array for i in images.values()], -1), first.grid, tuple(images))
+
+
+def _grid_text(grid: Grid) -> str:
+    size = "x".join(str(s) for s in reversed(grid.size))
+    spacing = ",".join(f"{s:g}" for s in reversed(grid.spacing))
+    return f"{size}, {spacing} mm"
+
+
+def _read_picture(path: Path) -> Image:
+    from PIL import Image as Picture
+    from PIL import UnidentifiedImageError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
+        try:
+            with Picture.open(path) as picture:
+                frames = getattr(picture, "n_frames", 1)
+                if frames > 1:
+                    raise CaseError(f"is animated or has {frames} pages", where=path,
+                                    remedy="save the one picture that is meant, or a volume as NIfTI")
+                deep = picture.format == "PNG" and "16" in str(picture.info.get("bitdepth", _png_depth(path)))
+                colours = picture.mode
+                note = _description(picture.info.get("Description"))
+                picture.load()
+                if deep and colours in ("RGB", "RGBA"):
+                    return _read_itk(path, ".png")  # Pillow would cut 16 bit colours down to 8
+                array = _picture_array(picture)
+        except UnidentifiedImageError as error:
+            raise CaseError("is not an image of any known kind", where=path, remedy="check what it holds") from error
+        except Picture.DecompressionBombError as error:
+            raise CaseError(f"is too large: {error}", where=path, remedy="make it smaller") from error
+        except (OSError, SyntaxError, ValueError, zlib.error, EOFError, IndexError) as error:
+            if isinstance(error, PermissionError | FileNotFoundError):
+                raise
+            raise CaseError(f"is damaged or cut short: {error}", where=path, remedy="copy it again") from error
+    return _picture_image(array, note, path)
+
+
+def _png_depth(path: Path) -> str:
+    with open(path, "rb") as file:
+        head = file.read(26)
+    return str(head[24]) if len(head) == 26 else "8"
+
+
+def _picture_array(picture) -> np.ndarray:
+    mode = picture.mode
+    if mode in ("I;16", "I;16L", "I;16B", "I;16N"):
+        return np.asarray(picture).astype(np.uint16)
+    if mode in ("L", "RGB", "F", "I"):
+        return np.asarray(picture)
+    if mode == "1":
+        return np.asarray(picture.convert("L"))
+    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or (mode == "P" and "transparency" in picture.info):
+        array = np.asarray(picture.convert("RGBA")).astype(np.uint16)
+        colour, opacity = array[..., :3], array[..., 3:]
+        return ((colour * opacity + 127) // 255).astype(np.uint8)  # on black, the background of every scan
+    return np.asarray(picture.convert("RGB"))
+
+
+def _picture_image(array: np.ndarray, note: dict, path: Path) -> Image:
+    if array.ndim == 3 and array.shape[-1] in (3, 4) and not note:
+        array = _grey_if_grey(array[..., :3])
+    grid = Grid.from_dict(note["grid"]) if "grid" in note else Grid.of(array.shape[:2])
+    if grid.size != array.shape[: grid.dimension]:
+        raise CaseError("was changed after this suite wrote it: its size is not the recorded one", where=path)
+    if "scale" in note:
+        low, high = note["scale"]
+        array = (array.astype(np.float64) / 65535 * (high - low) + low).astype(np.float32)
+    names = tuple(note.get("channels", ()))
+    if array.ndim == 3 and not names:
+        names = ("red", "green", "blue") if array.shape[-1] == 3 else tuple(f"c{i}" for i in range(array.shape[-1]))
+    return Image(array, grid, names)
+
+
+def _grey_if_grey(array: np.ndarray) -> np.ndarray:
+    """One channel (y, x) when the colours (y, x, 3) differ by no more than compression makes them, else as it is."""
+    first = array[..., 0]
+    if all(np.array_equal(first, array[..., i]) for i in (1, 2)):
+        return first
+    limit = GREY_TOLERANCE * (np.iinfo(array.dtype).max / 255 if array.dtype.kind in "ui" else 1 / 255)
+    wide = array.astype(np.float32)
+    if np.abs(wide - wide.mean(-1, keepdims=True)).mean() <= limit:
+        return np.rint(wide @ np.array([0.299, 0.587, 0.114], np.float32)).astype(array.dtype)
+    return array
+
+
+def _read_tiff(path: Path) -> Image:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            pages = len(file.pages)
+            page = file.pages.first
+            if pages > 1:
+                raise CaseError(f"has {pages} pages", where=path, remedy="save a volume as NIfTI, a picture alone")
+            need = sum(page.databytecounts)
+            last = max(o + c for o, c in zip(page.dataoffsets, page.databytecounts, strict=True))
+            if last > path.stat().st_size or need == 0:
+                raise CaseError("is cut short", where=path, remedy="copy it again")
+            if page.size > 1 << 29:
+                raise CaseError(f"is too large: {page.shape}", where=path)
+            if page.compression not in (1, 8, 32946) or page.photometric not in (1, 2):
+                return _read_picture(path)
+            note = _description(page.description)
+            array = page.asarray()
+    except tifffile.TiffFileError as error:
+        raise CaseError(f"is not a TIFF image: {error}", where=path, remedy="check what it holds") from error
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, zlib.error, RuntimeError) as error:
+        raise CaseError(f"is damaged or of an unknown kind: {error}", where=path, remedy="copy it again") from error
+    if array.ndim not in (2, 3):
+        raise CaseError(f"has {array.ndim} axes", where=path, remedy="save a volume as NIfTI")
+    return _picture_image(array, note, path)
+
+
+def _description(text: str | None) -> dict:
+    """The JSON that write() puts into a picture's description; empty for anything else."""
+    if not text or not text.startswith('{"mri-suite"'):
+        return {}
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+
+
+def _read_itk(path: Path, suffix: str) -> Image:
+    import SimpleITK as sitk
+
+    _check_length(path, suffix)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        size = reader.GetSize()
+        if np.prod([float(s) for s in size]) * reader.GetNumberOfComponents() > 1 << 31:
+            raise CaseError(f"is too large: {'x'.join(map(str, size))}", where=path)
+        if len(size) > 3 and int(np.prod(size[3:])) > 1:
+            raise CaseError(f"has {len(size)} dimensions ({'x'.join(map(str, size))})", where=path,
+                            remedy="split it into one file a channel")
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise CaseError(f"cannot be read: {_itk_reason(error)}", where=path, remedy="check what it holds") from error
+    return from_itk(image, path)
+
+
+def _itk_reason(error: RuntimeError) -> str:
+    """The telling part of ITK's many-line complaint."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[-1] if lines else "unknown reason"
+    if "orthonormal" in str(error):
+        return "its direction is not orthonormal, a defect of its header; mend the qform and sform"
+    if "Unable to determine ImageIO" in str(error):
+        return "not an image of any known kind"
+    return text.split("): ")[-1][:200]
+
+
+def from_itk(image, path: Path | None = None) -> Image:
+    """A SimpleITK image as ours; a single slice becomes 2D."""
+    import SimpleITK as sitk
+
+    if image.GetDimension() > 3:
+        size = list(image.GetSize())
+        image = sitk.Extract(image, size[:3] + [0] * (len(size) - 3))
+    array = sitk.GetArrayFromImage(image)
+    n = image.GetDimension()
+    spacing, origin = image.GetSpacing()[::-1], image.GetOrigin()[::-1]
+    direction = np.asarray(image.GetDirection()).reshape(n, n)[::-1, ::-1]
+    if n == 3 and array.shape[0] == 1:
+        array, spacing, origin, direction = array[0], spacing[1:], origin[1:], direction[1:, 1:]
+        if not np.allclose(direction @ direction.T, np.eye(2), atol=1e-3):
+            direction = np.eye(2)  # a tilted slice alone: its own plane is its world
+        n = 2
+    if array.ndim == n + 1 and array.shape[-1] == 1:
+        array = array[..., 0]
+    names: tuple[str, ...] = ()
+    if array.ndim == n + 1:
+        if n == 2 and array.shape[-1] in (3, 4) and array.dtype.kind == "u":
+            array = _grey_if_grey(array[..., :3])
+        if array.ndim == n + 1:
+            names = tuple(f"c{i}" for i in range(array.shape[-1]))
+    return Image(array, Grid.of(array.shape[:n], spacing, origin, direction), names)
+
+
+def to_itk(image: Image):
+    """Ours as a SimpleITK image, geometry and all."""
+    import SimpleITK as sitk
+
+    result = sitk.GetImageFromArray(np.ascontiguousarray(image.array), isVector=image.has_channels)
+    result.SetSpacing(image.grid.spacing[::-1])
+    result.SetOrigin(image.grid.origin[::-1])
+    result.SetDirection(np.asarray(image.grid.direction)[::-1, ::-1].ravel().tolist())
+    return result
+
+
+def _check_length(path: Path, suffix: str) -> None:
+    """ITK reads a cut NIfTI or MetaImage as zeros, without a word: look first."""
+    try:
+        if suffix == ".nii.gz":
+            length = 0
+            with gzip.open(path) as file:
+                head = file.read(352)
+                length = len(head)
+                while block := file.read(1 << 22):
+                    length += len(block)
+        elif suffix == ".nii":
+            with open(path, "rb") as file:
+                head = file.read(352)
+            length = path.stat().st_size
+        else:
+            return
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise CaseError(f"is damaged or cut short: {error}", where=path, remedy="copy it again") from error
+    need = nifti_length(head)
+    if need is None:
+        raise CaseError("is not a NIfTI file", where=path, remedy="check what it holds")
+    if length < need:
+        raise CaseError(f"is cut short: {length} of {need} bytes", where=path, remedy="copy it again")
+
+
+def nifti_length(head: bytes) -> int | None:
+    """How many bytes a NIfTI file must have by its header (its first 352 bytes); None when it is no NIfTI-1 or -2."""
+    if len(head) < 348:
+        return None
+    for order in "<>":
+        kind = int(np.frombuffer(head, f"{order}i4", 1)[0])
+        if kind == 348:
+            dims = np.frombuffer(head, f"{order}i2", 8, 40).astype(np.int64)
+            bits = int(np.frombuffer(head, f"{order}i2", 1, 72)[0])
+            offset = float(np.frombuffer(head, f"{order}f4", 1, 108)[0])
+        elif kind == 540:
+            dims = np.frombuffer(head, f"{order}i8", 8, 16)
+            bits = int(np.frombuffer(head, f"{order}i2", 1, 14)[0])
+            offset = float(np.frombuffer(head, f"{order}i8", 1, 168)[0])
+        else:
+            continue
+        if not 1 <= dims[0] <= 7 or (dims[1 : dims[0] + 1] < 1).any() or not np.isfinite(offset):
+            return None
+        return int(offset) + int(np.prod(dims[1 : dims[0] + 1].astype(float))) * bits // 8
+    return None
+
+
+def compact(array: np.ndarray) -> np.ndarray:
+    """The array as it is stored: uint8 or int16 when every value is an integer that fits, else float32."""
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    low, high = (array.min(), array.max()) if array.size else (0, 0)
+    for kind in (np.uint8, np.int16):
+        limits = np.iinfo(kind)
+        if limits.min <= low and high <= limits.max and (array.dtype.kind in "ui" or np.array_equal(array, np.rint(array))):
+            return array.astype(kind, copy=False)
+    return array.astype(np.float32, copy=False)
+
+
+def write(path: Path, image: Image, *, recipe_hash: str = "") -> None:
+    """Write an image; the suffix of `path` names the format. Values are stored compactly, without loss.
+
+    2D: `.tif` (any number of channels), `.png` (one channel, scaled to 16 bit, the scale kept in its header).
+    Volumes and 2D: `.nii.gz`, `.nii`, `.mha`. recipe_hash goes into the header, so that a prepared file that
+    was parted from its recipe is noticed.
+    """
+    path = Path(path)
+    suffix = suffix_of(path)
+    array = compact(image.array)
+    if suffix in (".tif", ".tiff", ".png"):
+        if image.grid.dimension != 2:
+            raise CaseError(f"a volume cannot be a {suffix}", where=path, remedy="use --suffix .nii.gz")
+        note = {"mri-suite": recipe_hash, "grid": image.grid.as_dict()}
+        if image.has_channels:
+            note["channels"] = list(image.channels)
+        if suffix == ".png":
+            _write_png(path, array, note)
+        else:
+            import tifffile
+
+            tifffile.imwrite(path, array, photometric="minisblack", planarconfig="contig" if array.ndim == 3 else None,
+                             description=json.dumps(note), metadata=None, software="mri-suite")
+        return
+    import SimpleITK as sitk
+
+    result = to_itk(Image(array, image.grid, image.channels))
+    if recipe_hash:
+        result.SetMetaData("ITK_FileNotes", NOTE + recipe_hash)
+    try:
+        sitk.WriteImage(result, str(path), suffix == ".nii.gz")
+    except RuntimeError as error:
+        raise OSError(*_disk_state(path), _itk_reason(error)) from error
+
+
+def _disk_state(path: Path) -> tuple[int]:
+    """ITK does not say why it could not write: ask the disk."""
+    import errno
+    import shutil
+
+    return (errno.ENOSPC,) if shutil.disk_usage(path.parent).free < 1 << 20 else (errno.EIO,)
+
+
+def _write_png(path: Path, array: np.ndarray, note: dict) -> None:
+    from PIL import Image as Picture
+    from PIL.PngImagePlugin import PngInfo
+
+    if array.ndim == 3:
+        raise CaseError("a .png holds one channel, or colours", where=path, remedy="use --suffix .tif")
+    if array.dtype != np.uint8:
+        low, high = float(array.min()), float(array.max())
+        note["scale"] = [low, high]
+        array = np.rint((array.astype(np.float64) - low) / max(high - low, 1e-30) * 65535).astype(np.uint16)
+    info = PngInfo()
+    info.add_text("Description", json.dumps(note))
+    Picture.fromarray(array).save(path, pnginfo=info, compress_level=1)
+
+
+def read_recipe_hash(path: Path) -> str:
+    """The recipe hash in a file's header, empty when this suite did not prepare it. Reads the header only."""
+    path = Path(path)
+    suffix = suffix_of(path)
+    try:
+        if suffix in (".tif", ".tiff"):
+            import tifffile
+
+            with tifffile.TiffFile(path) as file:
+                return _description(file.pages.first.description).get("mri-suite", "")
+        if suffix == ".png":
+            from PIL import Image as Picture
+
+            with Picture.open(path) as picture:
+                return _description(picture.info.get("Description")).get("mri-suite", "")
+        if suffix in (".nii", ".nii.gz"):
+            with (gzip.open if suffix == ".nii.gz" else open)(path, "rb") as file:
+                head = file.read(348)
+            text = head[148:228].split(b"\0")[0].decode("ascii", "replace")
+            return text.removeprefix(NOTE) if text.startswith(NOTE) else ""
+    except Exception:  # noqa: BLE001  a damaged file has no hash; read() says what is wrong with it
+        return ""
+    return ""

@@ -1,0 +1,213 @@
+"""The recipe: the ordered steps, with parameters and what they learned, that made a set of cases."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from mrilib import cases as case_files
+from mrilib import records
+from mrilib.errors import CaseError, UsageError
+from mrilib.images import files
+from mrilib.images.grid import Image
+from mrilib.images.registry import STEPS
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step by its registry name, with its parameters and whatever it learned from training cases."""
+
+    step: str
+    parameters: dict = field(default_factory=dict)
+    learned: dict = field(default_factory=dict)
+    version: int = 1
+
+    def as_dict(self) -> dict:
+        return {"step": self.step, "version": self.version, "parameters": self.parameters, "learned": self.learned}
+
+    def __str__(self) -> str:
+        inside = ", ".join(f"{k}={v}" for k, v in self.parameters.items() if v is not None)
+        return f"{self.step}({inside})"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Steps in order; no steps means the cases are as given."""
+
+    steps: tuple[Step, ...] = ()
+    made_by: str = ""
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits that name the steps, whoever made them; empty for no steps."""
+        if not self.steps:
+            return ""
+        text = json.dumps([s.as_dict() for s in self.steps], sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def as_dict(self) -> dict:
+        return {"format": FORMAT, "steps": [s.as_dict() for s in self.steps], "made_by": self.made_by}
+
+    @classmethod
+    def from_dict(cls, record: dict, where: object = None) -> Recipe:
+        """Raises CaseError for a record of another format or with steps this version does not know."""
+        if record.get("format") != FORMAT:
+            raise CaseError(f"recipe of format {record.get('format')}; this version reads {FORMAT}", where=where)
+        try:
+            steps = tuple(Step(s["step"], s["parameters"], s.get("learned", {}), s["version"]) for s in record["steps"])
+        except (KeyError, TypeError) as error:
+            raise CaseError(f"not a recipe: {error} is missing", where=where) from error
+        for step in steps:
+            if step.step not in STEPS or step.version != 1:
+                raise CaseError(f"step {step.step} version {step.version} is not known here", where=where,
+                                remedy="use the version of the suite that made it")
+        return cls(steps, record.get("made_by", ""))
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        return cls.from_dict(records.read_json(path), where=path)
+
+    @classmethod
+    def of_root(cls, root: Path) -> Recipe:
+        """The recipe of the cases of a root; no steps ("as given") when the root has no recipe.json."""
+        path = Path(root) / "recipe.json"
+        return cls.load(path) if path.is_file() else cls()
+
+    def then(self, steps: tuple[Step, ...], made_by: str) -> Recipe:
+        return Recipe(self.steps + tuple(steps), made_by)
+
+    def remaining(self, have: Recipe) -> tuple[Step, ...]:
+        """The steps still to do on cases that have been through `have`.
+
+        Raises UsageError, naming the first difference, when `have` is not a beginning of this recipe.
+        """
+        for place, (mine, theirs) in enumerate(zip(self.steps, have.steps, strict=False), 1):
+            if mine.as_dict() != theirs.as_dict():
+                raise UsageError(f"prepared otherwise: step {place} is {theirs}, the model's is {mine}",
+                                 remedy="prepare the data as given again, or --as-is")
+        if len(have.steps) > len(self.steps):
+            more = ", ".join(str(s) for s in have.steps[len(self.steps) :])
+            wants = "data as given" if not self.steps else f"data that ends with {self.steps[-1]}"
+            raise UsageError(f"prepared further than the model's training data: {more}; it wants {wants}",
+                             remedy="give the data of the earlier stage, or --as-is")
+        return self.steps[len(have.steps) :]
+
+
+def apply(steps, image: Image) -> tuple[Image, list[dict]]:
+    """Run an image through steps; returns it with what each step measured, in order.
+
+    Between steps the values are what a file would hold (float32, or the same integers), so that a chain in
+    memory equals the chain through files.
+    """
+    measured = []
+    for step in steps:
+        module, name = STEPS[step.step].split(":")
+        function = getattr(import_module(module), name)
+        image, seen = function(image, **step.parameters, **step.learned)
+        image = image.with_array(files.compact(image.array))
+        measured.append({"step": step.step, **seen})
+    return image, measured
+
+
+def check_origin(case) -> None:
+    """Refuse a prepared file that was copied away from its recipe: it would be prepared twice.
+
+    Raises CaseError when a header's recipe hash is not that of the recipe.json of the case's root.
+    """
+    expected = None
+    for path in case.channels.values():
+        found = files.read_recipe_hash(path)
+        if not found:
+            continue
+        expected = Recipe.of_root(case.root).hash if expected is None else expected
+        if found != expected:
+            state = "of another recipe than the recipe.json of its folder" if expected else "parted from its recipe.json"
+            raise CaseError(f"was prepared by this suite (recipe {found}) and is {state}", where=path,
+                            remedy="copy the whole folder with its recipe.json, or start from the images as given")
+
+
+def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str) -> Path:
+    """Read one case, run it through the steps, write it below `out` with its record; returns the path to print.
+
+    One file stays one file; a case of several channel files becomes a folder of as many. suffix None: `.tif`
+    for 2D, `.nii.gz` for volumes. The record is written last and makes the case complete. Label maps and boxes
+    move along with the geometry.
+    """
+    check_origin(case)
+    before = source_record(case)
+    image = files.read_case(case)
+    made, measured = apply(steps, image)
+    suffix = suffix or (".tif" if made.grid.dimension == 2 else ".nii.gz")
+    names = list(case.channels)
+    outputs, first = {}, None
+    if len(names) == 1:
+        first = out / f"{case.id}{suffix}"
+        parts = {first: made}
+    else:
+        arrays = made.by_channel()
+        first = out / case.id
+        parts = {
+            first / f"{case_files.stem_of(Path(case.channels[n]))}{suffix}" if n in case.channels
+            else first / f"{Path(case.id).name}-{n}{suffix}": Image(np.ascontiguousarray(arrays[..., i]), made.grid)
+            for i, n in enumerate(made.channels)
+        }  # fmt: skip
+    known = {"subject": case.subject, "class": case.class_name, "boxes": moved_boxes(case.boxes, image.grid, made.grid)}
+    if case.label is not None:
+        from mrilib.images.geometry import resample
+
+        label = resample(files.read(case.label), made.grid, order=0)
+        name = first.with_name(f"{case_files.stem_of(first)}_mask{suffix}") if len(names) == 1 else (
+            first / f"{case_files.stem_of(Path(case.label))}{suffix}")
+        parts[name] = label
+        known["label"] = name.relative_to(out).as_posix()
+    for path, part in parts.items():
+        with records.whole(path) as temporary:
+            files.write(temporary, part, recipe_hash=recipe_hash)
+        outputs[path.relative_to(out).as_posix()] = path.stat().st_size
+    record = {
+        "case": {k: v for k, v in known.items() if v},
+        "source": [records.stamp(p) for p in input_files(case)],
+        **before,
+        "native_grid": before.get("native_grid") or image.grid.as_dict(),
+        "measured": [*before.get("measured", []), *measured],
+        "outputs": outputs,
+        "recipe": recipe_hash,
+    }
+    records.write_json(records.record_path(out, case.id), record)
+    return first
+
+
+def input_files(case) -> list[Path]:
+    """All files of a case: its channels in order, then its label map."""
+    return [*case.channels.values(), *([case.label] if case.label else [])]
+
+
+def source_record(case) -> dict:
+    """What a case brings along from where it was first given: content hash, native grid, what was measured.
+
+    A prepared case hands on what its own record says; a case as given is hashed now.
+    """
+    path = records.record_path(case.root, case.id)
+    if path.is_file() and (Path(case.root) / "recipe.json").is_file():
+        record = records.read_json(path)
+        return {k: record[k] for k in ("content", "native_grid", "measured") if k in record}
+    return {"content": records.content_hash(case.channels.values())}
+
+
+def moved_boxes(boxes, before, after) -> list[list]:
+    """Boxes (x0, y0, x1, y1, class) in pixels of one 2D grid, in pixels of another, clipped to it."""
+    moved = []
+    for x0, y0, x1, y1, *rest in boxes:
+        corners = np.array([[y, x] for y in (y0, y1) for x in (x0, x1)]) - 0.5  # pixel edges to centres
+        new = after.to_index(before.to_world(corners)) + 0.5
+        low, high = new.min(0).clip(0, after.size), new.max(0).clip(0, after.size)
+        if (high > low).all():
+            moved.append([float(low[1]), float(low[0]), float(high[1]), float(high[0]), *rest])
+    return moved

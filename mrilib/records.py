@@ -1,0 +1,131 @@
+"""Files that are whole or not there, and the record ID.json that stands beside every case we write."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from mrilib.errors import CaseError, MachineError
+
+FULL = {errno.ENOSPC: "no space left", errno.EDQUOT: "disk quota reached", errno.EROFS: "read-only file system",
+        errno.EIO: "the disk failed", errno.EFBIG: "file too large for this system"}
+
+
+@contextlib.contextmanager
+def whole(path: Path, *, sync: bool = False) -> Iterator[Path]:
+    """Give a temporary path in the same folder; rename it to `path` when the block ends well, else remove it.
+
+    The temporary name starts with `.PID.` and keeps the suffix, from which ITK picks its writer. sync: also
+    force the bytes to disk first (models, checkpoints). A full or read-only disk is a MachineError.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(path)
+        yield temporary
+        if sync:
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+        if sync:
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        if error.errno in FULL:
+            raise MachineError(f"cannot write: {FULL[error.errno]}", where=path,
+                               remedy="free some space or choose another folder with -o") from error
+        if isinstance(error, (PermissionError, NotADirectoryError, FileExistsError)):
+            raise MachineError(f"cannot write: {error.strerror or error}", where=path,
+                               remedy="choose another folder with -o") from error
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove the temporary files of `path` whose process is gone (it was killed in the middle)."""
+    for old in path.parent.glob(f".[0-9]*.{_escape(path.name)}"):
+        pid = old.name.split(".")[1]
+        if pid.isdigit() and not _alive(int(pid)):
+            old.unlink(missing_ok=True)
+
+
+def _escape(name: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def write_text(path: Path, text: str, *, sync: bool = False) -> None:
+    """Write a text file whole or not at all."""
+    with whole(path, sync=sync) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, record: dict) -> None:
+    """Write a JSON file whole or not at all; NaN is refused, for other readers stumble over it."""
+    write_text(path, json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict:
+    """The record in a JSON file. Raises CaseError when it is missing, cut or not an object."""
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CaseError(f"cannot read this record: {error}", where=path,
+                        remedy="make the case again with --force") from error
+    if not isinstance(record, dict):
+        raise CaseError("is not a record of this suite", where=path)
+    return record
+
+
+def record_path(root: Path, case_id: str) -> Path:
+    """Where the record of a case lies: root/ID.json."""
+    return Path(root) / f"{case_id}.json"
+
+
+def stamp(path: Path) -> dict:
+    """What tells whether a file changed: its path, size and time."""
+    status = os.stat(path)
+    return {"path": str(Path(path).absolute()), "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def content_hash(paths: Iterable[Path]) -> str:
+    """SHA-256 over the bytes of a case's files, in their order: the same content, whatever its name."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def is_complete(record: dict, root: Path, sources: list[dict], recipe_hash: str) -> bool:
+    """Whether a record speaks of finished work of this recipe on these very inputs, all there in full."""
+    if record.get("recipe") != recipe_hash or record.get("source") != sources:
+        return False
+    for name, size in record.get("outputs", {}).items():
+        try:
+            if os.stat(Path(root) / name).st_size != size:
+                return False
+        except OSError:
+            return False
+    return bool(record.get("outputs"))
