@@ -1,0 +1,62 @@
+"""What of an image is head and what is air around it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mrilib.errors import CaseError
+
+FLAT_BORDER = 0.98  # share of the border that must be one value for the background to be that value
+FLAT_TOLERANCE = 0.01  # of the range of values: what JPEG adds to a flat background
+
+
+def finite(image) -> np.ndarray:
+    """The values as a float32 array with a channel axis. Raises CaseError for empty, NaN or infinite."""
+    array = image.by_channel()
+    if array.size == 0:
+        raise CaseError("the image is empty")
+    array = array.astype(np.float32, copy=False)
+    if not np.isfinite(array.sum(dtype=np.float64)) and not np.isfinite(array).all():
+        raise CaseError("holds NaN or infinite values", remedy="mend the file it comes from")
+    return array
+
+
+def border(array: np.ndarray) -> np.ndarray:
+    """The values on the faces of an array of any dimension, flat; along axes of length 1 there is no face."""
+    faces = [array.take(end, axis).ravel() for axis, n in enumerate(array.shape) if n > 1 for end in (0, -1)]
+    return np.concatenate(faces) if faces else array.ravel()
+
+
+def otsu(values: np.ndarray, bins: int = 256) -> float:
+    """The threshold that parts values into two classes with the largest variance between them (Otsu 1979).
+
+    values: float array of any shape, finite. Values above the result are the upper class; for a constant
+    array it is that constant.
+    """
+    low, high = float(values.min()), float(values.max())
+    if not high > low:
+        return low
+    width = (high - low) / bins
+    index = np.minimum((values.ravel() - np.float32(low)) * np.float32(1 / width), bins - 1).astype(np.intp)
+    counts = np.bincount(index, minlength=bins).astype(np.float64)
+    below = np.cumsum(counts)
+    moment = np.cumsum(counts * np.arange(bins))
+    above = below[-1] - below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (moment / below - (moment[-1] - moment) / above) ** 2
+    return low + width * (int(np.nanargmax(between[:-1])) + 1)
+
+
+def foreground(array: np.ndarray) -> np.ndarray:
+    """The voxels of one channel, (z, y, x) or (y, x), that are head rather than background, as a bool array.
+
+    Where nearly all of the border is one value (skull-stripped, or air set to nothing) the background is
+    that value, give or take what JPEG adds; otherwise the foreground is what lies above Otsu's threshold.
+    Holes stay.
+    """
+    edge = border(array)
+    flat = np.median(edge)
+    tolerance = np.float32(FLAT_TOLERANCE * (float(array.max()) - float(array.min())))
+    if (np.abs(edge - flat) <= tolerance).mean() >= FLAT_BORDER:
+        return np.abs(array - flat) > tolerance
+    return array > otsu(array)

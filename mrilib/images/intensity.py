@@ -1,0 +1,87 @@
+"""Bringing intensities to a common scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mrilib.errors import CaseError, UsageError
+from mrilib.images.foreground import finite, foreground
+from mrilib.images.grid import Image
+
+REGIONS = ("image", "foreground")
+
+
+def zscore(image: Image, *, mask=None, rng=None, region: str = "image") -> tuple[Image, dict]:
+    """Shift and scale so that the region has mean 0 and standard deviation 1; voxels outside it go along.
+
+    image: (z, y, x[, c]) or (y, x[, c]); each channel alone. region: "image", or "foreground" (see
+    images.foreground); a mask, bool on the grid, takes its place. Measured, a list with a value a channel:
+    mean, sd. Raises CaseError for NaN, infinity, an empty region or one of a single value.
+    """
+
+    def scale(values):
+        mean, sd = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+        return mean, sd, {"mean": mean, "sd": sd}
+
+    return _each_channel(image, mask, region, scale)
+
+
+def minmax(image: Image, *, mask=None, rng=None, region: str = "image") -> tuple[Image, dict]:
+    """Shift and scale so that the region runs from 0 to 1; voxels outside it may lie beyond.
+
+    Arguments and errors as in zscore. Measured, for each channel: low, high.
+    """
+
+    def scale(values):
+        low, high = float(values.min()), float(values.max())
+        return low, high - low, {"low": low, "high": high}
+
+    return _each_channel(image, mask, region, scale)
+
+
+def percentile(image: Image, *, mask=None, rng=None, region: str = "image", low: float = 1, high: float = 99,
+               clip: bool = True) -> tuple[Image, dict]:  # fmt: skip
+    """Shift and scale so that the low and high percentiles of the region become 0 and 1.
+
+    low, high: percent, linear between ranks as numpy's. clip: cut what lies beyond to 0 and 1. The rest as in
+    zscore. Measured, for each channel: low, high, the values at the percentiles.
+    """
+    if not 0 <= low < high <= 100:
+        raise UsageError(f"percentiles {low:g} and {high:g} are not in order within 0 to 100")
+
+    def scale(values):
+        bottom, top = (float(v) for v in np.percentile(values, (low, high)))
+        return bottom, top - bottom, {"low": bottom, "high": top}
+
+    return _each_channel(image, mask, region, scale, clip)
+
+
+def _each_channel(image: Image, mask, region: str, scale: Callable, clip: bool = False) -> tuple[Image, dict]:
+    """(value - shift) / width for every channel, where scale(values) gives shift, width and what to note."""
+    if region not in REGIONS:
+        raise UsageError(f"unknown region {region}", remedy=f"choose from {' '.join(REGIONS)}")
+    array = finite(image)
+    result = np.empty(array.shape, np.float32)
+    measured: dict[str, list] = {}
+    for i in range(array.shape[-1]):
+        channel = array[..., i]
+        if mask is not None:
+            values = channel[mask]
+        else:
+            values = channel[foreground(channel)] if region == "foreground" else channel
+        place = f"{f'channel {image.channels[i]}, ' if image.channels else ''}{region if mask is None else 'mask'}"
+        if values.size == 0:
+            raise CaseError(f"{place}: no voxel in it", remedy="leave this case out")
+        shift, width, noted = scale(values)
+        # a deviation that is only rounding of equal values is no scale to divide by
+        if not width > 1e-6 * max(abs(shift), float(np.abs(values).max()), 1e-30):
+            raise CaseError(f"{place}: all values are {shift:g}", remedy="leave this case out")
+        np.subtract(channel, np.float32(shift), out=result[..., i])
+        result[..., i] *= np.float32(1 / width)
+        if clip:
+            np.clip(result[..., i], 0, 1, out=result[..., i])
+        for key, value in noted.items():
+            measured.setdefault(key, []).append(value)
+    return image.with_array(result.reshape(image.array.shape)), measured

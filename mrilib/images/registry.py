@@ -1,0 +1,29 @@
+"""The preparing steps by name. Reading the names imports nothing; a step's name is its key in a recipe.
+
+Every target is a function `step(image, *, mask=None, rng=None, **parameters) -> (Image, measured)`: pure,
+float32 out, each channel alone, on 2D images and volumes; geometry steps return a new grid. `mask` is a bool
+array on the image's grid where the caller knows the brain; `measured` holds plain JSON numbers and lists.
+A new step is one function and one line here.
+"""
+
+DENOISERS = {
+    "median": "mrilib.images.denoise:median",
+    "gaussian": "mrilib.images.denoise:gaussian",
+    "bilateral": "mrilib.images.denoise:bilateral",
+    "curvature": "mrilib.images.denoise:curvature",
+}
+GEOMETRY = {
+    "crop": "mrilib.images.geometry:crop_to_head",
+    "spacing": "mrilib.images.geometry:spacing",
+    "resize": "mrilib.images.geometry:resize",
+    "pad": "mrilib.images.geometry:pad_or_crop",
+}
+NORMALIZERS = {
+    "zscore": "mrilib.images.intensity:zscore",
+    "minmax": "mrilib.images.intensity:minmax",
+    "percentile": "mrilib.images.intensity:percentile",
+}
+EDGES = {
+    "sobel": "mrilib.images.edges:sobel",
+}
+STEPS = {**DENOISERS, **GEOMETRY, **NORMALIZERS, **EDGES}
