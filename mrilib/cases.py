@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -77,32 +77,46 @@ def recipe_root(path: Path) -> Path | None:
     return next((p for p in (path, *path.parents) if (p / "recipe.json").is_file()), None)
 
 
-def find(paths: Iterable[Path], layout: str | None = None, root: Path | None = None) -> Iterator[Case]:
-    """The cases below each path, which may be a folder, a file or a CSV of cases, in sorted order.
+def find(paths: Iterable[Path], layout: str | None = None, root: Path | None = None,
+         on_error: Callable[[CaseError], None] | None = None) -> Iterator[Case]:
+    """The cases below each path, which may be a folder, a file or a CSV of cases, each folder in sorted order.
 
     layout: a name of LAYOUTS, or None to see by itself. root: what ids are counted from; else the folder of the
     nearest recipe.json, else the folder given, else (a file) its own folder when absolute, the current one
-    when relative. Raises UsageError for a path that is missing or a folder in which no case is found,
-    CaseError for ids that collide.
+    when relative. on_error takes what is wrong with one name while the others go on; without it that is raised.
+    Raises UsageError for a folder in which no case is found or a table that cannot be right.
     """
-    for path in paths:
-        path = Path(path)
-        if path.is_dir():
-            yield from _in_folder(path, layout, root)
-        elif not path.exists():
-            what = "is a dangling link" if path.is_symlink() else "no such file or folder"
-            raise CaseError(what, where=path, remedy="check the name")
-        elif path.suffix.lower() == ".csv":
-            yield from _in_csv(path, root or recipe_root(path) or path.parent)
-        else:
-            yield from unite([of_file(path, root)], layout)
+    def fail(error):
+        if on_error is None:
+            raise error
+        on_error(error)
+
+    raw: list[Case] = []
+    for path in map(Path, paths):
+        try:
+            if path.is_dir():
+                raw += _in_folder(path, layout, root, fail)
+            elif not path.exists():
+                what = "is a dangling link" if path.is_symlink() else "no such file or folder"
+                raise CaseError(what, where=path, remedy="check the name")
+            elif path.suffix.lower() == ".csv":
+                raw += _in_csv(path, root or recipe_root(path) or path.parent)
+            else:
+                raw.append(of_file(path, root))
+        except CaseError as error:
+            fail(error)
+    by_root = defaultdict(list)
+    for case in raw:
+        by_root[case.root].append(case)
+    for members in by_root.values():
+        yield from unite(members, layout, fail)
 
 
 def of_file(path: Path, root: Path | None = None) -> Case:
     """The case that one image file is, before its record is looked at. Raises CaseError for a foreign suffix."""
     path = Path(path)
     if not suffix_of(path):
-        raise CaseError("is not an image (none of the known suffixes)", where=path, remedy=f"known: {' '.join(SUFFIXES)}")
+        raise CaseError("is not an image by its suffix", where=path, remedy=f"known: {' '.join(SUFFIXES)}")
     root = root or recipe_root(path.parent) or (path.parent if path.is_absolute() else Path())
     try:
         below = path.absolute().relative_to(Path(root).absolute())
@@ -111,40 +125,48 @@ def of_file(path: Path, root: Path | None = None) -> Case:
     return Case((below.parent / stem_of(path)).as_posix(), Path(root), {"image": path})
 
 
-def unite(cases: list[Case], layout: str | None = None) -> list[Case]:
+def unite(cases: list[Case], layout: str | None, fail: Callable[[CaseError], None]) -> list[Case]:
     """Cases of one root as they are meant: collisions named apart, records read, classes given."""
+    cases = list({case.path: case for case in cases}.values())  # a file named twice is one case
     taken = Counter(case.id for case in cases)
     cases = [replace(c, id=f"{c.id}{c.path.name[len(stem_of(c.path)):]}") if taken[c.id] > 1 else c for c in cases]
-    cases = [_with_record(case) for case in cases]
-    if layout in (None, "classes"):
-        cases = _with_classes(cases, sure=layout == "classes")
-    return cases
+    known = []
+    for case in cases:
+        try:
+            known.append(_with_record(case))
+        except CaseError as error:
+            fail(error)
+    return _with_classes(known, sure=layout == "classes") if layout in (None, "classes") else known
 
 
-def _in_folder(folder: Path, layout: str | None, root: Path | None) -> Iterator[Case]:
+def _in_folder(folder: Path, layout: str | None, root: Path | None, fail) -> list[Case]:
     root = root or recipe_root(folder) or folder
     table = folder / "cases.csv"
     if layout == "csv" or (layout is None and table.is_file()):
         if not table.is_file():
             raise UsageError("has no cases.csv", where=folder, remedy="name the CSV itself")
-        yield from _in_csv(table, root)
-        return
-    files = sorted(_image_files(folder), key=lambda p: p.relative_to(folder).parts)
+        return _in_csv(table, root)
+    files = sorted(_image_files(folder, fail), key=lambda p: p.relative_to(folder).parts)
     cases, rest = _channel_folders(files, root) if layout in (None, "brats") else ([], files)
     images, labels = _mask_twins(rest) if layout in (None, "masks") else (rest, {})
     cases += [replace(of_file(path, root), label=labels.get(path)) for path in images]
     if not cases:
         looked = "; ".join(f"{name}: {text}" for name, text in LAYOUTS.items())
         raise UsageError("holds no case", where=folder, remedy=f"looked for {looked}")
-    yield from sorted(unite(cases, layout), key=lambda case: case.id.split("/"))
+    return sorted(cases, key=lambda case: case.id.split("/"))
 
 
-def _image_files(folder: Path) -> Iterator[Path]:
-    for path in folder.iterdir():
+def _image_files(folder: Path, fail) -> Iterator[Path]:
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        fail(CaseError(f"cannot be opened: {error.strerror}", where=folder, remedy="check its permissions"))
+        return
+    for path in inside:
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from _image_files(path)
+            yield from _image_files(path, fail)
         elif suffix_of(path):
             yield path
 
@@ -241,7 +263,7 @@ def _with_classes(cases: list[Case], sure: bool) -> list[Case]:
     return [replace(case, class_name=w) for case, w in zip(cases, words, strict=True)]
 
 
-def _in_csv(table: Path, root: Path) -> Iterator[Case]:
+def _in_csv(table: Path, root: Path) -> list[Case]:
     """Cases of a CSV: several rows of one file are its boxes."""
     with open(table, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
@@ -271,4 +293,4 @@ def _in_csv(table: Path, root: Path) -> Iterator[Case]:
         found[path] = case
     if not found:
         raise UsageError("names no case", where=table)
-    yield from sorted(unite(list(found.values()), "csv"), key=lambda case: case.id.split("/"))
+    return sorted(found.values(), key=lambda case: case.id.split("/"))

@@ -128,18 +128,24 @@ def check_origin(case) -> None:
             continue
         expected = Recipe.of_root(case.root).hash if expected is None else expected
         if found != expected:
-            state = "of another recipe than the recipe.json of its folder" if expected else "parted from its recipe.json"
+            state = "not of the recipe.json of its folder" if expected else "parted from its recipe.json"
             raise CaseError(f"was prepared by this suite (recipe {found}) and is {state}", where=path,
                             remedy="copy the whole folder with its recipe.json, or start from the images as given")
 
 
-def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str) -> Path:
+def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force: bool = False) -> Path:
     """Read one case, run it through the steps, write it below `out` with its record; returns the path to print.
 
     One file stays one file; a case of several channel files becomes a folder of as many. suffix None: `.tif`
     for 2D, `.nii.gz` for volumes. The record is written last and makes the case complete. Label maps and boxes
-    move along with the geometry.
+    move along with the geometry. A complete output of the same recipe and inputs is kept unless force.
     """
+    sources = [records.stamp(p) for p in input_files(case)]
+    path = records.record_path(out, case.id)
+    if not force and path.is_file():
+        record = records.read_json(path)
+        if records.is_complete(record, out, sources, recipe_hash):
+            return out / record["path"]
     check_origin(case)
     before = source_record(case)
     image = files.read_case(case)
@@ -167,20 +173,21 @@ def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str) -> Pat
             first / f"{case_files.stem_of(Path(case.label))}{suffix}")
         parts[name] = label
         known["label"] = name.relative_to(out).as_posix()
-    for path, part in parts.items():
-        with records.whole(path) as temporary:
+    for target, part in parts.items():
+        with records.whole(target) as temporary:
             files.write(temporary, part, recipe_hash=recipe_hash)
-        outputs[path.relative_to(out).as_posix()] = path.stat().st_size
+        outputs[target.relative_to(out).as_posix()] = target.stat().st_size
     record = {
         "case": {k: v for k, v in known.items() if v},
-        "source": [records.stamp(p) for p in input_files(case)],
+        "path": first.relative_to(out).as_posix(),
+        "source": sources,
         **before,
         "native_grid": before.get("native_grid") or image.grid.as_dict(),
         "measured": [*before.get("measured", []), *measured],
         "outputs": outputs,
         "recipe": recipe_hash,
     }
-    records.write_json(records.record_path(out, case.id), record)
+    records.write_json(path, record)
     return first
 
 

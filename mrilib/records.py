@@ -16,6 +16,9 @@ FULL = {errno.ENOSPC: "no space left", errno.EDQUOT: "disk quota reached", errno
         errno.EIO: "the disk failed", errno.EFBIG: "file too large for this system"}
 
 
+UNFINISHED: set[Path] = set()  # temporary files open now; a worker whose parent died removes them
+
+
 @contextlib.contextmanager
 def whole(path: Path, *, sync: bool = False) -> Iterator[Path]:
     """Give a temporary path in the same folder; rename it to `path` when the block ends well, else remove it.
@@ -28,6 +31,7 @@ def whole(path: Path, *, sync: bool = False) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(path)
+        UNFINISHED.add(temporary)
         yield temporary
         if sync:
             with open(temporary, "rb") as file:
@@ -48,8 +52,9 @@ def whole(path: Path, *, sync: bool = False) -> Iterator[Path]:
                                remedy="choose another folder with -o") from error
         raise
     finally:
+        UNFINISHED.discard(temporary)
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            temporary.unlink()  # after the rename it is gone already
 
 
 def remove_abandoned(path: Path) -> None:
@@ -82,7 +87,7 @@ def write_text(path: Path, text: str, *, sync: bool = False) -> None:
 
 def write_json(path: Path, record: dict) -> None:
     """Write a JSON file whole or not at all; NaN is refused, for other readers stumble over it."""
-    write_text(path, json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict:

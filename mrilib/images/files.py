@@ -311,8 +311,8 @@ def compact(array: np.ndarray) -> np.ndarray:
         return array.astype(np.uint8)
     low, high = (array.min(), array.max()) if array.size else (0, 0)
     for kind in (np.uint8, np.int16):
-        limits = np.iinfo(kind)
-        if limits.min <= low and high <= limits.max and (array.dtype.kind in "ui" or np.array_equal(array, np.rint(array))):
+        fits = np.iinfo(kind).min <= low and high <= np.iinfo(kind).max
+        if fits and (array.dtype.kind in "ui" or np.array_equal(array, np.rint(array))):
             return array.astype(kind, copy=False)
     return array.astype(np.float32, copy=False)
 

@@ -1,0 +1,122 @@
+"""What turns cases into cases shares: the output folder and its recipe, and the run over all of them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from mri_tools.common import stream
+from mri_tools.common.jobs import cores, ordered
+from mri_tools.common.run import give_results
+from mrilib.cases import Case
+from mrilib.errors import CaseError, UsageError
+
+
+def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, force, dry_run) -> int:
+    """Run every case through `steps` into `output`; returns the exit code."""
+    from mrilib.recipe import Recipe
+
+    refuse_output_in_input(paths, output)
+    found = stream.each(paths, null=null, root=root, layout=layout)
+    recipe_of = lru_cache(maxsize=64)(Recipe.of_root)
+    recipe = None
+    targets: dict[str, Path] = {}
+
+    def calls():
+        nonlocal recipe
+        for case in found:
+            if isinstance(case, CaseError):
+                yield None, case
+                continue
+            try:
+                mine = recipe_of(case.root).then(steps, program)
+                if recipe is None:
+                    refuse_output_in_input([case.root] if recipe_of(case.root).steps else [], output)
+                    if not dry_run:
+                        open_output(output, mine, force)
+                    recipe = mine
+                elif mine.hash != recipe.hash:
+                    raise CaseError("has another recipe than the first case", where=case.path,
+                                    remedy="give cases of one recipe at a time")
+                claim(targets, case, output)
+            except CaseError as error:
+                yield case, error
+                continue
+            yield case, (case, tuple(steps), output, suffix, recipe.hash, force)
+
+    if dry_run:
+        listed = ((c, a if isinstance(a, CaseError) else describe(c, output)) for c, a in calls())
+        return give_results(listed, "dry run")
+    return give_results(ordered("mrilib.recipe:prepare", calls(), jobs or cores()), "cases")
+
+
+def refuse_output_in_input(paths, output: Path) -> None:
+    """Raises UsageError when the output is, or lies in, a folder given as input: it would be read next time."""
+    for path in paths:
+        if path != stream.STDIN and path.is_dir() and output.resolve().is_relative_to(path.resolve()):
+            raise UsageError("lies in the input", where=output, remedy="choose another folder with -o")
+
+
+def open_output(output: Path, recipe, force: bool) -> None:
+    """Make the output a root of this recipe: recipe.json first, before any case.
+
+    Raises UsageError for a folder of another recipe (force replaces it) or one that holds other things.
+    """
+    from mrilib.recipe import Recipe
+    from mrilib.records import write_json
+
+    mark = output / "recipe.json"
+    if mark.is_file():
+        old = Recipe.load(mark)
+        if old.hash == recipe.hash:
+            return
+        if not force:
+            theirs, mine = " ".join(map(str, old.steps)), " ".join(map(str, recipe.steps))
+            raise UsageError(f"holds cases of another recipe: {theirs}; now {mine}", where=output,
+                             remedy="--force replaces them, or choose another folder with -o")
+    elif output.is_dir() and any(not p.name.startswith(".") for p in output.iterdir()):
+        raise UsageError("is not empty and not an output of this suite", where=output,
+                         remedy="choose another folder with -o")
+    write_json(mark, recipe.as_dict())
+
+
+def claim(targets: dict[str, Path], case: Case, output: Path) -> None:
+    """Note the output name of a case; raises CaseError when another case of this run has it already."""
+    if case.id.split("/")[0] == ".." or case.id in targets and targets[case.id] != case.path:
+        other = targets.get(case.id, "a place outside the output")
+        raise CaseError(f"would be written over {other} (both are {case.id})", where=case.path,
+                        remedy="name them apart, or give --root")
+    targets[case.id] = case.path
+
+
+def describe(case: Case, output: Path) -> str:
+    """One line of --dry-run: the case, its channels, label map and output."""
+    channels = " ".join(f"{name}={path}" for name, path in case.channels.items())
+    label = f" label={case.label}" if case.label else ""
+    kind = f" class={case.class_name}" if case.class_name else ""
+    return f"{case.id}: {channels}{label}{kind} -> {output / case.id}"
+
+
+def used(target: str, given: dict) -> dict:
+    """All parameters of a step `module:function`, its defaults filled in with the options given.
+
+    The full set goes into the recipe, so that a later default does not change what an old recipe means.
+    Raises UsageError for an option that this step does not have: it would do nothing.
+    """
+    from importlib import import_module
+    from inspect import Parameter, signature
+
+    module, name = target.split(":")
+    parameters = {
+        p.name: p.default
+        for p in signature(getattr(import_module(module), name)).parameters.values()
+        if p.kind is p.KEYWORD_ONLY and p.name not in ("mask", "rng")
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    if strange := [key for key in given if key not in parameters]:
+        own = ", ".join(f"--{key}" for key in parameters) or "none"
+        raise UsageError(f"--{strange[0]} has no effect on {name}", remedy=f"its own options: {own}")
+    missing = [key for key, value in {**parameters, **given}.items() if value is Parameter.empty]
+    if missing:
+        raise UsageError(f"{name} needs --{missing[0]}")
+    return {**parameters, **given}

@@ -1,0 +1,46 @@
+"""mri-denoise: remove noise from images."""
+
+import click
+
+from mri_tools.common import options
+from mri_tools.common.run import entry, program
+from mrilib.images.registry import DENOISERS
+
+
+@click.command()
+@options.cases
+@options.output("denoised")
+@click.option("--method", type=click.Choice(list(DENOISERS)), default="median", show_default=True,
+              help="How noise is removed.")
+@click.option("--sigma", type=click.FloatRange(0, min_open=True),
+              help="Standard deviation of the noise; bilateral and curvature use it.  [default: estimated]")
+@click.option("--radius", type=click.IntRange(1), help="Half width of the median's window, in voxels.  [default: 1]")
+@click.option("--width", type=click.FloatRange(0, min_open=True),
+              help="Reach of gaussian and bilateral, in mm.  [default: 1 voxel for gaussian]")
+@click.option("--suffix", type=click.Choice([".tif", ".png", ".nii.gz", ".nii", ".mha"]),
+              help="File format.  [default: .tif in 2D, .nii.gz for volumes]")
+@options.jobs
+@options.force
+@options.dry_run
+@options.common
+def main(paths, null, root, layout, output, method, sigma, radius, width, suffix, jobs, force, dry_run):
+    """Remove noise from images and volumes.
+
+    PATHS are images or folders; with none, their names are read from
+    standard input. Each finished image is written below the output
+    folder and its name is printed, so commands can be joined by a pipe.
+
+    \b
+    Example:
+      mri-denoise scans/ | mri-normalize --size 224
+    """
+    from mri_tools.common.convert import convert, used
+    from mrilib.recipe import Step
+
+    given = {"sigma": sigma, "radius": radius, "width": width}
+    steps = [Step(method, used(DENOISERS[method], given))]
+    return convert(paths, steps, output, program=program(), suffix=suffix, null=null, root=root, layout=layout,
+                   jobs=jobs, force=force, dry_run=dry_run)
+
+
+run = entry(main)

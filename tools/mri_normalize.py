@@ -1,0 +1,77 @@
+"""mri-normalize: bring images to one geometry and one intensity scale."""
+
+import click
+
+from mri_tools.common import options
+from mri_tools.common.run import entry, program
+from mrilib.images.registry import EDGES, GEOMETRY, NORMALIZERS
+
+
+@click.command()
+@options.cases
+@options.output("normalized")
+@click.option("--crop", is_flag=True, help="First cut away what lies around the head.")
+@click.option("--margin", type=click.FloatRange(0), help="What --crop leaves around the head, in mm.  [default: 2]")
+@click.option("--spacing", type=options.Pair(float), help="Resample to this distance of voxels, in mm.")
+@click.option("--size", type=options.Pair(), help="Scale to this many voxels, aspect kept.")
+@click.option("--fit", type=click.Choice(["pad", "crop"]),
+              help="What --size does with another aspect: fill up, or cut off.  [default: pad]")
+@click.option("--method", type=click.Choice([*NORMALIZERS, "none"]), default="zscore", show_default=True,
+              help="How the scale of intensities is chosen.")
+@click.option("--region", type=click.Choice(["image", "foreground"]),
+              help="Where intensities are measured.  [default: image]")
+@click.option("--low", type=click.FloatRange(0, 100), help="Lower percentile.  [default: 1]")
+@click.option("--high", type=click.FloatRange(0, 100), help="Upper percentile.  [default: 99]")
+@click.option("--clip/--no-clip", default=None, help="Cut values beyond the percentiles.  [default: clip]")
+@click.option("--edges", type=click.Choice(list(EDGES)), help="Add the strength of edges as a channel.")
+@click.option("--suffix", type=click.Choice([".tif", ".png", ".nii.gz", ".nii", ".mha"]),
+              help="File format.  [default: .tif in 2D, .nii.gz for volumes]")
+@options.jobs
+@options.force
+@options.dry_run
+@options.common
+def main(paths, null, root, layout, output, crop, margin, spacing, size, fit, method, region, low, high, clip, edges,
+         suffix, jobs, force, dry_run):
+    """Bring images to one geometry and one intensity scale.
+
+    PATHS are images or folders; with none, their names are read from
+    standard input. Each finished image is written below the output
+    folder and its name is printed, so commands can be joined by a pipe.
+    Order: crop, spacing, size, intensity, edges.
+
+    \b
+    Example:
+      mri-normalize scans/ --size 224 | mri-predict --model model.h5
+    """
+    from mri_tools.common.convert import convert, used
+    from mrilib.errors import UsageError
+    from mrilib.recipe import Step
+
+    steps = []
+
+    def add(step, registry, **given):
+        steps.append(Step(step, used(registry[step], given)))
+
+    for name, value, needs in (("margin", margin, crop), ("fit", fit, size)):
+        if value is not None and not needs:
+            raise UsageError(f"--{name} has no effect without --{'crop' if name == 'margin' else 'size'}")
+    if crop:
+        add("crop", GEOMETRY, margin=margin)
+    if spacing:
+        add("spacing", GEOMETRY, spacing=list(spacing[::-1]))
+    if size:
+        add("resize", GEOMETRY, size=list(size[::-1]), fit=fit)
+    scale = {"region": region, "low": low, "high": high, "clip": clip}
+    if method != "none":
+        add(method, NORMALIZERS, **scale)
+    elif any(value is not None for value in scale.values()):
+        raise UsageError("--region, --low, --high and --clip have no effect with --method none")
+    if edges:
+        add(edges, EDGES)
+    if not steps:
+        raise UsageError("nothing to do with --method none", remedy="give --crop, --spacing, --size or --edges")
+    return convert(paths, steps, output, program=program(), suffix=suffix, null=null, root=root, layout=layout,
+                   jobs=jobs, force=force, dry_run=dry_run)
+
+
+run = entry(main)
