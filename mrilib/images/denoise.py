@@ -24,5 +24,5 @@ def _each_channel(image: Image, work, measured: dict) -> tuple[Image, dict]:
     for i in range(array.shape[-1]):
         picture = sitk.GetImageFromArray(np.ascontiguousarray(array[..., i]))
         picture.SetSpacing(image.grid.spacing[::-1])
-        result[..., i] = sitk.GetArrayViewFromImage(work(picture))
+        result[..., i] = sitk.GetArrayFromImage(work(picture))
     return image.with_array(result.reshape(image.array.shape)), measured

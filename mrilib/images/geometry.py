@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.images.foreground import border, finite
+from mrilib.images.foreground import border, finite, otsu
 from mrilib.images.grid import Grid, Image
 
-HEAD_SIDE = 256  # crop_to_head looks at a picture of at most this many voxels a side
-HEAD_PART = 0.1  # pieces smaller than this share of the largest are text, noise or eyes of a ghost
+HEAD_SIDE = 256  # crop_to_head looks at every k-th voxel, so that no axis has more than this
+HEAD_PART = 0.05  # pieces smaller than this share of the largest are text or noise
 
 
 def resize(image: Image, *, mask=None, rng=None, size, fit: str = "pad") -> tuple[Image, dict]:
@@ -39,6 +39,120 @@ def resize(image: Image, *, mask=None, rng=None, size, fit: str = "pad") -> tupl
     scaled = Image(small, grid.moved(start, inner, tuple(np.multiply(grid.spacing, factor))), image.channels)
     result = _window(scaled, -((size - inner) // 2), size)
     return _like(image, result), {"spacing": list(result.grid.spacing)}
+
+
+def spacing(image: Image, *, mask=None, rng=None, spacing) -> tuple[Image, dict]:
+    """Resample to voxels of `spacing` mm, in array order, over the same extent and about the same centre.
+
+    Each axis gets as many voxels as fill its extent best, at least one. Linear; a Gaussian before, when
+    shrinking (see resample). Measured: size of the result. Raises CaseError for a spacing of another
+    dimension, NaN, an empty image.
+    """
+    grid = image.grid
+    wanted = np.asarray(spacing, float).ravel()
+    if wanted.size != grid.dimension:
+        raise CaseError(f"spacing has {wanted.size} numbers, the image {grid.dimension} axes")
+    if not (np.isfinite(wanted).all() and (wanted > 0).all()):
+        raise UsageError(f"spacing {', '.join(f'{v:g}' for v in wanted)} is not above 0 mm")
+    ratio = np.divide(wanted, grid.spacing)
+    size = np.maximum(np.rint(np.divide(grid.size, ratio)).astype(int), 1)
+    start = (np.subtract(grid.size, 1) - (size - 1) * ratio) / 2
+    result = resample(image, grid.moved(start, size, tuple(wanted)))
+    return result, {"size": size.tolist()}
+
+
+def crop_to_head(image: Image, *, mask=None, rng=None, margin: float = 0) -> tuple[Image, dict]:
+    """Cut away the air around the head: the bounding box of the head, with `margin` mm around it.
+
+    The head is what lies more than half of Otsu's threshold away from the air, in any channel (half, for a dim
+    scalp), less specks, thin lines and the pieces smaller than HEAD_PART of the largest, such as text in a
+    corner. A mask, bool on the grid, takes its place. Measured: box, [start, stop) in voxels of the image as
+    it came, array order. Raises CaseError for NaN, or when the image is one value.
+    """
+    from scipy import ndimage
+
+    array = finite(image)
+    n = image.grid.dimension
+    stride = np.maximum(-(-np.asarray(image.grid.size) // HEAD_SIDE), 1)
+    seen = array[tuple(slice(None, None, k) for k in stride)]
+    if mask is not None:
+        head, stride = np.asarray(mask, bool), np.ones(n, int)
+    else:
+        head = np.any([_above_air(seen[..., i]) for i in range(seen.shape[-1])], 0)
+        thick = ndimage.binary_opening(head)
+        head = thick if thick.any() else head
+        pieces, count = ndimage.label(head)
+        sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+        sizes[0] = 0
+        head = (sizes >= HEAD_PART * max(sizes.max(), 1))[pieces]
+    if not head.any():
+        raise CaseError("no head found, the image is one value", remedy="leave this case out")
+    inside = [np.flatnonzero(head.any(tuple(a for a in range(n) if a != axis))) for axis in range(n)]
+    room = np.rint(margin / np.asarray(image.grid.spacing)).astype(int)
+    low = np.array([i[0] for i in inside]) * stride - (stride - 1) - room
+    high = np.array([i[-1] for i in inside]) * stride + stride + room
+    low, high = np.maximum(low, 0), np.minimum(high, image.grid.size)
+    result = _window(image.with_array(array), low, high - low)
+    return _like(image, result), {"box": [low.tolist(), high.tolist()]}
+
+
+def _above_air(array: np.ndarray) -> np.ndarray:
+    air = np.percentile(border(array), 10)  # a head that is cut off may fill the most of the border
+    distance = np.abs(array - np.float32(air))
+    return distance > otsu(distance) / 2
+
+
+def pad_or_crop(image: Image, *, mask=None, rng=None, size) -> tuple[Image, dict]:
+    """Pad or crop each axis about the centre to exactly `size` voxels (array order), without resampling.
+
+    Padding is the lowest value on each channel's border. Measured: start, the index in the image as it came
+    of the result's first voxel. Raises CaseError for a size of another dimension, NaN, an empty image.
+    """
+    size = _counts(size, image.grid, "size")
+    start = -((size - image.grid.size) // 2)
+    return _like(image, _window(image.with_array(finite(image)), start, size)), {"start": start.tolist()}
+
+
+def resample(image: Image, grid: Grid, order: int = 1, outside: float | None = None) -> Image:
+    """The image on another grid of the same dimension, every voxel at its place in the world.
+
+    order: 1 linear, float32, with a Gaussian of (factor - 1) / 2 voxels before where the new voxels are larger
+    by `factor`, against aliasing (as scikit-image does); 0 nearest, for label maps, of the image's own type.
+    outside: the value beyond the image; by default 0 with order 0, else the lowest on each channel's border.
+    Raises CaseError for another dimension; with order 1 also for NaN or an empty image.
+    """
+    import SimpleITK as sitk
+
+    from mrilib.images.files import to_itk
+
+    if grid.dimension != image.grid.dimension:
+        raise CaseError(f"has {image.grid.dimension} axes, the grid to bring it to {grid.dimension}")
+    if order not in (0, 1):
+        raise ValueError(f"order {order} is neither 0 nor 1")
+    array = finite(image) if order else image.by_channel()
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    if grid.same_as(image.grid, 1e-6):
+        return _like(image, image.with_array(array.copy()))
+    target = to_itk(Image(np.empty(grid.size, np.uint8), grid))
+    factor = np.abs(np.linalg.inv(image.grid.matrix()) @ grid.matrix()).max(1)
+    result = np.empty((*grid.size, array.shape[-1]), array.dtype)
+    for i in range(array.shape[-1]):
+        channel = array[..., i]
+        beyond = outside if outside is not None else float(border(channel).min()) if order else 0
+        if order:
+            channel = _smooth(channel, np.maximum((factor - 1) / 2, 0))
+        moving = to_itk(Image(channel, image.grid))
+        kind = sitk.sitkLinear if order else sitk.sitkNearestNeighbor
+        moved = sitk.Resample(moving, target, sitk.Transform(), kind, beyond, moving.GetPixelID())
+        result[..., i] = sitk.GetArrayViewFromImage(moved)
+    return _like(image, Image(result, grid, image.channels))
+
+
+def _smooth(array: np.ndarray, sigma) -> np.ndarray:
+    from scipy import ndimage
+
+    return ndimage.gaussian_filter(array, sigma, mode="nearest") if np.any(sigma > 0) else array
 
 
 def _stretch(array: np.ndarray, size) -> np.ndarray:

@@ -71,7 +71,8 @@ def _each_channel(image: Image, mask, region: str, scale: Callable, clip: bool =
             values = channel[mask]
         else:
             values = channel[foreground(channel)] if region == "foreground" else channel
-        place = f"{f'channel {image.channels[i]}, ' if image.channels else ''}{region if mask is None else 'mask'}"
+        place = f"channel {image.channels[i]}, " if image.channels else ""
+        place += region if mask is None else "mask"
         if values.size == 0:
             raise CaseError(f"{place}: no voxel in it", remedy="leave this case out")
         shift, width, noted = scale(values)
