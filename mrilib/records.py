@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -44,8 +45,11 @@ def whole(path: Path, *, sync: bool = False) -> Iterator[Path]:
             finally:
                 os.close(folder)
     except OSError as error:
-        if error.errno in FULL:
-            raise MachineError(f"cannot write: {FULL[error.errno]}", where=path,
+        reason = FULL.get(error.errno)
+        if error.errno is None and shutil.disk_usage(path.parent).free < 1 << 20:
+            reason = FULL[errno.ENOSPC]  # numpy's tofile says how much it wrote, not why it stopped
+        if reason:
+            raise MachineError(f"cannot write: {reason}", where=path,
                                remedy="free some space or choose another folder with -o") from error
         if isinstance(error, (PermissionError, NotADirectoryError, FileExistsError)):
             raise MachineError(f"cannot write: {error.strerror or error}", where=path,

@@ -27,14 +27,18 @@ def entry(command: click.Command):
 
     def callback(**given):
         global _level, _end
-        _level = -1 if given.pop("quiet", False) else int(given.pop("verbose", False))
+        quiet, verbose = given.pop("quiet", False), given.pop("verbose", False)
+        _level = -1 if quiet else int(verbose)
         _end = "\0" if given.get("null") else "\n"
         if settings := given.pop("write_config", None):
             from mri_tools.common.options import write_config
 
             write_config(settings, click.get_current_context())
         _guard_descriptors()
-        return work(**given)
+        try:
+            return work(**given)
+        except BrokenPipeError as error:  # click's main would make it exit 1
+            raise _ReaderGone from error
 
     command.callback = callback
 
@@ -45,6 +49,10 @@ def entry(command: click.Command):
         os._exit(code)  # a thread that still waits for names on standard input must not hold us up
 
     return run
+
+
+class _ReaderGone(Exception):
+    """Nobody reads the results any more."""
 
 
 def _guard_descriptors() -> None:
@@ -69,7 +77,7 @@ def _main(command: click.Command) -> int:
         return stop.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
+    except (_ReaderGone, BrokenPipeError):
         return _drop_output(PIPE_CLOSED)
     except click.UsageError as error:
         hint = f" (see {program()} --help)"
