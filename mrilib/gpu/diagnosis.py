@@ -1,0 +1,200 @@
+"""Why a GPU is used or not, and the one command that mends it: facts are collected, then explained."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from mrilib.gpu.start import cpu_flags, cpu_policy, gpu_policy, usable_cores
+
+NEEDED_DRIVER = {11: 450.80, 12: 525.60, 13: 580.65}  # oldest driver for each CUDA release (NVIDIA's release notes)
+GPU_WHEEL = "pip uninstall -y tensorflow-cpu && pip install --force-reinstall 'mri-suite[gpu]'"
+NVIDIA = "0x10de"
+
+_ASK = """
+import json, os
+import tensorflow as tf
+cards = tf.config.list_physical_devices("GPU")
+facts = {"tensorflow": tf.__version__, "cuda_build": tf.test.is_built_with_cuda(),
+         "cuda": tf.sysconfig.get_build_info().get("cuda_version"), "gpus": []}
+for card in cards:
+    known = tf.config.experimental.get_device_details(card)
+    facts["gpus"].append({"name": known.get("device_name", "GPU"), "capability": known.get("compute_capability")})
+if cards:
+    try:
+        tf.config.experimental.set_memory_growth(cards[0], True)
+        with tf.device("GPU:0"):
+            float(tf.reduce_sum(tf.ones((256, 256)) @ tf.ones((256, 256))))
+    except Exception as error:
+        facts["trial"] = str(error)
+with open(3, "w") as out:
+    json.dump(facts, out)
+"""
+
+
+def diagnose() -> list[str]:
+    """What this machine offers a network and, when a GPU lies idle, why and the one command that mends it.
+
+    TensorFlow is started in a child process, so that this one stays as it is. Takes some seconds.
+    """
+    return explain(facts())
+
+
+def facts() -> dict:
+    """What can be learned about this machine, as plain JSON values; explain() says what they mean.
+
+    cards: names of NVIDIA cards on the bus or known to the driver. driver: its version or None. nodes: device
+    files. smi: a row of nvidia-smi for each card, or None. visible: CUDA_VISIBLE_DEVICES or None. tensorflow:
+    version or None. cuda_build, cuda: what its wheel was built for. gpus: what it finds. said: what it wrote
+    to standard error. trial: why a first computation failed. cores, flags: of the CPU.
+    """
+    found = {
+        "cards": _cards(), "driver": _driver(), "nodes": sorted(str(p) for p in Path("/dev").glob("nvidia[0-9]*")),
+        "smi": _nvidia_smi(), "visible": os.environ.get("CUDA_VISIBLE_DEVICES"), "tensorflow": None,
+        "cuda_build": False, "cuda": None, "gpus": [], "said": "", "trial": "", "cores": usable_cores(),
+        "flags": sorted(cpu_flags() & {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}),
+    }  # fmt: skip
+    if found["smi"]:
+        found["driver"] = found["driver"] or found["smi"][0]["driver"]
+        found["cards"] = found["cards"] or [row["name"] for row in found["smi"]]
+    return {**found, **_tensorflow()}
+
+
+def _cards() -> list[str]:
+    """NVIDIA cards: as the driver calls them, else as the bus shows them (class 03, a display controller)."""
+    known = []
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        match = re.search(r"^Model:\s*(.+)$", path.read_text(errors="replace"), re.M)
+        known.append(match.group(1).strip() if match else "NVIDIA card")
+    if not known:
+        for vendor in sorted(Path("/sys/bus/pci/devices").glob("*/vendor")):
+            kind = vendor.with_name("class")
+            if vendor.read_text().strip() == NVIDIA and kind.read_text().startswith("0x03"):
+                known.append(f"NVIDIA card at {vendor.parent.name}")
+    return known
+
+
+def _driver() -> str | None:
+    path = Path("/proc/driver/nvidia/version")
+    match = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)", path.read_text()) if path.exists() else None
+    return match.group(1) if match else None
+
+
+def _nvidia_smi() -> list[dict] | None:
+    asked = ["nvidia-smi", "--query-gpu=name,driver_version,memory.used,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        ran = subprocess.run(asked, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    rows = [[v.strip() for v in line.split(",")] for line in ran.stdout.splitlines() if line.count(",") == 3]
+    if ran.returncode or not rows:
+        return None
+
+    def number(text):
+        return int(text) if text.isdigit() else None
+
+    return [{"name": n, "driver": d, "used": number(u), "total": number(t)} for n, d, u, t in rows]
+
+
+def _tensorflow() -> dict:
+    """What TensorFlow says of itself in a child process; {} when it is not installed."""
+    read, wrote = os.pipe()
+    try:
+        child = subprocess.run(["/bin/sh", "-c", f'exec "$0" -c "$1" 3>&{wrote}', sys.executable, _ASK],
+                               pass_fds=[wrote], capture_output=True, text=True, timeout=180,
+                               env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"})
+        said = child.stderr
+    except subprocess.TimeoutExpired:
+        return {"said": "TensorFlow did not start within 3 minutes"}
+    finally:
+        os.close(wrote)
+    with open(read) as file:
+        answer = file.read()
+    if answer:
+        return {**json.loads(answer), "said": said}
+    if "No module named 'tensorflow'" in said:
+        return {}
+    return {"tensorflow": "broken", "said": said}
+
+
+def explain(known: dict) -> list[str]:
+    """Lines for the user from what facts() found: the CPU, each GPU, and the first thing that stands in the way.
+
+    Where something can be mended the last line starts with `mend: ` and holds one command.
+    """
+    fast = cpu_policy(set(known["flags"])).replace("_", " ")
+    lines = [f"CPU: {known['cores']} core{'s' * (known['cores'] != 1)}, {' '.join(known['flags']) or 'no AVX'}; "
+             f"fast precision {fast}"]
+    lines += [f"GPU {i}: {_card(known, i)}" for i in range(max(len(known["gpus"]), len(known["cards"])))]
+    reason, command = _reason(known)
+    lines.append(reason)
+    return [*lines, f"mend: {command}"] if command else lines
+
+
+def _card(known: dict, i: int) -> str:
+    gpu = known["gpus"][i] if i < len(known["gpus"]) else None
+    parts = [gpu["name"] if gpu else known["cards"][i]]
+    if gpu and gpu["capability"]:
+        capability = tuple(gpu["capability"])
+        parts.append(f"compute {capability[0]}.{capability[1]}, fast precision "
+                     f"{gpu_policy(capability).replace('_', ' ')}")
+    row = known["smi"][i] if known["smi"] and i < len(known["smi"]) else None
+    if row and row["total"]:
+        parts.append(f"{row['used']} of {row['total']} MiB in use")
+    if known["driver"]:
+        parts.append(f"driver {known['driver']}")
+    return ", ".join(parts)
+
+
+def _reason(known: dict) -> tuple[str, str | None]:
+    """The first obstacle on the road from card to network, in that order, and the command that removes it."""
+    said = f"{known['said']}\n{known['trial']}"
+    if known["tensorflow"] is None:
+        extra = "gpu" if known["cards"] else "cpu"
+        return "TensorFlow is not installed: no training, no prediction", f"pip install 'mri-suite[{extra}]'"
+    if known["tensorflow"] == "broken":
+        last = (known["said"].strip().splitlines() or ["no reason given"])[-1]
+        extra = "gpu" if known["cards"] else "cpu"
+        return (f"TensorFlow does not start: {last}", f"pip install --force-reinstall 'mri-suite[{extra}]'")
+    if known["gpus"]:
+        if re.search(r"OUT_OF_MEMORY|out of memory|OOM|RESOURCE_EXHAUSTED|failed to allocate", said, re.I):
+            return ("a GPU is found, but its memory is taken by other programs (nvidia-smi lists them)",
+                    f"mri-train --device {'gpu:1' if len(known['gpus']) > 1 else 'cpu'} ...")
+        if known["trial"]:
+            return f"a GPU is found, but does not compute: {known['trial'].splitlines()[0][:200]}", "nvidia-smi -q"
+        return f"TensorFlow {known['tensorflow']} uses {len(known['gpus'])} GPU{'s' * (len(known['gpus']) > 1)}", None
+    if not known["cards"] and not known["driver"] and not known["nodes"]:
+        return "no NVIDIA GPU on this machine: networks run on the CPU", None
+    if not known["driver"]:
+        return "an NVIDIA card is here, but no driver is loaded", "sudo apt install nvidia-driver"
+    if not known["nodes"] and not known["smi"]:
+        return ("the driver is there, but not its device files: a container that was started without the GPU",
+                "docker run --gpus all ... (or podman run --device nvidia.com/gpu=all ...)")
+    if known["visible"] is not None and not re.match(r"\d|GPU-|MIG-", known["visible"].strip()):
+        return (f"the GPU is hidden: CUDA_VISIBLE_DEVICES is {known['visible']!r}", "unset CUDA_VISIBLE_DEVICES")
+    if not known["cuda_build"]:
+        return "this TensorFlow is a CPU-only wheel", GPU_WHEEL
+    needed = NEEDED_DRIVER.get(_major(known["cuda"]))
+    have = float(".".join(known["driver"].split(".")[:2]))
+    if (needed and have < needed) or "driver version is insufficient" in said:
+        return (f"the driver {known['driver']} is too old for CUDA {known['cuda']}"
+                + (f", which needs {needed:.2f} or later" if needed else ""),
+                "sudo apt install nvidia-driver")
+    if re.search(r"Cannot dlopen some GPU libraries|Could not load dynamic library|cannot open shared object", said):
+        return ("the CUDA libraries that TensorFlow needs are not found",
+                "pip install --force-reinstall 'mri-suite[gpu]'")
+    if re.search(r"OUT_OF_MEMORY|out of memory", said, re.I):
+        return "the GPU has no memory left: other programs hold it (nvidia-smi lists them)", "nvidia-smi"
+    if known["visible"] is not None:
+        return (f"CUDA_VISIBLE_DEVICES is {known['visible']!r}, which names no card of this machine",
+                "unset CUDA_VISIBLE_DEVICES")
+    last = next((line for line in reversed(known["said"].splitlines()) if line.strip()), "it gives no reason")
+    return f"TensorFlow does not find the GPU: {last.strip()[:200]}", "nvidia-smi"
+
+
+def _major(version: str | None) -> int | None:
+    return int(version.split(".")[0]) if version else None
