@@ -112,8 +112,12 @@ def record_path(root: Path, case_id: str) -> Path:
 
 
 def stamp(path: Path) -> dict:
-    """What tells whether a file changed: its path, size and time."""
-    status = os.stat(path)
+    """What tells whether a file changed: its path, size and time. Raises CaseError when it is not there."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        what = "is a dangling link" if os.path.islink(path) else f"cannot be read: {error.strerror}"
+        raise CaseError(what, where=path, remedy="check the name") from error
     return {"path": str(Path(path).absolute()), "size": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 

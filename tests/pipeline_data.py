@@ -1,4 +1,4 @@
-"""The folders that tests/pipelines.txt works on, made by code: in/ odd/ bad/ mixed/ many/ twins/ below the folder given."""
+"""The folders that tests/pipelines.txt works on, made by code below the folder given."""
 
 import sys
 from pathlib import Path

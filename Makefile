@@ -1,0 +1,136 @@
+# The experiments of the mri-* suite, and what a developer needs. `make help` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+VENV ?= .venv
+EXTRA ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+BIN := $(abspath $(VENV))/bin
+export PATH := $(BIN):$(PATH)
+
+# The experiment's settings; set any on the command line: make classify DATA=scans FOLDS=10
+OUT ?= results/$(shell basename "$(DATA)" | tr -c 'A-Za-z0-9._\n-' _)
+FOLDS ?= 5
+SIZE ?= 224
+DENOISE ?= --method median
+NORMALIZE ?= --crop --method percentile
+BACKBONE ?=
+WIDTH ?=
+WEIGHTS ?=
+TRAIN ?=
+SEED ?= 0
+
+##@ Use
+.PHONY: help install demo classify
+help: ## list the targets
+	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\nSettings of classify (now): FOLDS=%s SIZE=%s DENOISE="%s" NORMALIZE="%s" SEED=%s\n' \
+	  '$(FOLDS)' '$(SIZE)' '$(DENOISE)' '$(NORMALIZE)' '$(SEED)'
+	@echo 'and, empty unless given: BACKBONE= WIDTH= WEIGHTS=FILE TRAIN="more options of mri-train"'
+
+install: $(VENV)/installed ## make .venv with the suite and TensorFlow, for the GPU where there is one
+
+$(VENV)/installed: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "make: $$($(PYTHON) -V 2>&1) does not do; give one of 3.11 to 3.13: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "make: no venv in $(PYTHON); on Debian: apt install python3-venv" >&2; exit 2; }
+	@echo "install: the suite and TensorFlow for the $(EXTRA) into $(VENV)/, some 2 GB, a few minutes the first time"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRA)]'
+	@touch $@
+
+demo: install ## the whole classification experiment on made-up heads, from images to a score and a picture
+	@[ -f demo/phantoms/.made ] || { echo "phantoms: 240 made-up slices, with and without a tumour"; \
+	  mri-phantom -n 240 --seed 1 --layout classes --force -o demo/phantoms > /dev/null && touch demo/phantoms/.made; }
+	@$(MAKE) --no-print-directory classify DATA=demo/phantoms OUT=demo/result FOLDS=3 SIZE=96 \
+	  TRAIN="--epochs 24" DENOISE="$(DENOISE)" NORMALIZE="$(NORMALIZE)"
+
+ifneq ($(DATA),)
+ifneq ($(words $(OUT)),1)
+$(error OUT may not hold spaces: $(OUT))
+endif
+FOLD_IDS := $(shell seq 0 $$(( $(FOLDS) - 1 )))
+NETWORK := $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WIDTH),--width $(WIDTH)) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+# an experiment's settings and its images stand in small files, which change only when these do
+keep = mkdir -p $(@D) && cat > $@.new && if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+classify: $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv) ## DATA=folder [OUT=folder] [TEST=folder]: cross-validate on one's own images
+	@cat $(OUT)/fold*.csv | mri-score --reference "$(DATA)" --split $(OUT)/split.csv
+	@echo "picture: $(OUT)/predictions.png   table: $(OUT)/scores.csv   models: $(OUT)/fold*.h5"
+	@$(if $(TEST),awk -F, -f accuracy.awk -v more="$(words $(FOLD_IDS)) models averaged, images of TEST" $(OUT)/test-scores.csv)
+	@$(call accuracy,$(OUT)/scores.csv,$(FOLDS) duplicate-safe folds)
+
+.PHONY: FORCE
+$(OUT)/files.txt: FORCE | install
+	@[ -d "$(DATA)" ] || { echo "make: DATA=$(DATA) is no folder" >&2; exit 2; }
+	@find -L "$(DATA)" -type f -exec cksum {} + | LC_ALL=C sort | $(keep)
+
+$(OUT)/settings.txt: FORCE
+	@printf '%s\n' '$(DENOISE)' '$(NORMALIZE)' '--size $(SIZE)' | $(keep)
+
+$(OUT)/training.txt: FORCE
+	@printf '%s\n' '$(FOLDS)' '$(SEED)' '$(NETWORK)' '$(TRAIN)' | $(keep)
+
+$(OUT)/split.csv: $(OUT)/files.txt $(OUT)/training.txt
+	@echo "split: $(FOLDS) folds that part no subject and no near-duplicates"
+	@mri-split "$(DATA)" --folds $(FOLDS) --seed $(SEED) > $@
+
+$(OUT)/normalized.txt: $(OUT)/files.txt $(OUT)/settings.txt
+	@echo "prepare: mri-denoise $(DENOISE) | mri-normalize $(NORMALIZE) --size $(SIZE)"
+	@$(if $(filter %/settings.txt,$?),rm -rf $(OUT)/denoised $(OUT)/normalized)
+	@mri-denoise "$(DATA)" $(DENOISE) -o $(OUT)/denoised | \
+	  mri-normalize $(NORMALIZE) --size $(SIZE) -o $(OUT)/normalized > $@
+
+$(OUT)/fold%.h5: $(OUT)/split.csv $(OUT)/normalized.txt $(OUT)/training.txt
+	@echo "train: fold $* of $(FOLDS)"
+	@mri-train $(NETWORK) $(TRAIN) --seed $(SEED) --split $(OUT)/split.csv --fold $* --force -o $@ \
+	  < $(OUT)/normalized.txt > /dev/null
+
+$(OUT)/fold%.csv: $(OUT)/fold%.h5
+	@echo "predict: fold $* of $(FOLDS), by the model that never saw it"
+	@mri-predict --model $< --split $(OUT)/split.csv --fold $* < $(OUT)/normalized.txt > $@
+
+FOLD_TABLES := $(FOLD_IDS:%=$(OUT)/fold%.csv)
+.PRECIOUS: $(OUT)/fold%.h5
+$(OUT)/scores.csv: $(FOLD_TABLES)
+	@cat $^ | mri-score --reference "$(DATA)" --split $(OUT)/split.csv > $@
+
+$(OUT)/predictions.png: $(FOLD_TABLES)
+	@cat $^ | mri-view --cases "$(DATA)" -o $@ > /dev/null
+
+$(OUT)/test.csv: $(FOLD_TABLES)
+	@echo "predict: $(TEST), by the average of the $(FOLDS) models"
+	@mri-predict "$(TEST)" --model '$(OUT)/fold*.h5' > $@
+
+$(OUT)/test-scores.csv: $(OUT)/test.csv
+	@mri-score $< --reference "$(TEST)" > $@
+else
+classify:
+	@echo 'make: which images? make classify DATA=folder (with a folder for each class, or a cases.csv)' >&2; exit 2
+endif
+
+##@ Develop
+.PHONY: test lint bench docs clean
+$(VENV)/tested: $(VENV)/installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRA),test]'
+	@touch $@
+
+test: $(VENV)/tested ## the whole test suite
+	@pytest -n auto
+
+lint: $(VENV)/tested ## the linter
+	@ruff check .
+
+bench: $(VENV)/tested ## measure start-up, preparing and scoring
+	@python tests/bench.py
+
+docs: $(VENV)/tested ## write docs/commands.md from the tools' own --help
+	@{ printf '# Commands\n\nWhat each tool says with `--help`; written by `make docs`, checked by `make test`.\n'; \
+	  for tool in $$(sed -n 's/^ *\(mri-[a-z]*\) = .*/\1/p' setup.cfg); do \
+	    printf '\n## %s\n\n```\n$$ %s --help\n' $$tool $$tool; COLUMNS=80 $$tool --help; printf '```\n'; done; } > docs/commands.md
+
+clean: ## remove the demo's files and the caches
+	rm -rf demo .pytest_cache .ruff_cache .hypothesis *.egg-info
