@@ -1,0 +1,148 @@
+"""The model file: one .h5 (or .keras) with network, weights and the record of how it came to be.
+
+The record is JSON: attribute `mri` of the HDF5 file, a member `mri.json` of the .keras zip. It is read without
+TensorFlow. A file is looked through (mrilib.models.safety) before Keras sees it: opening one runs no code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import zipfile
+from pathlib import Path
+
+from mrilib import records
+from mrilib.errors import CaseError, UsageError
+from mrilib.models import safety
+
+FORMAT = 1
+ATTRIBUTE = "mri"
+SUFFIXES = (".h5", ".keras")
+REMEDY = "a model is a file that mri-train wrote; was it copied whole?"
+
+
+def save(model, path: Path, record: dict) -> None:
+    """Write a model with its record, whole or not at all, and forced to disk.
+
+    path: ends with .h5 or .keras. record: JSON types only, no NaN; its "format" is set here. The network is
+    stored without optimizer and as float32, whatever precision it was trained in, so that it works alike on
+    every machine. It opens with keras.models.load_model(path, compile=False). Raises UsageError for another
+    suffix, and for a network that this module would refuse to load.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise UsageError("a model file ends with .h5 or .keras", where=path)
+    text = json.dumps({**record, "format": FORMAT}, allow_nan=False)
+    with records.whole(path, sync=True) as temporary, _quiet():
+        if path.suffix == ".h5":
+            model.save(temporary, include_optimizer=False)
+            _finish_h5(temporary, text)
+        else:
+            model.save(temporary)
+            _finish_zip(temporary, text)
+        try:
+            safety.check(temporary)
+        except CaseError as error:
+            raise UsageError(f"this network cannot be kept in a model file: {error.what}", where=path) from error
+
+
+def load(path: Path):
+    """The (keras model, record) of a file; not compiled, float32.
+
+    Raises CaseError, in one line, for a file that is cut, no model, not of this suite or not to be trusted.
+    """
+    import keras
+
+    record = read_record(path)
+    safety.check(path)
+    try:
+        with _quiet():
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, RuntimeError, NotImplementedError,
+            zipfile.BadZipFile) as error:  # fmt: skip
+        raise CaseError(f"Keras cannot build this model: {_short(error)}", where=path, remedy=REMEDY) from error
+    return model, record
+
+
+def read_record(path: Path) -> dict:
+    """The record of a model file, without TensorFlow. Raises CaseError when there is none."""
+    path = Path(path)
+    safety.check_kind(path)
+    try:
+        text = _read_zip(path) if safety.is_zip(path) else _read_h5(path)
+    except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        raise CaseError(f"is damaged or cut short: {_short(error)}", where=path, remedy=REMEDY) from error
+    if text is None:
+        raise CaseError("is not a model of this suite: it has no record", where=path, remedy=REMEDY)
+    try:
+        record = json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CaseError(f"its record is damaged: {_short(error)}", where=path, remedy=REMEDY) from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        found = record.get("format") if isinstance(record, dict) else None
+        raise CaseError(f"its record has format {found}; this version reads {FORMAT}", where=path,
+                        remedy="use the version of the suite that made it")
+    return record
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a model file: which model made a prediction."""
+    return records.content_hash([Path(path)])
+
+
+def _read_h5(path: Path) -> str | bytes | None:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        text = file.attrs.get(ATTRIBUTE)
+    return text if isinstance(text, str | bytes) else None
+
+
+def _read_zip(path: Path) -> bytes | None:
+    with zipfile.ZipFile(path) as file:
+        return file.read(safety.RECORD) if safety.RECORD in file.namelist() else None
+
+
+def _finish_h5(path: Path, text: str) -> None:
+    """Add the record (a variable-length string: attributes of fixed length end at 64 KiB), and make it float32."""
+    import h5py
+
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_config"] = json.dumps(_float32(json.loads(file.attrs["model_config"])))
+        file.attrs[ATTRIBUTE] = text
+
+
+def _finish_zip(path: Path, text: str) -> None:
+    """The same for a .keras file; a zip cannot change a member in place, so it is written again."""
+    with zipfile.ZipFile(path) as file:
+        members = {info.filename: file.read(info) for info in file.infolist()}
+    members["config.json"] = json.dumps(_float32(json.loads(members["config.json"]))).encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in {**members, safety.RECORD: text.encode()}.items():
+            file.writestr(name, data)
+
+
+def _float32(config):
+    """A network's config with every mixed precision policy as float32."""
+    if isinstance(config, list):
+        return [_float32(part) for part in config]
+    if isinstance(config, dict):
+        return {key: _float32(value) for key, value in config.items()}
+    return "float32" if config in ("mixed_float16", "mixed_bfloat16") else config
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keras calls .h5 legacy in a warning each time; the file is meant as it is."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,128 @@
+"""Weights for a backbone from a file: Keras' own for keras.applications, or a model file of this suite."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from mrilib.errors import CaseError, UsageError
+from mrilib.models.applications import PIXELS, imagenet_file
+
+IMAGENET_VARIANCE = (0.229, 0.224, 0.225)
+
+
+def load_weights(model, name: str, width: float, source: str | Path) -> None:
+    """Give the backbone of a classifier the weights of `source`: "imagenet" or a file. The head keeps its own.
+
+    Raises UsageError that names what does not fit.
+    """
+    from mrilib.models.backbones import backbone_layers
+
+    path = imagenet_file(name, width) if source == "imagenet" else Path(source)
+    if not path.is_file():
+        raise UsageError("no such file", where=path, remedy="--weights takes imagenet or a file")
+    if _is_model_file(path):
+        giver = _of_model_file(path, name, width)
+    elif name in PIXELS:
+        giver = _of_keras_file(path, name, width)
+    else:
+        raise UsageError(f"holds no model of this suite, and Keras has no weights for {name}", where=path)
+    takers = [layer for layer in backbone_layers(model) if layer.weights]
+    givers = [layer for layer in backbone_layers(giver) if layer.weights]
+    if [type(layer) for layer in takers] != [type(layer) for layer in givers]:
+        raise UsageError(f"its layers are not those of {name}", where=path)
+    channels = next(layer for layer in givers if "Conv" in type(layer).__name__).kernel.shape[-2]
+    for taker, giver_layer in zip(takers, givers, strict=True):
+        _copy(taker, giver_layer, channels, path)
+
+
+def _is_model_file(path: Path) -> bool:
+    from mrilib.models.file import read_record
+
+    try:
+        read_record(path)
+    except CaseError:
+        return False
+    return True
+
+
+def _of_model_file(path: Path, name: str, width: float):
+    from mrilib.models.file import load
+
+    giver, record = load(path)
+    have = record.get("architecture", {})
+    for what, mine in (("backbone", name), ("width", width)):
+        if have.get(what) != mine:
+            raise UsageError(f"is a model of {what} {have.get(what)}, not {mine}", where=path)
+    return giver
+
+
+def _of_keras_file(path: Path, name: str, width: float):
+    """The plain keras.applications network, RGB of any size, with the weights of a file."""
+    import keras
+
+    from mrilib.models.backbones import _function
+
+    image = keras.Input((None, None, 3), name="image")
+    giver = keras.Model(image, _function(name)(image, width))
+    try:
+        with warnings.catch_warnings():  # of lists that Keras keeps beside the layers; a missing layer is an error
+            warnings.filterwarnings("ignore", "Skipping nested container")
+            _check_links(path)
+            giver.load_weights(path)
+    except (ValueError, KeyError, OSError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        also = f" of width {width:g}" if name.startswith("mobilenet") else ""
+        raise UsageError(f"these are not the weights of {name}{also} without its top: {reason}", where=path,
+                         remedy="name the file and the backbone that belong together") from error
+    for layer in giver.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            _mend_normalization(layer)
+    return giver
+
+
+def _check_links(path: Path) -> None:
+    import h5py
+
+    from mrilib.models import safety
+
+    with h5py.File(path, "r") as file:
+        safety.check_links(file, path)
+
+
+def _mend_normalization(layer) -> None:
+    """EfficientNet's ImageNet file holds deviations where variances belong; Keras makes up for it in one more layer.
+
+    Here they are squared, so that the graph is the same with and without weights.
+    """
+    mean, variance, count = layer.get_weights()
+    if np.allclose(variance, IMAGENET_VARIANCE, atol=1e-3):
+        layer.set_weights([mean, variance**2, count])
+
+
+def _copy(taker, giver, channels: int, path: Path) -> None:
+    """Copy one layer's weights; those of a first kernel are fitted to another number of channels."""
+    values = []
+    for mine, theirs in zip(taker.weights, giver.get_weights(), strict=True):
+        if tuple(mine.shape) != theirs.shape:
+            theirs = _fitted(theirs, tuple(mine.shape), channels)
+        if theirs is None:
+            raise UsageError(f"layer {giver.name} has another shape than {taker.name}: "
+                             f"{giver.weights[0].shape} and {tuple(mine.shape)}", where=path,
+                             remedy="were width and channels the same?")
+        values.append(theirs)
+    taker.set_weights(values)
+    if hasattr(taker, "finalize_state"):
+        taker.finalize_state()
+
+
+def _fitted(values: np.ndarray, shape: tuple[int, ...], channels: int) -> np.ndarray | None:
+    """A first kernel (y, x, channel, filter), or a value for each channel, for another number of channels."""
+    if values.ndim == 4 and values.shape[2] == channels and shape == (*values.shape[:2], shape[2], values.shape[3]):
+        order = [i % channels for i in range(shape[2])]
+        return values[:, :, order] * np.float32(channels / shape[2])
+    if values.shape == (channels,) and len(shape) == 1:
+        return values[[i % channels for i in range(shape[0])]]
+    return None
