@@ -1,0 +1,112 @@
+"""Every number of a training run: its defaults, and which of them go together."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+
+from mrilib.errors import UsageError
+from mrilib.models.registry import BACKBONES, LOSSES
+
+SAMPLINGS = ("natural", "equal")
+OPTIMIZERS = ("adamw", "adam", "sgd")
+SCHEDULES = ("cosine", "constant", "step", "plateau")
+# Measured; docs/experiments.md has the table.
+SCRATCH = {"epochs": 60, "batch_size": 16, "learning_rate": 1e-3, "warmup": 3.0, "average": 6.0, "dropout": 0.3,
+           "augment": "medium"}  # fmt: skip
+PRETRAINED = {"epochs": 20, "batch_size": 16, "learning_rate": 2e-4, "warmup": 2.0, "average": 4.0, "dropout": 0.3,
+              "augment": "medium"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a classifier is trained. None: the default for training from scratch, or for given weights.
+
+    weights: None, "imagenet" or a file. freeze: train the head only. unfreeze_from: train from this layer on.
+    head_start: before all else fit the head to the features of the weights as given (a logistic regression),
+    so that fine-tuning does not begin by spoiling them (LP-FT, Kumar et al. 2022). class_weights: "balanced",
+    "none" or {class: weight}. warmup: epochs over which the learning rate rises from 0. average: epochs over
+    which an exponential average of the weights reaches back; that average is the model; 0 for none.
+    clip: largest norm of a gradient of one variable; 0 for none. patience: epochs without a better validation
+    loss after which training stops; the best epoch is kept; None trains to the end and keeps the last.
+    augment: a preset's name or its settings. Learning rates are those after warm-up.
+    """
+
+    backbone: str | None = None
+    width: float = 1.0
+    weights: str | None = None
+    freeze: bool = False
+    unfreeze_from: str | None = None
+    head_start: bool | None = None
+    loss: str = "ce"
+    class_weights: str | dict | None = None
+    label_smoothing: float = 0.05
+    sampling: str = "natural"
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: str = "adamw"
+    learning_rate: float | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
+    clip: float = 1.0
+    schedule: str = "cosine"
+    warmup: float | None = None
+    dropout: float | None = None
+    average: float | None = None
+    patience: int | None = None
+    augment: str | dict | None = None
+    seed: int = 0
+
+    def as_dict(self) -> dict:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def complete(given: Settings, *, validated: bool) -> Settings:
+    """The settings with every default filled in. validated: whether there are validation cases.
+
+    Raises UsageError for a combination in which one of them would have no effect, or cannot be right.
+    """
+    pretrained = given.weights is not None
+    defaults = {"backbone": "mobilenet" if pretrained else "small", **(PRETRAINED if pretrained else SCRATCH)}
+    defaults["head_start"] = pretrained
+    defaults["class_weights"] = "balanced" if given.loss == "weighted-ce" and given.sampling == "natural" else "none"
+    defaults["momentum"] = 0.9 if given.optimizer == "sgd" else None
+    defaults["weight_decay"] = 0.01 if given.optimizer == "adamw" else 0.0
+    if given.schedule == "constant":
+        defaults["warmup"] = 0.0
+    missing = {f.name: defaults[f.name] for f in fields(given) if getattr(given, f.name) is None and f.name in defaults}
+    done = replace(given, **missing)
+    _check(done, validated)
+    return done
+
+
+def _check(s: Settings, validated: bool) -> None:
+    for what, value, known in (("backbone", s.backbone, BACKBONES), ("loss", s.loss, LOSSES),
+                               ("sampling", s.sampling, SAMPLINGS), ("optimizer", s.optimizer, OPTIMIZERS),
+                               ("schedule", s.schedule, SCHEDULES)):  # fmt: skip
+        if value not in known:
+            raise UsageError(f"unknown {what} {value!r}", remedy=f"one of {' '.join(known)}")
+    if s.weights is None:
+        for name, value in (("--freeze", s.freeze), ("--unfreeze-from", s.unfreeze_from),
+                            ("--head-start", s.head_start)):
+            if value:
+                raise UsageError(f"{name} needs --weights", remedy="a network without weights has nothing to keep")
+    if s.freeze and s.unfreeze_from:
+        raise UsageError("--freeze and --unfreeze-from exclude each other", remedy="give one of them")
+    if s.optimizer != "sgd" and s.momentum is not None:
+        raise UsageError(f"--momentum has no effect on {s.optimizer}", remedy="--optimizer sgd")
+    if s.optimizer == "adam" and s.weight_decay:
+        raise UsageError("--weight-decay makes adam adamw", remedy="--optimizer adamw")
+    if s.loss == "ce" and s.class_weights != "none":
+        raise UsageError("--class-weights has no effect on --loss ce", remedy="--loss weighted-ce, or focal")
+    if s.loss == "weighted-ce" and s.class_weights == "none":
+        raise UsageError("weighted-ce without weights is ce", remedy="--class-weights balanced or a=1,b=2")
+    if s.sampling == "equal" and s.class_weights == "balanced":
+        raise UsageError("--sampling equal and balanced class weights both even out the classes",
+                         remedy="give one of them")
+    if not validated:
+        for name, value in (("--patience", s.patience is not None), ("--schedule plateau", s.schedule == "plateau")):
+            if value:
+                raise UsageError(f"{name} needs validation cases", remedy="--validation 0.15, or a split with some")
+    if s.warmup >= s.epochs:
+        raise UsageError(f"a warm-up of {s.warmup:g} epochs leaves nothing of {s.epochs}", remedy="lower --warmup")
