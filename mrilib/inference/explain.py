@@ -1,0 +1,75 @@
+"""Where a classifier looked: Grad-CAM (Selvaraju et al. 2017), laid over the image on its native grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mrilib import records
+from mrilib.errors import UsageError
+from mrilib.images.geometry import resample
+from mrilib.images.grid import Grid, Image
+
+STRENGTH = 0.6  # how much of the picture the hottest colour covers
+
+
+def grad_cam(model, array: np.ndarray, index: int) -> np.ndarray:
+    """How much each place speaks for class `index`: float32 (y, x) of the last feature map, 0 to 1.
+
+    array: prepared image, float32 (y, x, channel). The map is the ReLU of the feature maps weighted by the mean
+    gradient of the class' score before softmax, scaled to its own largest value; all 0 when nothing speaks for
+    the class. Raises UsageError for a network without a feature map before layer "pool".
+    """
+    import keras
+
+    from mrilib.gpu.gradients import gradient
+
+    try:
+        features, score = model.get_layer("pool").input, model.get_layer("logits").output
+    except ValueError as error:
+        raise UsageError("this network cannot be explained: it has no layers pool and logits") from error
+    values = np.asarray(keras.Model(model.input, features)(array[None]), np.float32)
+    head = keras.Model(features, score)
+    slope = gradient(lambda x: head(x)[:, index], values)
+    heat = np.maximum((values * slope.mean((1, 2), keepdims=True)).sum(-1)[0], 0)
+    return (heat / heat.max() if heat.max() > 0 else heat).astype(np.float32)
+
+
+def explain(models: Sequence, array: np.ndarray, index: int, grid: Grid, native: Grid) -> np.ndarray:
+    """The mean Grad-CAM of several models on the native grid: float32 (y, x), 0 outside the prepared image.
+
+    grid: where `array` lies; each value of a feature map stands at the middle of the pixels it covers.
+    """
+    total = np.zeros(native.size, np.float64)
+    for model in models:
+        heat = grad_cam(model, array, index)
+        factor = np.array(grid.size) / np.array(heat.shape)
+        wide = np.pad(heat, 1, mode="edge")  # half a cell beyond the outer middles
+        spacing = tuple(s * f for s, f in zip(grid.spacing, factor, strict=True))
+        coarse = grid.moved((factor - 1) / 2 - factor, wide.shape, spacing)
+        total += resample(Image(wide, coarse), native, outside=0.0).array
+    inside = resample(Image(np.ones(grid.size, np.uint8), grid), native, order=0).array
+    return np.where(inside > 0, total / len(models), 0).astype(np.float32)
+
+
+def overlay(native: Image, heat: np.ndarray) -> np.ndarray:
+    """The image in grey, its 1st to 99th percentile, under a red to yellow heat (y, x) of 0 to 1: uint8 (y, x, 3).
+
+    Of several channels the first is shown.
+    """
+    array = native.by_channel()[..., 0].astype(np.float64)
+    low, high = np.percentile(array, (1, 99))
+    grey = np.clip((array - low) / max(high - low, 1e-12), 0, 1)[..., None] * 255
+    colour = np.stack([np.full(heat.shape, 255.0), 255 * np.clip(2 * heat - 0.5, 0, 1), np.zeros(heat.shape)], -1)
+    cover = STRENGTH * np.clip(heat, 0, 1)[..., None]
+    return np.rint(grey * (1 - cover) + colour * cover).astype(np.uint8)
+
+
+def write_overlay(path: Path, picture: np.ndarray) -> None:
+    """Write uint8 (y, x, 3) as a PNG, whole or not at all."""
+    from PIL import Image as Picture
+
+    with records.whole(path) as temporary:
+        Picture.fromarray(picture).save(temporary)

@@ -1,0 +1,119 @@
+"""From a case to what a model takes: the rest of its recipe, its channels, its shape. Needs no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mrilib import recipe
+from mrilib.cases import Case
+from mrilib.errors import CaseError, UsageError
+from mrilib.images import files
+from mrilib.images.grid import Grid, Image
+from mrilib.recipe import Recipe, Step
+
+COLOURS = ("red", "green", "blue")
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as everywhere
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One case, ready for a model.
+
+    array: float32 (y, x, channel). content: hash of the case as first given. adapted: what was done to its
+    channels, a word for the user, else "". grid: where `array` lies. native: the case on its native grid, only
+    where asked for.
+    """
+
+    array: np.ndarray
+    content: str
+    adapted: str
+    grid: Grid
+    native: Image | None = None
+
+
+def remaining_steps(record: dict, root: Path, as_is: bool = False) -> tuple[Step, ...]:
+    """The steps of a model's recipe that the cases of a root have not been through.
+
+    A root without recipe.json holds cases as given: all steps. as_is: none, whatever the root's recipe.
+    Raises UsageError that names the first difference when the root was prepared otherwise or further.
+    """
+    if as_is:
+        return ()
+    try:
+        return Recipe.from_dict(record["recipe"], where="the model").remaining(Recipe.of_root(root))
+    except UsageError as error:
+        raise UsageError(error.what, where=root, remedy=error.remedy) from error
+
+
+def channels_of(case: Case, image: Image) -> tuple[str, ...]:
+    """The channels of a case that was read and prepared, in order; ("image",) for one of unknown sequence."""
+    return tuple(image.channels) if image.has_channels else tuple(case.channels)[:1]
+
+
+def array_of(case: Case, image: Image, channels: Sequence[str]) -> tuple[np.ndarray, str]:
+    """The float32 array (y, x, channel) of a prepared case with these channels, and what was adapted.
+
+    A case with the same channels in another order is brought to this one. Colour is taken as grey by its
+    luminance where one image channel is wanted, and grey as colour where red, green and blue are wanted (a
+    folder of pictures mixes both, and reading makes grey out of colour that is none). A case of one unnamed
+    channel is taken for the one channel wanted. Raises CaseError for other channels, volumes, and NaN.
+    """
+    have, want = channels_of(case, image), tuple(channels)
+    if image.grid.dimension != 2:
+        raise CaseError("is a volume; this model takes 2D images", where=case.path, remedy="give it slices")
+    array = np.asarray(image.by_channel(), np.float32)
+    if not np.isfinite(array).all():
+        raise CaseError("holds values that are not finite (NaN or infinity)", where=case.path)
+    if have == want:
+        return array, ""
+    if set(have) == set(want):
+        return np.ascontiguousarray(array[..., [have.index(name) for name in want]]), "channels reordered"
+    if have == COLOURS and len(want) == 1:
+        return (array @ np.array(LUMINANCE, np.float32))[..., None], "colour taken as grey"
+    if want == COLOURS and len(have) == 1:
+        return np.repeat(array, 3, axis=-1), "grey taken as colour"
+    if len(have) == len(want) == 1 and "image" in (*have, *want):
+        return array, ""
+    missing = [name for name in want if name not in have] or [f"not {name}" for name in have if name not in want]
+    raise CaseError(f"has channels {' '.join(have)}; the model was trained on {' '.join(want)} "
+                    f"({', '.join(missing)})", where=case.path)
+
+
+def prepare(case: Case, steps: Sequence[Step], channels: Sequence[str], shape: Sequence[int] | None = None,
+            native: bool = False, check: bool = True) -> Prepared:
+    """Read a case and take it through `steps` to an array with these channels and shape (y, x, channel).
+
+    native: keep the case on its native grid as well. check: refuse a prepared file that was parted from its
+    recipe. Raises CaseError for a damaged case or one that does not come out as the model takes it.
+    """
+    if check:
+        recipe.check_origin(case)
+    source = recipe.source_record(case)
+    given = files.read_case(case)
+    image, _ = recipe.apply(steps, given)
+    array, adapted = array_of(case, image, channels)
+    if shape is not None and array.shape != tuple(shape):
+        raise CaseError(f"is {_size(array.shape)} after preparing; the model takes {_size(shape)}", where=case.path,
+                        remedy="mri-normalize --size brings images to one size")
+    return Prepared(array, source["content"], adapted, image.grid, _native(case, given, source) if native else None)
+
+
+def _native(case: Case, given: Image, source: dict) -> Image:
+    """The case as first given, or what was made of it brought back to that grid."""
+    if "native_grid" not in source:
+        return given
+    from mrilib.images.geometry import resample
+
+    grid = Grid.from_dict(source["native_grid"])
+    if grid.dimension != given.grid.dimension:
+        raise CaseError("is not of the dimension its record tells", where=case.path)
+    return resample(given, grid)
+
+
+def _size(shape: Sequence[int]) -> str:
+    y, x, channels = shape
+    return f"{x} x {y}, {channels} channel{'s' * (channels != 1)}"
