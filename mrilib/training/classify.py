@@ -1,0 +1,175 @@
+"""Train a classifier: cases in memory in, a network with its record out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mrilib import __version__
+from mrilib.errors import MachineError, UsageError
+from mrilib.gpu import Setup
+from mrilib.training.data import Data
+from mrilib.training.sampling import balanced
+from mrilib.training.settings import Settings
+
+HEAD_START_C = 0.01  # inverse strength of the ridge of the logistic regression, on standardised features
+
+
+def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None = None, resume: bool = False,
+        watch: Callable = lambda event, state, logs: None) -> tuple[object, dict]:
+    """A trained network and the record for its model file (mrilib.models.file.save), all but its split.
+
+    settings: complete ones. setup: of mrilib.gpu.setup, with the seed of the settings. checkpoint: file that is
+    written after each epoch and that resume goes on from; it is left where it is. watch(event, state, logs) is
+    called with "resume", after each "step" and each "epoch" (mrilib.training.checkpoint.State).
+    Raises UsageError for settings that do not fit the data, and for a checkpoint of another run.
+    """
+    from mrilib.models import backbones, losses
+    from mrilib.training import loop
+
+    weights = class_weights(settings, data)
+    loss = losses.make(settings.loss, smoothing=settings.label_smoothing or None, class_weights=weights)
+    architecture = {"backbone": settings.backbone, "width": settings.width, "dropout": settings.dropout,
+                    "low": data.low, "high": data.high}  # fmt: skip
+    train, held = data.places("train"), data.places("validation")
+    truth = np.eye(len(data.names), dtype=np.float32)[data.classes]
+    augment = augmenter(settings.augment, data.spacing)
+    try:
+        with setup.scope():
+            model = backbones.classifier(settings.backbone, data.images.shape[1:], len(data.names),
+                                         width=settings.width, weights=settings.weights, dropout=settings.dropout,
+                                         low=data.low, high=data.high)
+            _set_trainable(model, settings)
+        if settings.head_start and not (resume and checkpoint is not None and checkpoint.exists()):
+            start_head(model, data.images[train], data.classes[train], weights, settings)
+        batches = loop.Batches(data.images[train], truth[train], [data.ids[i] for i in train], settings, augment,
+                               workers=max(1, setup.threads // 2) if setup.device != "cpu" else 1)
+        if setup.replicas > len(batches.members[-1]):
+            raise UsageError(f"a batch of {len(batches.members[-1])} cannot be shared by {setup.replicas} devices",
+                             remedy="a larger --batch-size, or --device with one")
+        with setup.scope():
+            model.compile(loop.optimizer(settings, len(batches)), loss=loss, metrics=["accuracy"], jit_compile=False)
+            model.optimizer.build(model.trainable_variables)
+        validation = (data.images[held], truth[held]) if len(held) else None
+        state = loop.fit(model, batches, validation, settings, path=checkpoint, resume=resume,
+                         run=description(data, settings, setup), watch=watch)
+        final = loop.judge(model, *validation, settings.batch_size) if validation else None
+    except MemoryError as error:
+        raise MachineError("out of memory", remedy="a smaller --batch-size, --size or --width") from error
+    except Exception as error:
+        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own, of which this module knows nothing
+            raise MachineError("the device is out of memory", remedy="a smaller --batch-size, --size or "
+                               "--width; mri-inspect --device shows what else uses it") from error
+        raise
+    cases = zip(data.ids, data.contents, data.parts, strict=True)
+    kept = state.best_epoch if state.best_weights is not None else state.epoch
+    return model, {
+        "task": "classify", "channels": data.channels, "classes": data.names, "recipe": data.recipe.as_dict(),
+        "shape": list(data.images.shape[1:]), "spacing": list(data.spacing), "architecture": architecture,
+        "settings": settings.as_dict(),
+        "training": {
+            "cases": {name: {"content": content, "part": part} for name, content, part in cases},
+            "counts": {part: data.counts(part) for part in ("train", "validation")},
+            "seed": settings.seed, "curve": state.curve, "best_epoch": kept, "validation": final,
+            "device": {"kind": setup.device.split(":")[0], "precision": setup.policy, "threads": setup.threads,
+                       "replicas": setup.replicas},
+            "versions": versions(),
+        },
+    }  # fmt: skip
+
+
+def description(data: Data, settings: Settings, setup: Setup) -> dict:
+    """What decides the result of a run, flat: settings, data, precision, threads, versions."""
+    return {**settings.as_dict(), "data": data.hash, "classes": data.names, "shape": list(data.images.shape[1:]),
+            "device": setup.device.split(":")[0], "devices": setup.replicas, "precision": setup.policy,
+            "threads": setup.threads, **{f"version of {k}": v for k, v in versions().items()}}  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Of the suite and of what computes."""
+    from importlib.metadata import version
+
+    import keras
+
+    names = {"keras": "keras", "numpy": "numpy"}
+    found = {"mri-suite": __version__, **{k: version(v) for k, v in names.items()}}
+    found[keras.backend.backend()] = _backend_version()
+    return found
+
+
+def _backend_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    for name in ("tensorflow", "tensorflow-cpu", "tensorflow_cpu"):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+def class_weights(settings: Settings, data: Data) -> list[float] | None:
+    """The weight of each class, in order, or None. Raises UsageError for names that are not the data's."""
+    wanted = settings.class_weights
+    if wanted == "none":
+        return None
+    if wanted == "balanced":
+        return balanced(data.classes[data.places("train")], len(data.names))
+    if set(wanted) != set(data.names):
+        raise UsageError(f"class weights for {' '.join(sorted(wanted))}, but the classes are {' '.join(data.names)}",
+                         remedy="one weight for each class")
+    return [float(wanted[name]) for name in data.names]
+
+
+def augmenter(augment: str | dict, spacing) -> Callable | None:
+    """A function of (image (y, x, channel) float32, generator) -> image; None when nothing would be changed."""
+    if augment == "none":
+        return None
+    from mrilib.images import augment as transforms
+    from mrilib.images.grid import Grid
+
+    chosen = transforms.settings(augment)
+
+    def apply(image: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+        drawn = transforms.draw(chosen, chance, Grid.of(image.shape[:2], spacing))
+        return transforms.apply_array(image, drawn, spacing)
+
+    return apply
+
+
+def _set_trainable(model, settings: Settings) -> None:
+    """Freeze what is to stay. With given weights, batch normalisation keeps the statistics it came with."""
+    from mrilib.models import backbones
+
+    if settings.freeze or settings.unfreeze_from:
+        backbones.freeze(model, settings.unfreeze_from)
+    if settings.weights is not None:
+        for layer in model.layers:
+            if type(layer).__name__ == "BatchNormalization":
+                layer.trainable = False
+
+
+def start_head(model, images: np.ndarray, classes: np.ndarray, weights: list[float] | None,
+               settings: Settings) -> None:
+    """Set the head to the logistic regression of the classes on the pooled features of images and their mirrors.
+
+    images: (n, y, x, channel). weights: of each class, or None. The head is the layer "logits".
+    """
+    import keras
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    pooled = keras.Model(model.input, model.get_layer("pool").output)
+    both = [pooled.predict(x, batch_size=settings.batch_size, verbose=0) for x in (images, images[:, :, ::-1])]
+    features = np.concatenate(both).astype(np.float64)
+    scaler = StandardScaler().fit(features)
+    balance = dict(enumerate(weights)) if weights else "balanced" if settings.sampling == "equal" else None
+    found = LogisticRegression(C=HEAD_START_C, max_iter=1000, class_weight=balance)
+    found.fit(scaler.transform(features), np.tile(classes, 2))
+    kernel = found.coef_.T / scaler.scale_[:, None]
+    bias = found.intercept_ - (scaler.mean_ / scaler.scale_) @ found.coef_.T
+    if kernel.shape[1] == 1:
+        kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.concatenate([-bias / 2, bias / 2])
+    model.get_layer("logits").set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
