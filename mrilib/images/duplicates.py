@@ -1,0 +1,114 @@
+"""Copies among images: the same file, the same pixels, and near ones (scaled, recompressed, cropped, mirrored).
+
+Public image sets are full of them, and a copy of a training image in the test set is a memory test. Two images are
+near copies when the perceptual hashes of their heads (pHash, 64 bits, Zauner 2010) differ in at most `distance` bits
+and their thumbnails correlate by at least `correlation`; either may be mirrored. The hash alone chains hundreds of
+slices of one kind together, the thumbnail alone misses a shifted copy less surely than both together find one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrilib.cases import Case
+from mrilib.errors import CaseError
+from mrilib.images import files
+from mrilib.images.geometry import crop_to_head
+from mrilib.images.grid import Grid, Image
+from mrilib.records import content_hash
+
+DISTANCE = 8  # bits of 64
+CORRELATION = 0.95
+SIDE = 32  # of a thumbnail, in pixels
+ROWS = 512  # compared at once, so that memory stays flat
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What copies are told by. content, pixels: SHA-256 of the files and of the voxels; hashes: (2, 64) bool, as it
+    is and mirrored; thumbnail: (SIDE, SIDE) float32 of mean 0 and norm 1."""
+
+    content: str
+    pixels: str
+    hashes: np.ndarray
+    thumbnail: np.ndarray
+
+
+def fingerprint(case: Case) -> Fingerprint:
+    """The fingerprint of a case; of a volume or several channels, that of the first channel's middle slice.
+
+    Raises CaseError when a file is damaged.
+    """
+    image = files.read_case(case)
+    array = np.ascontiguousarray(image.array)
+    pixels = hashlib.sha256(repr((array.shape, array.dtype.str)).encode() + array.tobytes()).hexdigest()
+    picture = image.by_channel()
+    if image.grid.dimension == 3:
+        picture = picture[picture.shape[0] // 2]
+    colours = picture.ndim == 3 and image.grid.dimension == 2
+    grey = picture.astype(np.float32).mean(-1) if colours else picture[..., 0].astype(np.float32)
+    hashes, thumbnail = _seen(np.nan_to_num(grey, posinf=0, neginf=0))
+    return Fingerprint(content_hash(case.channels.values()), pixels, hashes, thumbnail)
+
+
+def _seen(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes and thumbnail of a (y, x) float32 picture."""
+    from imagehash import phash
+    from PIL import Image as Picture
+
+    with contextlib.suppress(CaseError):  # one value everywhere has no head; such pictures are alike, and found so
+        grey = crop_to_head(Image(grey, Grid.of(grey.shape)))[0].array
+    low, high = np.percentile(grey, (1, 99))
+    scaled = np.clip((grey - low) / max(high - low, 1e-6), 0, 1)
+    picture = Picture.fromarray((scaled * 255).astype(np.uint8))
+    mirrored = picture.transpose(Picture.Transpose.FLIP_LEFT_RIGHT)
+    thumbnail = np.asarray(picture.resize((SIDE, SIDE), Picture.Resampling.BOX), np.float32)
+    thumbnail = thumbnail - thumbnail.mean()
+    hashes = np.array([phash(p, hash_size=8).hash.ravel() for p in (picture, mirrored)])
+    return hashes, thumbnail / max(float(np.linalg.norm(thumbnail)), 1e-6)
+
+
+def pairs(prints: list[Fingerprint], distance: int = DISTANCE, correlation: float = CORRELATION,
+          near: bool = True) -> list[tuple[int, int, str]]:
+    """Which are copies of which: (i, j, "exact" | "near") with i < j, by place in `prints`, in order.
+
+    Exact: the same bytes or the same voxels. near=False looks for these alone.
+    """
+    found: dict[tuple[int, int], str] = {}
+    if near and len(prints) > 1:
+        bits = np.array([p.hashes for p in prints], np.float32) * 2 - 1
+        thumbs = np.array([p.thumbnail for p in prints])
+        flat, flipped = thumbs.reshape(len(prints), -1), thumbs[..., ::-1].reshape(len(prints), -1)
+        for start in range(0, len(prints), ROWS):
+            rows = slice(start, start + ROWS)
+            for view, thumb in ((0, flat), (1, flipped)):
+                unlike = (64 - bits[rows, 0] @ bits[:, view].T) / 2
+                alike = (unlike <= distance + 0.5) & (flat[rows] @ thumb.T >= correlation)
+                for i, j in np.argwhere(alike):
+                    if start + i < j:
+                        found[int(start + i), int(j)] = "near"
+    for key in ("content", "pixels"):
+        first: dict[str, int] = {}
+        for i, one in enumerate(prints):
+            j = first.setdefault(getattr(one, key), i)
+            if j != i:
+                found[j, i] = "exact"
+    return sorted((i, j, kind) for (i, j), kind in found.items())
+
+
+def groups(count: int, linked) -> np.ndarray:
+    """The group, 0 and up in order of first member, of each of `count` items; linked pairs (i, j, …) share one."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if count == 0:
+        return np.zeros(0, int)
+    ends = np.array([(i, j) for i, j, *_ in linked], int).reshape(-1, 2)
+    links = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), (count, count))
+    labels = connected_components(links, directed=False)[1]
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse]

@@ -1,0 +1,100 @@
+"""What mri-split says of its cases: their copies, found side by side, and the summary."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from pathlib import Path
+
+from mri_tools.common.jobs import cores, ordered
+from mri_tools.common.run import describe
+from mrilib.cases import Case
+from mrilib.errors import CaseError, MriError, UsageError
+
+
+def find_copies(cases: list[Case], jobs: int | None, near: bool, distance: int | None, step=lambda: None):
+    """(the cases that can be read, their copies (i, j, kind), errors of the others)."""
+    from mrilib.images import duplicates
+
+    readable, prints, errors = [], [], []
+    for case, answer in ordered("mrilib.images.duplicates:fingerprint", ((c, (c,)) for c in cases), jobs or cores()):
+        if isinstance(answer, CaseError):
+            errors.append(CaseError(describe(case, answer)))
+        elif isinstance(answer, MriError | MemoryError):
+            raise answer
+        elif isinstance(answer, BaseException):
+            errors.append(CaseError(describe(case, answer)))
+        else:
+            readable.append(case)
+            prints.append(answer)
+        step()
+    if not readable:
+        raise CaseError("no case can be read")
+    reach = duplicates.DISTANCE if distance is None else distance
+    return readable, duplicates.pairs(prints, reach, near=near), errors
+
+
+def read_groups(path: Path) -> dict[str, str]:
+    """Case id -> group of a CSV `case,group`. Raises UsageError when it is none."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"case", "group"} <= set(reader.fieldnames or ()):
+                raise UsageError("has no columns case,group", where=path)
+            return {row["case"]: row["group"] for row in reader if row["group"]}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot be read: {error}", where=path) from error
+
+
+def links(cases: list[Case], group: dict[str, str], path) -> list[tuple[int, int, str]]:
+    """Pairs of cases that a --groups file puts together. Raises UsageError when it names an unknown case."""
+    place = {case.id: i for i, case in enumerate(cases)}
+    if unknown := [name for name in group if name not in place]:
+        raise UsageError(f"names {unknown[0]}, which is no case ({len(unknown)} such)", where=path)
+    first: dict[str, int] = {}
+    return [(first.setdefault(g, place[name]), place[name], "given") for name, g in group.items()]
+
+
+def summary(cases: list[Case], rows, linked) -> list[str]:
+    """The lines that say what the split is made of, part by part, and which copies contradict each other."""
+    from mrilib.images.duplicates import groups
+
+    subjects = {c.subject for c in cases if c.subject}
+    of_copies = Counter(groups(len(cases), linked).tolist())
+    several = sum(1 for n in of_copies.values() if n > 1)
+    kinds = Counter(kind for *_, kind in linked)
+    lines = [f"{len(cases)} cases, {len(subjects) or 'no known'} subjects, {len({r.group for r in rows})} groups"]
+    exact = len({j for _, j, kind in linked if kind == "exact"})
+    lines.append(f"{several} groups of copies ({sum(n for n in of_copies.values() if n > 1)} cases; "
+                 f"{exact} cases are exact copies of an earlier one, {kinds['near']} pairs are near copies)")
+    classes = sorted({c.class_name for c in cases if c.class_name})
+    kind = {c.id: c.class_name for c in cases}
+    places = sorted({(r.fold if r.fold is not None else -1, r.part) for r in rows},
+                    key=lambda p: (p[0], ("train", "validation", "test").index(p[1])))
+    for fold, part in places:
+        inside = [r for r in rows if r.part == part and (r.fold is None or r.fold == fold)]
+        counts = Counter(kind[r.case] for r in inside)
+        text = ", ".join(f"{counts[c]} {c}" for c in classes)
+        name = part if fold < 0 else f"fold {fold}"
+        lines.append(f"{name}: {len(inside)} cases in {len({r.group for r in inside})} groups{text and ': '}{text}")
+    for i, j, _ in linked:
+        if cases[i].class_name != cases[j].class_name:
+            lines.append(f"copies of different class: {cases[i].id} ({cases[i].class_name}) and "
+                         f"{cases[j].id} ({cases[j].class_name})")
+    return lines
+
+
+def copies_table(cases: list[Case], linked) -> str:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("case", "copy", "kind"))
+    table.writerows((cases[i].id, cases[j].id, kind) for i, j, kind in linked)
+    return text.getvalue()
+
+
+def as_json(rows) -> str:
+    from dataclasses import asdict
+
+    return json.dumps([asdict(row) for row in rows], indent=1) + "\n"

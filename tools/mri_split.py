@@ -1,0 +1,80 @@
+"""mri-split: train, validation and test, or folds, that part no subject and no copies."""
+
+from pathlib import Path
+
+import click
+
+from mri_tools.common import options
+from mri_tools.common.run import DONE, SOME_FAILED, complain, entry, progress, say, write
+
+
+@click.command()
+@options.cases
+@options.output_file("CSV for the split.")
+@click.option("--folds", type=click.IntRange(2), help="Cut into this many folds instead of three parts.")
+@click.option("--validation", type=click.FloatRange(0, 1, max_open=True),
+              help="Share of the cases to validate with.  [default: 0.15]")
+@click.option("--test", type=click.FloatRange(0, 1, max_open=True),
+              help="Share of the cases to test on.  [default: 0.15]")
+@click.option("--duplicates", type=click.Choice(["near", "exact", "none"]), default="near", show_default=True,
+              help="Copies that must stay together.")
+@click.option("--distance", type=click.IntRange(0, 64), help="Bits of 64 in which near copies differ.  [default: 8]")
+@click.option("--groups", type=click.Path(path_type=Path, dir_okay=False),
+              help="CSV `case,group` of more cases that must stay together.")
+@click.option("--copies", type=click.Path(path_type=Path), help="CSV to list every pair of copies in.")
+@options.seed
+@options.json_
+@options.jobs
+@options.common
+def main(paths, null, root, layout, output, folds, validation, test, duplicates, distance, groups, copies, seed,
+         as_json, jobs):
+    """Divide cases so that no subject and no copies are ever parted.
+
+    PATHS are images or folders; with none, their names are read from
+    standard input. The split is a table case,subject,group,fold,part,
+    stratified by class; a summary goes to standard error. Copies are
+    images of equal content and near ones: scaled, recompressed, cropped,
+    mirrored.
+
+    \b
+    Examples:
+      mri-split scans/ --folds 5 > split.csv
+      mri-split scans/ --validation 0.1 --test 0.2 -o split.csv
+    """
+    from mri_tools.common import splitting
+    from mri_tools.common.stream import gather
+    from mrilib import splits
+    from mrilib.errors import UsageError
+    from mrilib.records import write_text
+
+    if folds and (validation is not None or test is not None):
+        raise UsageError("--validation and --test have no effect with --folds")
+    if distance is not None and duplicates != "near":
+        raise UsageError("--distance has no effect without --duplicates near")
+    if copies and duplicates == "none":
+        raise UsageError("--copies has no effect with --duplicates none")
+    more = splitting.read_groups(groups) if groups else {}
+    cases, failed = gather(paths, null=null, root=root, layout=layout)
+    linked: list = []
+    if duplicates != "none":
+        with progress("compare", len(cases)) as bar:
+            cases, linked, damaged = splitting.find_copies(cases, jobs, duplicates == "near", distance, bar.step)
+        for error in damaged:
+            complain(error, error)
+        failed = [*failed, *damaged]
+    group = splits.grouping(cases, [*linked, *splitting.links(cases, more, groups)])
+    fractions = {"validation": 0.15 if validation is None else validation, "test": 0.15 if test is None else test}
+    rows = splits.make(cases, group, folds=folds, seed=seed, **fractions)
+    for line in splitting.summary(cases, rows, linked):
+        say(line)
+    if copies:
+        write_text(copies, splitting.copies_table(cases, linked))
+    text = splitting.as_json(rows) if as_json else splits.write(rows)
+    if output:
+        write_text(output, text)
+    else:
+        write(text)
+    return SOME_FAILED if failed else DONE
+
+
+run = entry(main)
