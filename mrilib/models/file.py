@@ -33,10 +33,13 @@ def save(model, path: Path, record: dict) -> None:
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise UsageError("a model file ends with .h5 or .keras", where=path)
+    import keras
+
     text = json.dumps({**record, "format": FORMAT}, allow_nan=False)
+    model = keras.Model(model.input, model.output, name=model.name)  # the same layers, not compiled
     with records.whole(path, sync=True) as temporary, _quiet():
         if path.suffix == ".h5":
-            model.save(temporary, include_optimizer=False)
+            model.save(temporary)
             _finish_h5(temporary, text)
         else:
             model.save(temporary)

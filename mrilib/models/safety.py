@@ -142,7 +142,7 @@ def _walk(config, path: Path, depth: int) -> None:
     elif strange := {"module", "registered_name"} & set(config):
         raise CaseError(f"a {strange.pop()} without a class", where=path, remedy="do not trust this file")
     for key, value in config.items():
-        if key.endswith("activation") and value is not None and value not in ACTIVATIONS:
+        if key.endswith("activation") and value is not None and not (isinstance(value, str) and value in ACTIVATIONS):
             raise CaseError(f"uses the unknown activation {str(value)[:60]!r}", where=path,
                             remedy="do not trust this file")
         _walk(value, path, depth + 1)

@@ -157,9 +157,14 @@ class Table:
             file = self.files.enter_context(
                 open(self.files.enter_context(records.whole(self.output)), "w", encoding="utf-8", newline=""))
             self.put = file.write
-        if not self.as_json:
-            self.put(line(self.names))
+        self.begun = self.as_json
         return self
+
+    def _begin(self) -> None:
+        """The header, late, so that a run that turns out to be wrong use writes nothing."""
+        if not self.begun:
+            self.begun = True
+            self.put(line(self.names))
 
     def add(self, case: Case, probabilities, content: str) -> int:
         """One row; returns the place of its class."""
@@ -170,10 +175,13 @@ class Table:
             self.rows.append({"case": case.id, "class": self.models.classes[place], "seen": seen,
                               "probabilities": dict(zip(self.models.classes, map(float, numbers), strict=True))})
         else:
+            self._begin()
             self.put(line([case.id, self.models.classes[place], *numbers, seen]))
         return place
 
     def __exit__(self, kind, error, trace):
+        if kind is None:
+            self._begin()
         if self.as_json and kind is None:
             self.put(json.dumps(self.rows, indent=1) + "\n")
         return self.files.__exit__(kind, error, trace)

@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+
+from mrilib.errors import UsageError
+from mrilib.models import file
+from mrilib.models.applications import PIXELS, imagenet_file
+from mrilib.models.backbones import backbone_layers, classifier, freeze, layer_names
+from mrilib.models.registry import BACKBONES
+
+
+def pixels(channels=1, size=64):
+    return np.random.default_rng(0).uniform(-2, 5, (2, size, size, channels)).astype(np.float32)
+
+
+def layer_output(model, name, values):
+    import keras
+
+    return np.asarray(keras.Model(model.input, model.get_layer(name).output)(values))
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_is_one_graph_that_comes_back_from_its_file(name, tmp_path):
+    import keras
+
+    model = classifier(name, (64, 64, 1), 3, dropout=0.1, low=-2, high=5)
+    assert model.layers[0].name == "image" and model.layers[-1].name == "probabilities"
+    assert not [layer for layer in model.layers if hasattr(layer, "layers")]
+    found = np.asarray(model(pixels()))
+    assert found.shape == (2, 3) and found.dtype == np.float32
+    assert found.sum(-1) == pytest.approx([1, 1], abs=1e-5)
+    file.save(model, tmp_path / "m.h5", {"task": "classify"})
+    plain = keras.models.load_model(tmp_path / "m.h5", compile=False)
+    assert np.array_equal(np.asarray(plain(pixels())), found)
+
+
+@pytest.mark.parametrize("name", ["small", "lenet", "mobilenet", "efficientnetb0"])
+def test_any_number_of_channels_goes_in(name):
+    for channels in (2, 4):
+        assert classifier(name, (48, 64, channels), 2).output_shape == (None, 2)
+
+
+def test_the_lowest_and_the_highest_pixel_become_minus_one_and_one():
+    model = classifier("lenet", (16, 16, 1), 2, low=-2, high=6)
+    values = np.full((1, 16, 16, 1), -2, np.float32)
+    values[0, :8] = 6
+    scaled = layer_output(model, "scale", values)
+    assert scaled[0, 0] == pytest.approx(1, abs=1e-6) and scaled[0, -1] == pytest.approx(-1, abs=1e-6)
+
+
+@pytest.mark.parametrize(("name", "mode"), [("vgg16", "caffe"), ("resnet50", "caffe"), ("densenet121", "torch"),
+                                            ("mobilenet", "tf"), ("mobilenetv2", "tf")])  # fmt: skip
+def test_a_backbone_gets_the_pixels_of_its_imagenet_weights(name, mode):
+    from keras.src.applications.imagenet_utils import preprocess_input
+
+    model = classifier(name, (32, 32, 1), 2, low=0, high=255)
+    grey = np.random.default_rng(1).integers(0, 256, (1, 32, 32, 1)).astype(np.float32)
+    expected = preprocess_input(grey.repeat(3, -1).copy(), mode=mode)
+    assert layer_output(model, "pixels" if PIXELS[name] else "rgb", grey) == pytest.approx(expected, abs=1e-3)
+
+
+def test_efficientnet_gets_0_to_255():
+    model = classifier("efficientnetb0", (32, 32, 1), 2, low=0, high=1)
+    found = layer_output(model, "pixels", np.linspace(0, 1, 1024, dtype=np.float32).reshape(1, 32, 32, 1))
+    assert (found.min(), found.max()) == pytest.approx((0, 255), abs=1e-3)
+
+
+def test_width_changes_the_number_of_filters():
+    for name in ("small", "lenet", "mobilenet"):
+        assert classifier(name, (32, 32, 1), 2, width=0.5).count_params() < \
+            classifier(name, (32, 32, 1), 2).count_params()
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ({"name": "vgg19"}, "unknown backbone"),
+    ({"name": "vgg16", "width": 0.5}, "no width"),
+    ({"name": "vgg16", "shape": (16, 64, 1)}, "too small"),
+    ({"shape": (8, 64, 64, 1)}, "2D"),
+    ({"classes": 1}, "nothing to tell apart"),
+    ({"dropout": 1.0}, "dropout"),
+    ({"low": 1, "high": 1}, "span nothing"),
+    ({"weights": "imagenet"}, "no ImageNet weights for lenet"),
+    ({"weights": "missing.h5"}, "no such file"),
+])  # fmt: skip
+def test_what_cannot_be_is_refused_with_its_reason(given, said):
+    with pytest.raises(UsageError, match=said):
+        classifier(**{"name": "lenet", "shape": (32, 32, 1), "classes": 2, **given})
+
+
+def test_imagenet_weights_that_are_not_here_are_named_with_their_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match="mobilenet_7_5_224_tf_no_top.h5 into .*models"):
+        imagenet_file("mobilenet", 0.75)
+    with pytest.raises(UsageError, match="width 0.6"):
+        imagenet_file("mobilenet", 0.6)
+
+
+@pytest.fixture(scope="module")
+def keras_weights(tmp_path_factory):
+    """Weights as keras.applications saves them, by name of the file's form."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    network = keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None)
+    folder = tmp_path_factory.mktemp("weights")
+    network.save_weights(folder / "w.weights.h5")
+    return network, folder / "w.weights.h5"
+
+
+def test_weights_of_keras_give_the_features_of_keras(keras_weights):
+    network, path = keras_weights
+    for channels in (1, 3):
+        model = classifier("mobilenet", (64, 64, channels), 2, width=0.25, weights=path, low=0, high=1)
+        values = np.random.default_rng(0).uniform(0, 1, (1, 64, 64, channels)).astype(np.float32)
+        expected = np.asarray(network(2 * values.repeat(3 // channels, -1) - 1))
+        assert np.asarray(layer_output(model, backbone_layers(model)[-1].name, values)) == \
+            pytest.approx(expected, abs=1e-5)
+
+
+def test_six_equal_channels_answer_as_three_do(keras_weights):
+    _, path = keras_weights
+    values = np.random.default_rng(0).uniform(0, 1, (1, 64, 64, 1)).astype(np.float32)
+    three, six = (
+        layer_output(classifier("mobilenet", (64, 64, n), 2, width=0.25, weights=path, low=0, high=1), "conv1_relu",
+                     values.repeat(n, -1))
+        for n in (3, 6)
+    )  # fmt: skip
+    assert three.max() > 0 and six == pytest.approx(three, abs=1e-5)
+
+
+def test_weights_that_do_not_fit_are_refused(keras_weights, tmp_path):
+    _, path = keras_weights
+    with pytest.raises(UsageError, match="not the weights of mobilenet of width 0.5"):
+        classifier("mobilenet", (64, 64, 1), 2, width=0.5, weights=path)
+    with pytest.raises(UsageError, match="not the weights of vgg16"):
+        classifier("vgg16", (64, 64, 1), 2, weights=path)
+    with pytest.raises(UsageError, match="Keras has no weights for small"):
+        classifier("small", (64, 64, 1), 2, weights=path)
+    text = tmp_path / "text.h5"
+    text.write_text("not weights")
+    with pytest.raises(UsageError, match="not the weights"):
+        classifier("mobilenet", (64, 64, 1), 2, weights=text)
+
+
+def test_a_model_of_ours_gives_its_backbone_to_another_task(tmp_path):
+    first = classifier("small", (32, 32, 1), 2, width=0.5)
+    record = {"task": "classify", "architecture": {"backbone": "small", "width": 0.5}}
+    file.save(first, tmp_path / "first.h5", record)
+    second = classifier("small", (48, 48, 2), 3, width=0.5, weights=tmp_path / "first.h5")
+    mine, theirs = first.get_layer("stage1_1_conv1").kernel, second.get_layer("stage1_1_conv1").kernel
+    assert np.array_equal(mine, theirs)
+    stem = np.asarray(first.get_layer("stem_conv").kernel)
+    assert np.asarray(second.get_layer("stem_conv").kernel) == pytest.approx(stem.repeat(2, 2) / 2)
+    with pytest.raises(UsageError, match="width 0.5, not 1"):
+        classifier("small", (32, 32, 1), 2, weights=tmp_path / "first.h5")
+
+
+def test_freeze_leaves_the_head_or_all_from_a_layer_on():
+    model = classifier("small", (32, 32, 1), 2)
+    assert freeze(model) == ["logits"]
+    names = layer_names(model)
+    assert freeze(model, names[-4]) == [*names[-4:], "logits"]
+    assert len(freeze(model, names[0])) == len(names) + 1
+    with pytest.raises(UsageError, match="no layer 'nowhere'.*stem_conv"):
+        freeze(model, "nowhere")
