@@ -13,9 +13,9 @@ from mrilib.images.registry import EDGES, GEOMETRY, NORMALIZERS
 @click.option("--crop", is_flag=True, help="First cut away what lies around the head.")
 @click.option("--margin", type=click.FloatRange(0), help="What --crop leaves around the head, in mm.  [default: 2]")
 @click.option("--spacing", type=options.Pair(float), help="Resample to this distance of voxels, in mm.")
-@click.option("--size", type=options.Pair(), help="Scale to this many voxels, aspect kept.")
-@click.option("--fit", type=click.Choice(["pad", "crop"]),
-              help="What --size does with another aspect: fill up, or cut off.  [default: pad]")
+@click.option("--size", type=options.Pair(), help="Bring to this many voxels, aspect kept.")
+@click.option("--fit", type=click.Choice(["pad", "crop", "keep"]),
+              help="What --size does: scale and fill up, scale and cut off, or keep the scale.  [default: pad]")
 @click.option("--method", type=click.Choice([*NORMALIZERS, "none"]), default="zscore", show_default=True,
               help="How the scale of intensities is chosen.")
 @click.option("--region", type=click.Choice(["image", "foreground"]),
@@ -59,7 +59,9 @@ def main(paths, null, root, layout, output, crop, margin, spacing, size, fit, me
         add("crop", GEOMETRY, margin=margin)
     if spacing:
         add("spacing", GEOMETRY, spacing=list(spacing[::-1]))
-    if size:
+    if size and fit == "keep":
+        add("pad", GEOMETRY, size=list(size[::-1]))
+    elif size:
         add("resize", GEOMETRY, size=list(size[::-1]), fit=fit)
     scale = {"region": region, "low": low, "high": high, "clip": clip}
     if method != "none":

@@ -18,9 +18,9 @@ HEAD_PART = 0.05  # pieces smaller than this share of the largest are text or no
 def resize(image: Image, *, mask=None, rng=None, size, fit: str = "pad") -> tuple[Image, dict]:
     """Scale to exactly `size` voxels with the aspect kept, then pad or crop what the aspect leaves over.
 
-    size: voxels in array order. fit: "pad" shows the whole image, the rest filled with the border's lowest
-    value of each channel; "crop" fills all of size and cuts what overhangs. The aspect is that of
-    millimetres, so pixels that were not square become so, to within the rounding of a side to whole voxels.
+    size: voxels in array order, or one number for all axes. fit: "pad" shows the whole image, the rest filled
+    with the border's lowest value of each channel; "crop" fills all of size and cuts what overhangs. The aspect
+    is that of millimetres, so pixels that were not square become so, to within the rounding of a side to whole voxels.
     Linear, with a triangle filter as wide as the step when shrinking (Pillow's BILINEAR), so that nothing
     aliases. Measured: spacing (mm) of the result. Raises CaseError for a size of another dimension, NaN, an
     empty image.
@@ -42,16 +42,14 @@ def resize(image: Image, *, mask=None, rng=None, size, fit: str = "pad") -> tupl
 
 
 def spacing(image: Image, *, mask=None, rng=None, spacing) -> tuple[Image, dict]:
-    """Resample to voxels of `spacing` mm, in array order, over the same extent and about the same centre.
+    """Resample to voxels of `spacing` mm, over the same extent and about the same centre.
 
-    Each axis gets as many voxels as fill its extent best, at least one. Linear; a Gaussian before, when
-    shrinking (see resample). Measured: size of the result. Raises CaseError for a spacing of another
-    dimension, NaN, an empty image.
+    spacing: in array order, or one number for all axes. Each axis gets as many voxels as fill its extent
+    best, at least one. Linear; a Gaussian before, when shrinking (see resample). Measured: size of the result.
+    Raises CaseError for a spacing of another dimension, NaN, an empty image.
     """
     grid = image.grid
-    wanted = np.asarray(spacing, float).ravel()
-    if wanted.size != grid.dimension:
-        raise CaseError(f"spacing has {wanted.size} numbers, the image {grid.dimension} axes")
+    wanted = _for_axes(spacing, grid, "spacing")
     if not (np.isfinite(wanted).all() and (wanted > 0).all()):
         raise UsageError(f"spacing {', '.join(f'{v:g}' for v in wanted)} is not above 0 mm")
     ratio = np.divide(wanted, grid.spacing)
@@ -103,8 +101,9 @@ def _above_air(array: np.ndarray) -> np.ndarray:
 
 
 def pad_or_crop(image: Image, *, mask=None, rng=None, size) -> tuple[Image, dict]:
-    """Pad or crop each axis about the centre to exactly `size` voxels (array order), without resampling.
+    """Pad or crop each axis about the centre to exactly `size` voxels, without resampling.
 
+    size: voxels in array order, or one number for all axes.
     Padding is the lowest value on each channel's border. Measured: start, the index in the image as it came
     of the result's first voxel. Raises CaseError for a size of another dimension, NaN, an empty image.
     """
@@ -192,10 +191,18 @@ def _like(image: Image, result: Image) -> Image:
     return result if image.has_channels else result.with_array(np.ascontiguousarray(result.array[..., 0]))
 
 
-def _counts(size, grid: Grid, what: str) -> np.ndarray:
-    values = np.asarray(size, float).ravel()
+def _for_axes(numbers, grid: Grid, what: str) -> np.ndarray:
+    """A number for each axis of the grid; a single one stands for all."""
+    values = np.asarray(numbers, float).ravel()
+    if values.size == 1:
+        return values.repeat(grid.dimension)
     if values.size != grid.dimension:
         raise CaseError(f"{what} has {values.size} numbers, the image {grid.dimension} axes")
+    return values
+
+
+def _counts(size, grid: Grid, what: str) -> np.ndarray:
+    values = _for_axes(size, grid, what)
     if not (np.all(values >= 1) and np.all(values == np.rint(values))):
         raise UsageError(f"{what} {', '.join(f'{v:g}' for v in values)} is not of whole numbers above 0")
     return values.astype(int)
