@@ -43,8 +43,8 @@ def main(paths, null, root, layout, models, output, as_json, explain, flips, as_
     """
     from mri_tools.common import predicting
 
-    wanted = predicting.cases_of_split(split, fold, part)
     chosen = predicting.Models(models)
+    wanted = predicting.cases_of_split(split, fold, part, chosen)
     found = predicting.selected(paths, wanted, null=null, root=root, layout=layout)
     if dry_run:
         return predicting.rehearse(found, chosen, as_is)

@@ -78,9 +78,10 @@ def array_of(case: Case, image: Image, channels: Sequence[str]) -> tuple[np.ndar
         return np.repeat(array, 3, axis=-1), "grey taken as colour"
     if len(have) == len(want) == 1 and "image" in (*have, *want):
         return array, ""
-    missing = [name for name in want if name not in have] or [f"not {name}" for name in have if name not in want]
-    raise CaseError(f"has channels {' '.join(have)}; the model was trained on {' '.join(want)} "
-                    f"({', '.join(missing)})", where=case.path)
+    missing = [name for name in want if name not in have]
+    difference = f"no {' '.join(missing)}" if missing else "more than it takes"
+    raise CaseError(f"has channels {' '.join(have)}; the model was trained on {' '.join(want)} ({difference})",
+                    where=case.path)
 
 
 def prepare(case: Case, steps: Sequence[Step], channels: Sequence[str], shape: Sequence[int] | None = None,

@@ -49,7 +49,7 @@ def matching(names: Iterable[Path]) -> Iterator[Path]:
         yield from map(Path, files)
 
 
-def cases_of_split(split: Path | None, fold: int | None, part: str | None) -> set[str] | None:
+def cases_of_split(split: Path | None, fold: int | None, part: str | None, models: Models) -> set[str] | None:
     """The ids that a part of a split holds (test unless said); None without a split: every case."""
     if split is None:
         for name, value in (("fold", fold), ("part", part)):
@@ -58,10 +58,24 @@ def cases_of_split(split: Path | None, fold: int | None, part: str | None) -> se
         return None
     from mrilib import splits
 
-    ids = splits.parts(splits.read(split), fold=fold)[part or "test"]
+    part = part or "test"
+    ids = splits.parts(list(splits.read(split).values()), fold=fold)[part]
+    if fold is not None and part != "test":  # which of the other folds' cases validated, only the models know
+        ids = _trained(split, fold, part, models)
     if not ids:
-        raise UsageError(f"has no case of part {part or 'test'}", where=split)
+        raise UsageError(f"has no case of part {part}", where=split)
     return set(ids)
+
+
+def _trained(split: Path, fold: int, part: str, models: Models) -> list[str]:
+    from mrilib.records import content_hash
+
+    path, record = next(iter(models.records.items()))
+    origin = record.get("training", {}).get("split", {})
+    if len(models.paths) > 1 or (origin.get("content"), origin.get("fold")) != (content_hash([split]), fold):
+        raise UsageError(f"is not one model trained with --split {split} --fold {fold}", where=path,
+                         remedy=f"part {part} of a fold is what a model made of it; --part test needs no model")
+    return [name for name, known in record["training"]["cases"].items() if known["part"] == part]
 
 
 def selected(paths, wanted: set[str] | None, **options) -> Iterator[Case | CaseError]:

@@ -1,0 +1,118 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrilib import recipe
+from mrilib.cases import Case, find
+from mrilib.errors import CaseError, UsageError
+from mrilib.images import files
+from mrilib.images.grid import Grid, Image
+from mrilib.inference.prepare import array_of, prepare, remaining_steps
+from mrilib.recipe import Recipe, Step
+
+MEDIAN, RESIZE, ZSCORE = Step("median", {"radius": 1}), Step("resize", {"size": [32, 32]}), Step("zscore", {})
+RECORD = {"recipe": Recipe((MEDIAN, RESIZE, ZSCORE)).as_dict(), "channels": ["image"], "shape": [32, 32, 1]}
+
+
+@pytest.fixture
+def raw(tmp_path):
+    from PIL import Image as Picture
+
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for i in range(3):
+        values = np.random.default_rng(i).integers(0, 256, (40, 50), dtype=np.uint8)
+        Picture.fromarray(values).save(folder / f"c{i}.png")
+    return folder
+
+
+def through(folder, steps, out):
+    """A folder taken through steps on disk, as a tool does it."""
+    mine = Recipe.of_root(folder).then(steps, "test")
+    out.mkdir()
+    (out / "recipe.json").write_text(json.dumps(mine.as_dict()))
+    for case in find([folder]):
+        recipe.prepare(case, steps, out, None, mine.hash)
+    return out
+
+
+def ready(folder):
+    steps = remaining_steps(RECORD, folder)
+    return [prepare(case, steps, RECORD["channels"], RECORD["shape"]) for case in find([folder])]
+
+
+def test_raw_half_prepared_and_prepared_cases_come_out_the_same(raw, tmp_path):
+    half = through(raw, (MEDIAN,), tmp_path / "half")
+    whole = through(half, (RESIZE, ZSCORE), tmp_path / "whole")
+    assert [len(remaining_steps(RECORD, f)) for f in (raw, half, whole)] == [3, 2, 0]
+    for a, b, c in zip(ready(raw), ready(half), ready(whole), strict=True):
+        assert a.array.shape == (32, 32, 1) and a.array.dtype == np.float32
+        assert np.array_equal(a.array, b.array) and np.array_equal(a.array, c.array)
+        assert a.content == b.content == c.content
+
+
+def test_another_recipe_is_refused_with_the_difference_unless_as_is(raw, tmp_path):
+    other = through(raw, (RESIZE,), tmp_path / "other")
+    with pytest.raises(UsageError, match=r"other: prepared otherwise: step 1 is resize.*the model's is median"):
+        remaining_steps(RECORD, other)
+    further = through(through(raw, (MEDIAN, RESIZE), tmp_path / "a"), (ZSCORE, ZSCORE), tmp_path / "b")
+    with pytest.raises(UsageError, match="further than the model's training data: zscore"):
+        remaining_steps(RECORD, further)
+    assert remaining_steps(RECORD, other, as_is=True) == ()
+
+
+def test_a_model_of_images_as_given_takes_only_those(raw, tmp_path):
+    plain = {**RECORD, "recipe": Recipe().as_dict()}
+    assert remaining_steps(plain, raw) == ()
+    with pytest.raises(UsageError, match="wants data as given"):
+        remaining_steps(plain, through(raw, (MEDIAN,), tmp_path / "half"))
+
+
+def test_an_image_of_another_size_or_dimension_is_refused(raw):
+    case = next(find([raw]))
+    with pytest.raises(CaseError, match="50 x 40, 1 channel after preparing; the model takes 32 x 32"):
+        prepare(case, (), ["image"], [32, 32, 1])
+    with pytest.raises(CaseError, match="volume"):
+        array_of(case, Image(np.zeros((4, 5, 6)), Grid.of((4, 5, 6))), ["image"])
+    with pytest.raises(CaseError, match="not finite"):
+        array_of(case, Image(np.full((4, 5), np.nan), Grid.of((4, 5))), ["image"])
+
+
+def image(*channels):
+    values = np.arange(2 * 3 * len(channels), dtype=np.float32).reshape(2, 3, -1)
+    return Image(values, Grid.of((2, 3)), channels) if len(channels) > 1 else Image(values[..., 0], Grid.of((2, 3)))
+
+
+CASE = Case("c", None, {"image": None})
+
+
+def test_channels_are_brought_to_the_models_order():
+    given = image("t1", "t2", "flair")
+    array, said = array_of(CASE, given, ["flair", "t1", "t2"])
+    assert np.array_equal(array, given.array[..., [2, 0, 1]]) and said
+
+
+def test_missing_channels_are_named():
+    case = Case("c", None, {"t1": Path("/d/t1.nii"), "t2": Path("/d/t2.nii")})
+    with pytest.raises(CaseError, match=r"t1 t2; the model was trained on t1 t2 flair \(no flair\)"):
+        array_of(case, image("t1", "t2"), ["t1", "t2", "flair"])
+
+
+def test_colour_becomes_grey_and_grey_becomes_colour_and_both_are_said():
+    colour = image("red", "green", "blue")
+    grey, said = array_of(CASE, colour, ["image"])
+    assert grey[..., 0] == pytest.approx(colour.array @ [0.299, 0.587, 0.114], abs=1e-5) and "grey" in said
+    wide, said = array_of(CASE, image("image"), ["red", "green", "blue"])
+    assert wide.shape == (2, 3, 3) and np.array_equal(wide[..., 0], wide[..., 2]) and "colour" in said
+
+
+def test_the_native_image_is_the_one_as_given_or_brought_back_to_its_grid(raw, tmp_path):
+    case = next(find([raw]))
+    given = files.read_case(case)
+    assert np.array_equal(prepare(case, (RESIZE,), ["image"], native=True).native.array, given.array)
+    whole = through(raw, (RESIZE,), tmp_path / "whole")
+    back = prepare(next(find([whole])), (), ["image"], native=True).native
+    assert back.grid.same_as(given.grid)
+    assert prepare(case, (), ["image"]).native is None
