@@ -1,0 +1,185 @@
+"""What mri-train does around the fit: who trains and who validates, the output, the bar, the summary."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from mri_tools.common.run import program, progress, say, write
+from mrilib.errors import UsageError
+
+VALIDATION = 0.15  # part of the cases, where something needs validation and nothing was said
+
+
+def check_task(cases, task: str) -> None:
+    """Raises UsageError when these cases cannot be trained on for the task."""
+    classed = [case for case in cases if case.class_name is not None]
+    if task == "segment" or (task == "auto" and not classed and any(case.label for case in cases)):
+        raise UsageError("segmentation is not part of this version", remedy="classify needs a class for each case")
+    if not classed:
+        raise UsageError("no case has a class", remedy="put images into a folder for each class, or give a CSV with "
+                         "the columns file and class")
+
+
+def check_output(output: Path) -> None:
+    """Raises UsageError for a model file that cannot be written."""
+    from mrilib.models.file import SUFFIXES
+
+    if output.suffix not in SUFFIXES:
+        raise UsageError("a model file ends with .h5 or .keras", where=output, remedy="choose another name with -o")
+    if output.is_dir():
+        raise UsageError("is a folder", where=output, remedy="choose another name with -o")
+
+
+def parts(cases, split: Path | None, fold: int | None, validation: float | None, settings) -> tuple[dict, dict]:
+    """The part of each case id that takes part (train, validation), and where the split is from, for the record."""
+    wants = settings.patience is not None or settings.schedule == "plateau"
+    fraction = validation if validation is not None else VALIDATION if wants else 0.0
+    if split is None:
+        if fold is not None:
+            raise UsageError("--fold needs --split", remedy="mri-split --folds 5 makes one")
+        return _own_parts(cases, fraction, settings.seed)
+    from mrilib import splits
+    from mrilib.records import content_hash
+
+    rows = splits.read(split)
+    if fold is None and validation is not None and any(row.part == "validation" for row in rows.values()):
+        raise UsageError("--validation has no effect: the split has validation cases already", where=split,
+                         remedy="leave it out")
+    chosen = splits.parts(list(rows.values()), fold=fold, validation=fraction, seed=settings.seed)
+    known = {case.id for case in cases}
+    if strange := sorted(known - set(rows)):
+        raise UsageError(f"has no row for {strange[0]}" + (f" and {len(strange) - 1} more" if strange[1:] else ""),
+                         where=split, remedy="make the split from these cases: mri-split")
+    part_of = {i: part for part in ("train", "validation") for i in chosen[part]}
+    if missing := sorted(set(part_of) - known):
+        say(f"{len(missing)} case{'s' * (len(missing) > 1)} of {split} not among the input, the first {missing[0]}")
+    origin = {"file": split.name, "content": content_hash([split]), "fold": fold, "validation": fraction}
+    return {i: part for i, part in part_of.items() if i in known}, origin
+
+
+def _own_parts(cases, fraction: float, seed: int) -> tuple[dict, dict]:
+    """Without a split: all cases train, or a part that shares no subject and no picture with the rest validates."""
+    if not fraction:
+        say(f"no --split: all {len(cases)} cases train, none is held out")
+        return {case.id: "train" for case in cases}, {"made": "all", "validation": 0.0}
+    from mrilib import splits
+    from mrilib.images import duplicates
+
+    rows = splits.make(cases, duplicates.groups(cases), fractions=(1 - fraction, fraction, 0.0), seed=seed)
+    part_of = {row.case: row.part for row in rows}
+    held = sum(part == "validation" for part in part_of.values())
+    groups = len({row.group for row in rows})
+    say(f"no --split: made one of {groups} groups (subjects and near-duplicates kept together): "
+        f"{len(part_of) - held} train, {held} validation")
+    return part_of, {"made": "groups", "validation": fraction, "seed": seed, "groups": groups}
+
+
+def complete(settings, part_of: dict):
+    """The settings with their defaults, checked against what is there to train on."""
+    from mrilib.training.settings import complete as fill
+
+    return fill(settings, validated="validation" in part_of.values())
+
+
+def describe(cases, part_of: dict, settings, output: Path) -> None:
+    """The lines of --dry-run: each case with its part and class, then the settings."""
+    for case in cases:
+        write(f"{case.id}: {case.path} class={case.class_name} {part_of.get(case.id, 'left out')}\n")
+    for name, value in settings.as_dict().items():
+        if value is not None:
+            write(f"--{name.replace('_', '-')}: {value}\n")
+    write(f"-> {output}\n")
+
+
+def is_done(output: Path, run: dict, force: bool) -> bool:
+    """Whether the model file is there and of this very run. Raises UsageError when it is of another one."""
+    if force or not output.exists():
+        return False
+    from mrilib.errors import CaseError
+    from mrilib.models.file import read_record
+    from mrilib.training.checkpoint import difference
+
+    try:
+        before = read_record(output).get("run", {})
+    except CaseError as error:
+        raise UsageError("exists and is no model of this suite", where=output,
+                         remedy="choose another name with -o") from error
+    if changed := difference(before, run):
+        raise UsageError(f"is a model of another run: {changed}", where=output,
+                         remedy="--force replaces it, or choose another name with -o")
+    return True
+
+
+def checkpoint_of(output: Path, resume: bool) -> Path:
+    """Where the checkpoint of a model file lies; a line about what is found there."""
+    path = output.with_name(f"{output.name}.checkpoint")
+    if resume and not path.exists():
+        say(f"no checkpoint {path}: training from the beginning")
+    elif path.exists() and not resume:
+        say(f"{path} of an unfinished run is replaced (--resume would have gone on)")
+    return path
+
+
+def save(output: Path, model, record: dict, origin: dict, checkpoint: Path) -> None:
+    """Write the model file; then the checkpoint has done its service."""
+    from mrilib.models import file
+
+    record["training"]["split"] = origin
+    record["made_by"] = program()
+    file.save(model, output, record)
+    checkpoint.unlink(missing_ok=True)
+
+
+class Watch:
+    """Follows a fit: a bar over all steps, the curve file after each epoch, a summary at the end."""
+
+    def __init__(self, settings, data, curve: Path):
+        self.settings, self.data, self.curve = settings, data, curve
+        steps = -(-len(data.places("train")) // settings.batch_size)
+        self.bar = progress("training", settings.epochs * steps, unit="step")
+        self.began, self.first = time.monotonic(), 0
+
+    def __enter__(self):
+        self.bar.__enter__()
+        return self
+
+    def __exit__(self, *what):
+        self.bar.__exit__(*what)
+
+    def __call__(self, event: str, state, logs: dict | None) -> None:
+        if event == "step":
+            self.bar.step()
+        elif event == "resume":
+            self.first = state.epoch
+            self.bar.step(state.step)
+            say(f"going on after epoch {state.epoch} of {self.settings.epochs}")
+        else:
+            found = f", validation {100 * logs['validation_accuracy']:.1f} %" if "validation_accuracy" in logs else ""
+            self.bar.note(f"epoch {state.epoch} of {self.settings.epochs}: loss {logs['loss']:.3f}{found}")
+            self._write(state.curve)
+
+    def _write(self, rows: list[dict]) -> None:
+        from mrilib.records import write_text
+
+        lines = [",".join(rows[0])] + [",".join(f"{v:.6g}" for v in row.values()) for row in rows]
+        write_text(self.curve, "\n".join(lines) + "\n")
+
+    def summary(self, model, record: dict, output: Path) -> None:
+        """What came out, on one screen."""
+        known, s = record["training"], self.settings
+        for part, counts in known["counts"].items():
+            if total := sum(counts.values()):
+                say(f"{part:10} {total} cases: {', '.join(f'{name} {n}' for name, n in counts.items())}")
+        start = f"started from {s.weights}" if s.weights else "from scratch"
+        width = f" of width {s.width:g}" if s.width != 1 else ""
+        say(f"{'network':10} {s.backbone}{width}, {model.count_params() / 1e6:.2f} million weights, {start}")
+        last = known["curve"][-1]
+        seconds = time.monotonic() - self.began
+        say(f"{'epochs':10} {last['epoch']} of {s.epochs}, {last['epoch'] - self.first} now in {seconds:.0f} s; "
+            f"last loss {last['loss']:.3f}, accuracy while training {100 * last['accuracy']:.1f} %")
+        if held := known["validation"]:
+            say(f"{'kept':10} epoch {known['best_epoch']}: validation accuracy "
+                f"{100 * held['validation_accuracy']:.1f} %, balanced "
+                f"{100 * held['validation_balanced_accuracy']:.1f} %, loss {held['validation_loss']:.3f}")
+        say(f"{'written':10} {output} ({output.stat().st_size / 1e6:.1f} MB), {self.curve}")

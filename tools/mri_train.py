@@ -1,0 +1,83 @@
+"""mri-train: fit a model to cases."""
+
+from pathlib import Path
+
+import click
+
+from mri_tools.common import options, training_options
+from mri_tools.common.run import complain, emit, entry, progress, say
+
+
+@click.command()
+@options.cases
+@options.output("model.h5", "The model file, .h5 or .keras.")
+@click.option("--task", type=click.Choice(["auto", "classify", "segment"]), default="auto", show_default=True,
+              help="What the model is to do; auto: classify where cases have classes.")
+@options.split
+@click.option("--validation", type=click.FloatRange(0, 1, max_open=True),
+              help="Part of the cases kept for validation.  [default: 0.15 with --patience or plateau, else 0]")
+@training_options.network
+@training_options.learning
+@click.option("--curve", type=click.Path(path_type=Path, dir_okay=False),
+              help="CSV of the epochs.  [default: beside the model]")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted run of the same options ended.")
+@options.device
+@training_options.machine
+@options.seed
+@options.force
+@options.dry_run
+@options.common
+def main(paths, null, root, layout, output, task, split, fold, validation, size, curve, resume, device, mixed, threads,
+         seed, force, dry_run, **given):
+    """Fit a model to cases.
+
+    PATHS are images or folders; with none, their names are read from
+    standard input. Images must be of one size. The model file holds all
+    that mri-predict needs; its name is printed when it is complete.
+
+    \b
+    Example:
+      mri-normalize scans/ --size 160 | mri-train -o model.h5
+    """
+    from mri_tools.common import stream, training
+    from mrilib.errors import UsageError
+
+    settings = training_options.settings({**given, "seed": seed})
+    training.check_output(output)
+    cases, failed = stream.gather(paths, null=null, root=root, layout=layout)
+    training.check_task(cases, task)
+    parts, origin = training.parts(cases, split, fold, validation, settings)
+    settings = training.complete(settings, parts)
+    if dry_run:
+        training.describe(cases, parts, settings, output)
+        return 1 if failed else 0
+    from mrilib import gpu
+    from mrilib.training import classify, data
+
+    def fail(case, error):
+        failed.append(error)
+        complain(error if error.where else f"{case.path}: {error}", error)
+
+    with progress("reading", len(parts)) as bar:
+        loaded = data.load(cases, parts, step=bar.step, fail=fail)
+    if size and loaded.images.shape[1:3] != tuple(options.xyz_to_array(size)):
+        y, x = loaded.images.shape[1:3]
+        raise UsageError(f"the images are {x} x {y}, not {' x '.join(map(str, size))}",
+                         remedy=f"bring them to that size first: mri-normalize --size {','.join(map(str, size))}")
+    setup = gpu.setup(device, mixed=mixed, threads=threads, seed=seed)
+    say(setup.line)
+    run = classify.description(loaded, settings, setup)
+    if training.is_done(output, run, force):
+        say(f"{output} is of this very run: kept")
+    else:
+        checkpoint = training.checkpoint_of(output, resume)
+        curve = curve or output.with_suffix(".curve.csv")
+        with training.Watch(settings, loaded, curve) as watch:
+            model, record = classify.fit(loaded, settings, setup, checkpoint=checkpoint, resume=resume, watch=watch)
+        training.save(output, model, {**record, "run": run}, origin, checkpoint)
+        watch.summary(model, record, output)
+    emit(output)
+    return 1 if failed else 0
+
+
+run = entry(main)
