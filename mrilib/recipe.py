@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -39,10 +39,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Steps in order; no steps means the cases are as given."""
+    """Steps in order; no steps means the cases are as given.
+
+    augmentation: how the copies among the cases were made; beside the steps, not one of them: prediction never
+    repeats it, and it is no part of the hash.
+    """
 
     steps: tuple[Step, ...] = ()
     made_by: str = ""
+    augmentation: dict = field(default_factory=dict)
 
     @property
     def hash(self) -> str:
@@ -53,7 +58,8 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def as_dict(self) -> dict:
-        return {"format": FORMAT, "steps": [s.as_dict() for s in self.steps], "made_by": self.made_by}
+        more = {"augmentation": self.augmentation} if self.augmentation else {}
+        return {"format": FORMAT, "steps": [s.as_dict() for s in self.steps], "made_by": self.made_by, **more}
 
     @classmethod
     def from_dict(cls, record: dict, where: object = None) -> Recipe:
@@ -68,7 +74,7 @@ class Recipe:
             if step.step not in STEPS or step.version != 1:
                 raise CaseError(f"step {step.step} version {step.version} is not known here", where=where,
                                 remedy="use the version of the suite that made it")
-        return cls(steps, record.get("made_by", ""))
+        return cls(steps, record.get("made_by", ""), record.get("augmentation", {}))
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
@@ -81,7 +87,7 @@ class Recipe:
         return cls.load(path) if path.is_file() else cls()
 
     def then(self, steps: tuple[Step, ...], made_by: str) -> Recipe:
-        return Recipe(self.steps + tuple(steps), made_by)
+        return Recipe(self.steps + tuple(steps), made_by, self.augmentation)
 
     def remaining(self, have: Recipe) -> tuple[Step, ...]:
         """The steps still to do on cases that have been through `have`.
@@ -141,53 +147,73 @@ def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force:
     move along with the geometry. A complete output of the same recipe and inputs is kept unless force.
     """
     sources = [records.stamp(p) for p in input_files(case)]
-    path = records.record_path(out, case.id)
-    if not force and path.is_file():
-        record = records.read_json(path)
-        if records.is_complete(record, out, sources, recipe_hash):
-            return out / record["path"]
+    if not force and (record := finished(case.id, out, sources, recipe_hash)):
+        return out / record["path"]
     check_origin(case)
     before = source_record(case)
     image = files.read_case(case)
     made, measured = apply(steps, image)
-    suffix = suffix or (".tif" if made.grid.dimension == 2 else ".nii.gz")
-    names = list(case.channels)
-    outputs, first = {}, None
-    if len(names) == 1:
-        first = out / f"{case.id}{suffix}"
-        parts = {first: made}
-    else:
-        arrays = made.by_channel()
-        first = out / case.id
-        parts = {
-            first / f"{case_files.stem_of(Path(case.channels[n]))}{suffix}" if n in case.channels
-            else first / f"{Path(case.id).name}-{n}{suffix}": Image(np.ascontiguousarray(arrays[..., i]), made.grid)
-            for i, n in enumerate(made.channels)
-        }  # fmt: skip
-    known = {"subject": case.subject, "class": case.class_name, "boxes": moved_boxes(case.boxes, image.grid, made.grid)}
+    label = None
     if case.label is not None:
         from mrilib.images.geometry import resample
 
         label = resample(files.read(case.label), made.grid, order=0)
-        name = first.with_name(f"{case_files.stem_of(first)}_mask{suffix}") if len(names) == 1 else (
-            first / f"{case_files.stem_of(Path(case.label))}{suffix}")
-        parts[name] = label
-        known["label"] = name.relative_to(out).as_posix()
-    for target, part in parts.items():
-        with records.whole(target) as temporary:
-            files.write(temporary, part, recipe_hash=recipe_hash)
-        outputs[target.relative_to(out).as_posix()] = target.stat().st_size
     record = {
-        "case": {k: v for k, v in known.items() if v},
-        "path": first.relative_to(out).as_posix(),
         "source": sources,
         **before,
         "native_grid": before.get("native_grid") or image.grid.as_dict(),
         "measured": [*before.get("measured", []), *measured],
+    }
+    boxes = moved_boxes(case.boxes, image.grid, made.grid)
+    return write_case(replace(case, boxes=boxes), made, label, out, suffix, recipe_hash, record)
+
+
+def finished(case_id: str, out: Path, sources: list[dict], recipe_hash: str) -> dict | None:
+    """The record of a case's complete output of this recipe and these inputs; None when there is none."""
+    path = records.record_path(out, case_id)
+    if not path.is_file():
+        return None
+    record = records.read_json(path)
+    return record if records.is_complete(record, out, sources, recipe_hash) else None
+
+
+def write_case(case, image: Image, label: Image | None, out: Path, suffix: str | None, recipe_hash: str,
+               record: dict) -> Path:
+    """Write a case below `out`: its image, its label map, and last its record; returns the path to print.
+
+    The id, subject, class and boxes are those of `case`. record: what else is to be noted. suffix as in prepare.
+    """
+    suffix = suffix or (".tif" if image.grid.dimension == 2 else ".nii.gz")
+    names = list(case.channels)
+    if len(names) == 1:
+        first = out / f"{case.id}{suffix}"
+        parts = {first: image}
+    else:
+        arrays = image.by_channel()
+        first = out / case.id
+        parts = {
+            first / f"{case_files.stem_of(Path(case.channels[n]))}{suffix}" if n in case.channels
+            else first / f"{Path(case.id).name}-{n}{suffix}": Image(np.ascontiguousarray(arrays[..., i]), image.grid)
+            for i, n in enumerate(image.channels)
+        }  # fmt: skip
+    known = {"subject": case.subject, "class": case.class_name, "boxes": [list(box) for box in case.boxes]}
+    if label is not None:
+        name = first.with_name(f"{case_files.stem_of(first)}_mask{suffix}") if len(names) == 1 else (
+            first / f"{case_files.stem_of(Path(case.label))}{suffix}")
+        parts[name] = label
+        known["label"] = name.relative_to(out).as_posix()
+    outputs = {}
+    for target, part in parts.items():
+        with records.whole(target) as temporary:
+            files.write(temporary, part, recipe_hash=recipe_hash)
+        outputs[target.relative_to(out).as_posix()] = target.stat().st_size
+    records.write_json(records.record_path(out, case.id), {
+        "case": {k: v for k, v in known.items() if v},
+        "path": first.relative_to(out).as_posix(),
+        **record,
         "outputs": outputs,
         "recipe": recipe_hash,
-    }
-    records.write_json(path, record)
+    })  # fmt: skip
     return first
 
 
@@ -197,14 +223,15 @@ def input_files(case) -> list[Path]:
 
 
 def source_record(case) -> dict:
-    """What a case brings along from where it was first given: content hash, native grid, what was measured.
+    """What a case brings along from where it was first given: content hash, native grid, what was measured and,
+    of an augmented copy, what was drawn.
 
     A prepared case hands on what its own record says; a case as given is hashed now.
     """
     path = records.record_path(case.root, case.id)
     if path.is_file() and (Path(case.root) / "recipe.json").is_file():
         record = records.read_json(path)
-        return {k: record[k] for k in ("content", "native_grid", "measured") if k in record}
+        return {k: record[k] for k in ("content", "native_grid", "measured", "augmented") if k in record}
     return {"content": records.content_hash(case.channels.values())}
 
 

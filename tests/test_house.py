@@ -29,6 +29,7 @@ ALLOWED = {
     "models": {"gpu", "records"},
     "inference": {"models", "gpu", "metrics", "recipe", "images", "cases", "records"},
     "training": {"inference", "models", "gpu", "metrics", "recipe", "images", "cases", "splits", "records"},
+    "augmented": {"recipe", "images", "cases", "records"},
     "plots": {"images", "cases"},
     "inspect": {"cases", "images", "recipe", "records"},
 }

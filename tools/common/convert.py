@@ -8,6 +8,7 @@ from pathlib import Path
 from mri_tools.common import stream
 from mri_tools.common.jobs import cores, ordered
 from mri_tools.common.run import give_results
+from mrilib import __version__
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
 
@@ -29,7 +30,7 @@ def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, 
                 yield None, case
                 continue
             try:
-                mine = recipe_of(case.root).then(steps, program)
+                mine = recipe_of(case.root).then(steps, f"{program} {__version__}")
                 if recipe is None:
                     refuse_output_in_input([case.root] if recipe_of(case.root).steps else [], output)
                     if not dry_run:
@@ -68,10 +69,11 @@ def open_output(output: Path, recipe, force: bool) -> None:
     mark = output / "recipe.json"
     if mark.is_file():
         old = Recipe.load(mark)
-        if old.hash == recipe.hash:
+        if old.hash == recipe.hash and old.augmentation == recipe.augmentation:
             return
         if not force:
-            theirs, mine = " ".join(map(str, old.steps)), " ".join(map(str, recipe.steps))
+            theirs, mine = (" ".join([*map(str, r.steps), *(f"{k}={v}" for k, v in r.augmentation.items())])
+                            or "cases as given" for r in (old, recipe))
             raise UsageError(f"holds cases of another recipe: {theirs}; now {mine}", where=output,
                              remedy="--force replaces them, or choose another folder with -o")
     elif output.is_dir() and any(not p.name.startswith(".") for p in output.iterdir()):

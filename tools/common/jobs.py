@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 
+from mri_tools.common.worker import one_thread
 from mrilib.errors import CaseError
 
 
@@ -59,6 +60,7 @@ def ordered(target: str, items: Iterable, jobs: int) -> Iterator[tuple[object, o
     runs in this process.
     """
     if jobs == 1:
+        one_thread()
         module, function = target.split(":")
         for item, arguments in items:
             yield item, arguments if isinstance(arguments, BaseException) else _try(module, function, arguments)

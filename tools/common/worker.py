@@ -12,14 +12,19 @@ import threading
 from importlib import import_module
 
 
+def one_thread():
+    """Libraries loaded from now on use one thread: cases run side by side, and any --jobs gives the same bytes."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+                 "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
+        os.environ[name] = "1"
+
+
 def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     calls = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
-                 "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
-        os.environ[name] = "1"  # cases run side by side; one thread each gives the same bytes for any --jobs
+    one_thread()
     waiting, ready = [], threading.Condition()
 
     def listen():

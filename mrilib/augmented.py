@@ -1,0 +1,133 @@
+"""Augmented copies of cases on disk: made, recorded, listed in a table, and made again from it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from mrilib import records
+from mrilib.errors import UsageError
+from mrilib.images import affine, augment, files
+from mrilib.recipe import check_origin, finished, input_files, source_record, write_case
+
+TABLE = "augmented.csv"
+NAMES = (*augment.MEANING, "noise_seed")
+HEADER = ("case", "of", "copy", *NAMES)
+
+
+def copy_id(case_id: str, copy: int) -> str:
+    """The id of a copy, counted from 1; copy 0 is the case itself."""
+    return f"{case_id}_aug{copy}" if copy else case_id
+
+
+def make(case, plan: dict, out: Path, suffix: str | None, recipe_hash: str, force: bool = False) -> list[Path]:
+    """Write the copies of a case below `out`, each with its record; returns their paths.
+
+    plan: {"settings", "seed", "copies": [1, 2, …]} to draw, or {"drawn": {copy: drawn}} to do again; copy 0 is
+    the case itself. Copies keep the class, the content hash of the case as first given and, as their subject,
+    that of the case, or its id when it has none: no split parts them. Complete copies are kept unless force.
+    Raises CaseError as reading does.
+    """
+    sources = [records.stamp(p) for p in input_files(case)]
+    check_origin(case)
+    before = source_record(case)
+    image = files.read_case(case)
+    label = files.read(case.label) if case.label else None
+    paths = []
+    for copy in plan["copies"] if "copies" in plan else plan["drawn"]:
+        if "copies" not in plan:
+            drawn = plan["drawn"][copy]
+        elif copy:
+            drawn = augment.draw(augment.settings(plan["settings"]),
+                                 augment.generator(plan["seed"], case.id, copy), image.grid)
+        else:
+            drawn = {}
+        note = {"of": case.id, "copy": copy, "drawn": drawn}
+        if "augmented" in before:
+            note["before"] = before["augmented"]
+        mine = copy_id(case.id, copy)
+        old = None if force else finished(mine, out, sources, recipe_hash)
+        if old and old.get("augmented") == note:
+            paths.append(out / old["path"])
+            continue
+        made = augment.apply(image, drawn) if drawn else image
+        record = {"source": sources, **before, "native_grid": before.get("native_grid") or image.grid.as_dict(),
+                  "augmented": note}  # fmt: skip
+        boxes = affine.moved_boxes(case.boxes, drawn, image.grid) if case.boxes else ()
+        moved = augment.apply(label, drawn, label=True) if label else None
+        new = replace(case, id=mine, subject=case.subject or case.id, boxes=tuple(map(tuple, boxes)))
+        paths.append(write_case(new, made, moved, out, suffix, recipe_hash, record))
+    return paths
+
+
+def notes(out: Path) -> Iterator[tuple[str, dict]]:
+    """(id, record) of every copy that lies below a folder, by id."""
+    found = []
+    for path in Path(out).rglob("*.json"):
+        if path.name == "recipe.json" or path.name.startswith("."):
+            continue
+        record = records.read_json(path)
+        if "augmented" in record:
+            found.append((path.relative_to(out).as_posix().removesuffix(".json"), record))
+    yield from sorted(found, key=lambda pair: (pair[1]["augmented"]["of"].split("/"), pair[1]["augmented"]["copy"]))
+
+
+def remove(out: Path) -> None:
+    """Remove every copy below a folder, with its record: what is left of other settings must not mix with new."""
+    for case_id, record in list(notes(out)):
+        records.record_path(out, case_id).unlink(missing_ok=True)
+        for name in record.get("outputs", {}):
+            (Path(out) / name).unlink(missing_ok=True)
+    (Path(out) / TABLE).unlink(missing_ok=True)
+
+
+def table(out: Path) -> str:
+    """The copies below a folder as CSV: case, of, copy, and what was drawn, several numbers parted by spaces."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(HEADER)
+    for case_id, record in notes(out):
+        note = record["augmented"]
+        rows.writerow([case_id, note["of"], note["copy"], *(_cell(note["drawn"].get(name)) for name in NAMES)])
+    return text.getvalue()
+
+
+def _cell(value) -> str:
+    if value is None:
+        return ""
+    return " ".join(v if isinstance(v, str) else json.dumps(v) for v in (value if isinstance(value, list) else [value]))
+
+
+def read(path: Path) -> dict[str, dict[int, dict]]:
+    """What was drawn, by case and copy, from a table of copies. Raises UsageError when it cannot be right."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != HEADER:
+                raise UsageError("is no table of copies", where=path, remedy=f"its header is {','.join(HEADER)}")
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"cannot be read: {error}", where=path) from error
+    found: dict[str, dict[int, dict]] = {}
+    for line, row in enumerate(rows, 2):
+        try:
+            drawn = {name: _value(name, row[name]) for name in NAMES if row[name]}
+            found.setdefault(row["of"], {})[int(row["copy"])] = drawn
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"cannot be read: {error}", where=f"{path}, line {line}") from error
+    return found
+
+
+def _value(name: str, text: str):
+    if name == "flip":
+        if strange := [flip for flip in text.split() if flip not in affine.FLIPS]:
+            raise ValueError(f"flip {strange[0]}")
+        return text.split()
+    if name == "noise_seed":
+        return int(text)
+    numbers = [float(part) for part in text.split()]
+    return numbers if name in ("rotate", "shear", "shift") else numbers[0]
