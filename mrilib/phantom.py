@@ -1,0 +1,207 @@
+"""Made-up heads with and without a tumour, in 2D and 3D: labelled data without end, for demos and tests.
+
+A head is a warped ellipsoid of scalp, skull, fluid, folded cortex, white matter, deep nuclei and ventricles, each
+tissue with the brightness that its sequence gives it; a tumour is a lumpy core with an enhancing rim and oedema that
+runs out. Then come a bias field and Rician noise. Everything of a head hangs on the seed and its number alone. None
+of it is anatomy: a model trained on phantoms knows nothing of people.
+
+How hard the default slices are (n = 400, five folds): see docs/experiments.md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mrilib.errors import UsageError
+from mrilib.images.grid import Grid, Image
+
+CHANNELS = ("t1", "t1ce", "t2", "flair")
+AIR, SCALP, SKULL, FLUID, GREY, WHITE, NUCLEI, NECROSIS, OEDEMA, ENHANCING = range(10)
+# brightness of air, scalp, skull, fluid, grey, white, nuclei, necrosis, oedema, enhancing rim
+LOOKS = {
+    "t1": (0.00, 0.85, 0.10, 0.16, 0.48, 0.68, 0.55, 0.28, 0.44, 0.46),
+    "t1ce": (0.00, 0.88, 0.12, 0.16, 0.48, 0.66, 0.56, 0.26, 0.46, 0.92),
+    "t2": (0.00, 0.62, 0.08, 0.92, 0.58, 0.40, 0.46, 0.80, 0.74, 0.60),
+    "flair": (0.00, 0.60, 0.09, 0.14, 0.56, 0.44, 0.50, 0.42, 0.82, 0.66),
+}
+LABELS = {NECROSIS: 1, OEDEMA: 2, ENHANCING: 3}  # the brats2023 scheme
+CLASSES = ("healthy", "tumour")
+
+
+def _smooth(rng, size, length: float) -> np.ndarray:
+    """Smooth noise of mean 0 and deviation 1, its waves about `length` of the image long; float32 of `size`."""
+    from scipy import ndimage
+
+    knots = [max(int(np.ceil(2 / length)) + 3, 4)] * len(size)
+    coarse = rng.standard_normal(knots).astype(np.float32)
+    places = np.meshgrid(*(np.linspace(1, k - 2, s) for k, s in zip(knots, size, strict=True)), indexing="ij")
+    field = ndimage.map_coordinates(coarse, places, order=3 if len(size) == 2 else 1, mode="nearest")
+    return (field - field.mean()) / max(float(field.std()), 1e-6)
+
+
+def _coordinates(rng, size) -> np.ndarray:
+    """Where each voxel lies in the head, (axes, *size): the skin at radius 1, turned, scaled and warped by chance."""
+    axes = [np.linspace(-1, 1, s, dtype=np.float32) * s / max(size) for s in size]
+    place = np.stack(np.meshgrid(*axes, indexing="ij"))
+    n = len(size)
+    turn = np.eye(n)
+    for i in range(n):
+        for j in range(i + 1, n):
+            angle = np.deg2rad(rng.normal(0, 6))
+            spin = np.eye(n)
+            spin[[i, i, j, j], [i, j, i, j]] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
+            turn = spin @ turn
+    extent = np.array([rng.uniform(0.80, 0.92), rng.uniform(0.66, 0.76)][-n:] if n == 2 else
+                      [rng.uniform(0.75, 0.85), rng.uniform(0.82, 0.92), rng.uniform(0.66, 0.76)])
+    extent *= min(1.0, 0.96 * float((np.asarray(size) / max(size) / extent).min()))  # all of it within the picture
+    shift = rng.normal(0, 0.015, n)
+    place = np.tensordot(turn.astype(np.float32), place - shift.reshape(-1, *[1] * n).astype(np.float32), 1)
+    place = place / extent.reshape(-1, *[1] * n).astype(np.float32)
+    return place + np.stack([0.02 * _smooth(rng, size, 0.5) for _ in range(n)])
+
+
+def _tissues(rng, size) -> tuple[np.ndarray, np.ndarray]:
+    """A head without a tumour: tissue of each voxel (uint8), and the distance from its middle (skin at 1)."""
+    place = _coordinates(rng, size)
+    n = len(size)
+    radius = np.sqrt((place**2).sum(0))
+    tissue = np.full(size, AIR, np.uint8)
+    scalp, skull, fluid = rng.uniform(0.03, 0.09), rng.uniform(0.04, 0.07), rng.uniform(0.01, 0.04)
+    tissue[radius < 1] = SCALP
+    tissue[radius < 1 - scalp] = SKULL
+    inner = 1 - scalp - skull
+    tissue[radius < inner] = FLUID
+    folds = np.abs(_smooth(rng, size, 0.09))
+    brain = radius + 0.05 * (folds < 0.25) * (radius > 0.55 * inner) < inner - fluid
+    tissue[brain] = GREY
+    depth = rng.uniform(0.07, 0.11)
+    tissue[brain & (radius + 0.05 * _smooth(rng, size, 0.12) < inner - fluid - depth)] = WHITE
+    up, side = place[-2], np.abs(place[-1] - rng.normal(0, 0.015))
+    below = place[0] if n == 3 else 0.0
+    gap = brain & (side < rng.uniform(0.004, 0.012)) & (np.abs(up) > 0.35)
+    for sign in (-1, 1):  # each side a little its own, so that asymmetry alone tells nothing
+        wide, long = rng.uniform(0.04, 0.11), rng.uniform(0.18, 0.34)
+        x, y = place[-1] * sign - rng.uniform(0.08, 0.14), up + rng.normal(0.02, 0.03)
+        ventricle = ((x - 0.25 * y * y) / wide) ** 2 + (y / long) ** 2 + (below / 0.22) ** 2 < 1
+        nuclei = ((place[-1] * sign - rng.uniform(0.24, 0.3)) / rng.uniform(0.08, 0.13)) ** 2 + (
+            (up - rng.normal(0, 0.04)) / rng.uniform(0.12, 0.2)) ** 2 + (below / 0.25) ** 2 < 1
+        tissue[brain & nuclei] = NUCLEI
+        tissue[brain & ventricle] = FLUID
+    tissue[gap] = FLUID
+    return tissue, np.where(brain, radius, 2.0).astype(np.float32)
+
+
+def _grow_tumour(rng, tissue: np.ndarray, depth: np.ndarray) -> None:
+    """Put a tumour into the tissue, in place: necrosis within an enhancing rim, oedema around, in the brain only."""
+    size = tissue.shape
+    choices = np.flatnonzero((depth < 0.62) & (depth > 0.2))
+    middle = np.array(np.unravel_index(rng.choice(choices), size))
+    index = np.stack(np.meshgrid(*(np.arange(s, dtype=np.float32) for s in size), indexing="ij"))
+    stretch = rng.uniform(0.8, 1.25, len(size))
+    offset = (index - middle.reshape(-1, *[1] * len(size))) / (max(size) * stretch.reshape(-1, *[1] * len(size)))
+    distance = np.sqrt((offset**2).sum(0)) * (1 + 0.18 * _smooth(rng, size, 0.12))
+    radius = rng.uniform(0.035, 0.10)
+    rim = rng.uniform(0.15, 0.45) * radius
+    brain = np.isin(tissue, (GREY, WHITE, NUCLEI))
+    spread = radius * rng.uniform(1.1, 1.9)
+    reach = distance * np.where(tissue == WHITE, 1.0, 1.35)  # oedema follows the white matter
+    tissue[brain & (reach < spread)] = OEDEMA
+    inside = (depth < 1.5) & (distance < radius)
+    tissue[inside] = ENHANCING
+    tissue[inside & (distance < radius - rim)] = NECROSIS
+
+
+def _picture(rng, tissue: np.ndarray, channel: str, noise: float) -> np.ndarray:
+    """How a sequence shows the tissue, float32 of about 0 to 1: brightness, texture, bias field, Rician noise."""
+    from scipy import ndimage
+
+    looks = np.array(LOOKS[channel], np.float32)
+    looks = looks * rng.normal(1, 0.08, looks.size).clip(0.8, 1.2).astype(np.float32)
+    image = ndimage.gaussian_filter(looks[tissue], rng.uniform(0.4, 0.9))
+    image *= 1 + 0.06 * _smooth(rng, tissue.shape, 0.05) + 0.04 * _smooth(rng, tissue.shape, 0.02)
+    image *= np.exp(rng.uniform(0.05, 0.25) * _smooth(rng, tissue.shape, 0.9))
+    sigma = noise * rng.uniform(0.5, 1.5)
+    real, imaginary = (sigma * rng.standard_normal(tissue.shape, np.float32) for _ in range(2))
+    return np.sqrt((image + real) ** 2 + imaginary**2)
+
+
+def _spots(rng, image: np.ndarray, depth: np.ndarray) -> None:
+    """Bright vessels and dark calcifications, tumour or not, in place: a bright spot alone proves nothing."""
+    choices = np.flatnonzero(depth < 0.75)
+    for _ in range(rng.poisson(5)):
+        middle = np.unravel_index(rng.choice(choices), image.shape)
+        reach = tuple(slice(max(m - 6, 0), m + 7) for m in middle)
+        near = np.stack(np.meshgrid(*(np.arange(s.start, min(s.stop, n)) - m for s, m, n in
+                                      zip(reach, middle, image.shape, strict=True)), indexing="ij"))
+        spot = np.exp(-(near**2).sum(0) / (2 * rng.uniform(0.8, 2.6) ** 2))
+        image[reach] += (rng.uniform(-0.3, 0.5) * spot).astype(np.float32)
+
+
+def head(seed: int, number: int, size, tumour: bool) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
+    """(tissue, depth, rng for the pictures) of one head. size: voxels in array order, 2 or 3 axes, at least 32 each."""
+    if min(size) < 32:
+        raise UsageError(f"a head of {'x'.join(map(str, size))} voxels is too small", remedy="at least 32 each way")
+    rng = np.random.default_rng([seed, number, len(size)])
+    tissue, depth = _tissues(rng, size)
+    if tumour:
+        _grow_tumour(rng, tissue, depth)
+    return tissue, depth, rng
+
+
+def slice2d(seed: int, number: int, tumour: bool, size=None, noise: float = 0.04) -> tuple[np.ndarray, np.ndarray]:
+    """One slice and its label map: (y, x) uint8 each, the labels of the brats2023 scheme.
+
+    size: (y, x), by chance about 200 unless given. noise: deviation as a share of the brightest tissue.
+    """
+    start = np.random.default_rng([seed, number, 9])
+    size = tuple(size) if size is not None else tuple(int(v) for v in start.integers(168, 257, 2))
+    channel = ("t1ce", "flair", "t2")[int(start.choice(3, p=(0.5, 0.3, 0.2)))]
+    tissue, depth, rng = head(seed, number, size, tumour)
+    image = _picture(rng, tissue, channel, noise)
+    _spots(rng, image, depth)
+    top = np.percentile(image, 99.7) * start.uniform(0.95, 1.2)
+    image = (np.clip(image / top, 0, 1) ** start.uniform(0.8, 1.25) * 255).astype(np.uint8)
+    return image, labels(tissue)
+
+
+def volume(seed: int, number: int, tumour: bool = True, size=(96, 112, 96), noise: float = 0.04):
+    """Four channels {name: (z, y, x) int16} and the label map (uint8, brats2023 scheme) of one head."""
+    tissue, _, rng = head(seed, number, size, tumour)
+    images = {c: (_picture(rng, tissue, c, noise) * 800).astype(np.int16) for c in CHANNELS}
+    return images, labels(tissue)
+
+
+def labels(tissue: np.ndarray) -> np.ndarray:
+    """The label map (uint8) of a tissue map."""
+    table = np.zeros(10, np.uint8)
+    for kind, value in LABELS.items():
+        table[kind] = value
+    return table[tissue]
+
+
+def write_slice(out: Path, seed: int, number: int, tumour: bool, size, noise: float) -> Path:
+    """Write slice `number` as PNG into the folder of its class; returns its path."""
+    from PIL import Image as Picture
+
+    from mrilib.records import whole
+
+    path = Path(out) / CLASSES[tumour] / f"phantom{number:05d}.png"
+    with whole(path) as temporary:
+        Picture.fromarray(slice2d(seed, number, tumour, size, noise)[0]).save(temporary)
+    return path
+
+
+def write_volume(out: Path, seed: int, number: int, tumour: bool, size, noise: float) -> Path:
+    """Write volume `number` as a folder of BraTS 2023's naming, label map and all; returns the folder."""
+    from mrilib.images.files import write
+    from mrilib.records import whole
+
+    name = f"Phantom-{number:05d}-000"
+    images, label = volume(seed, number, tumour, size or (96, 112, 96), noise)
+    endings = {"t1": "t1n", "t1ce": "t1c", "t2": "t2w", "flair": "t2f"}
+    for ending, array in [("seg", label), *((endings[c], a) for c, a in images.items())]:
+        with whole(Path(out) / name / f"{name}-{ending}.nii.gz") as temporary:
+            write(temporary, Image(array, Grid.of(array.shape)))
+    return Path(out) / name

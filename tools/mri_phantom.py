@@ -1,0 +1,64 @@
+"""mri-phantom: made-up heads with and without a tumour."""
+
+from pathlib import Path
+
+import click
+
+from mri_tools.common import options
+from mri_tools.common.run import entry, give_results
+
+
+@click.command()
+@options.output("phantoms")
+@click.option("-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many.")
+@click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first one.")
+@click.option("--layout", type=click.Choice(["classes", "brats"]), default="classes", show_default=True,
+              help="Slices in class folders, or volumes of four channels with label maps.")
+@click.option("--tumours", type=click.FloatRange(0, 1), default=None,
+              help="Share that has a tumour.  [default: 0.5 of slices, all volumes]")
+@click.option("--size", type=options.Pair(), help="Voxels, x,y or x,y,z.  [default: by chance; 96,112,96]")
+@click.option("--noise", type=click.FloatRange(0, 1), default=0.04, show_default=True,
+              help="Rician noise, as a share of the brightest tissue.")
+@options.seed
+@options.jobs
+@options.force
+@options.dry_run
+@options.common
+def main(output, number, first, layout, tumours, size, noise, seed, jobs, force, dry_run):
+    """Make up heads with and without a tumour, labelled.
+
+    Slices come as PNG in the folders healthy/ and tumour/, volumes as a
+    folder each, named as BraTS 2023 names them (labels: 1 necrosis,
+    2 oedema, 3 enhancing). Each depends on the seed and its own number
+    only, so --first makes more of the same. They are no anatomy: a model
+    trained on them knows nothing of people.
+
+    \b
+    Example:
+      mri-phantom -n 200 -o phantoms && make classify DATA=phantoms
+    """
+    from mri_tools.common.jobs import cores, ordered
+    from mrilib.errors import UsageError
+
+    axes = 2 if layout == "classes" else 3
+    if size and len(size) not in (1, axes):
+        raise UsageError(f"--size has {len(size)} numbers, a {'slice' if axes == 2 else 'volume'} {axes} axes")
+    voxels = options.xyz_to_array(size, axes)
+    if voxels and min(voxels) < 32:
+        raise UsageError("--size: a head needs at least 32 voxels each way")
+    if not force and output.is_dir() and any(output.iterdir()):
+        raise UsageError("is not empty", where=output, remedy="--force adds to it and replaces, or choose another -o")
+    share = tumours if tumours is not None else 0.5 if axes == 2 else 1.0
+    target = "mrilib.phantom:write_slice" if axes == 2 else "mrilib.phantom:write_volume"
+
+    def calls():
+        for i in range(first, first + number):
+            tumour = int((i + 1) * share) > int(i * share)  # evenly spread, the same for any --first
+            yield Path(f"phantom {i}"), (output, seed, i, tumour, voxels, noise)
+
+    if dry_run:
+        return give_results(((p, f"{p}: {'tumour' if a[3] else 'healthy'} -> {output}") for p, a in calls()), "dry run")
+    return give_results(ordered(target, calls(), jobs or cores()), "phantoms", number)
+
+
+run = entry(main)
