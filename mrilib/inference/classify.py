@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrilib.errors import CaseError, UsageError
+from mrilib.errors import CaseError, MachineError, UsageError
 
 MUST_AGREE = ("task", "classes", "channels", "shape", "recipe")  # records of models that are averaged
 
@@ -93,10 +93,16 @@ def _batch(model, arrays: Sequence[np.ndarray], size: int, flips: bool) -> np.nd
     filled[: len(arrays)] = arrays
     if not model.compiled:
         model.jit_compile = False  # XLA would take longer to compile than most folders to predict
-    found = np.asarray(model.predict_on_batch(filled), np.float32)
-    if flips:
-        mirrored = np.asarray(model.predict_on_batch(np.ascontiguousarray(filled[:, :, ::-1])), np.float32)
-        found = (found + mirrored) / 2
+    try:
+        found = np.asarray(model.predict_on_batch(filled), np.float32)
+        if flips:
+            mirrored = np.asarray(model.predict_on_batch(np.ascontiguousarray(filled[:, :, ::-1])), np.float32)
+            found = (found + mirrored) / 2
+    except Exception as error:
+        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own, of which this module knows nothing
+            raise MachineError("the device is out of memory", remedy="a smaller --batch-size; mri-inspect --device "
+                               "shows what else uses it") from error
+        raise
     return found[: len(arrays)]
 
 

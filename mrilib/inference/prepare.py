@@ -93,8 +93,8 @@ def prepare(case: Case, steps: Sequence[Step], channels: Sequence[str], shape: S
     """
     if check:
         recipe.check_origin(case)
+    given = files.read_case(case)  # before it is hashed: it says best what is wrong with a file
     source = recipe.source_record(case)
-    given = files.read_case(case)
     image, _ = recipe.apply(steps, given)
     array, adapted = array_of(case, image, channels)
     if shape is not None and array.shape != tuple(shape):

@@ -96,16 +96,36 @@ def calls(found, models: Models, as_is: bool, native: bool):
     from mrilib.inference.prepare import remaining_steps
 
     steps_of = lru_cache(maxsize=64)(lambda root: remaining_steps(models.record, root, as_is))
+    taken: dict[str, Path] = {}
     for case in found:
         if isinstance(case, CaseError):
             yield None, case
             continue
         try:
+            if not claim(taken, case, native):
+                continue
             steps = steps_of(case.root)
         except CaseError as error:
             yield case, error
             continue
         yield case, (case, steps, models.record["channels"], models.record["shape"], native, not as_is)
+
+
+def claim(taken: dict[str, Path], case: Case, explain: bool) -> bool:
+    """Whether a case is new; one that is named twice is predicted once.
+
+    Raises CaseError when another case of this run has its id, for their rows could not be told apart, and for
+    an id that leads a picture out of the folder of pictures.
+    """
+    remedy = "count ids from a folder above, with --root"
+    if explain and ".." in case.id.split("/"):
+        raise CaseError(f"has the id {case.id}, which leads out of the folder of --explain", where=case.path,
+                        remedy=remedy)
+    first = taken.get(case.id)
+    if first is not None and first != case.path:
+        raise CaseError(f"has the id {case.id} of {first}", where=case.path, remedy=remedy)
+    taken[case.id] = case.path
+    return first is None
 
 
 def rehearse(found, models: Models, as_is: bool) -> int:
@@ -168,9 +188,9 @@ class Table:
         if self.output is not None:
             from mrilib import records
 
-            file = self.files.enter_context(
-                open(self.files.enter_context(records.whole(self.output)), "w", encoding="utf-8", newline=""))
-            self.put = file.write
+            path = self.files.enter_context(records.whole(self.output))
+            file = open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")
+            self.put = self.files.enter_context(file).write
         self.begun = self.as_json
         return self
 
