@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from mrilib.errors import CaseError, MachineError
@@ -63,14 +64,20 @@ def whole(path: Path, *, sync: bool = False) -> Iterator[Path]:
 
 def remove_abandoned(path: Path) -> None:
     """Remove the temporary files of `path` whose process is gone (it was killed in the middle)."""
-    for old in path.parent.glob(f".[0-9]*.{_escape(path.name)}"):
-        pid = old.name.split(".")[1]
-        if pid.isdigit() and not _alive(int(pid)):
+    for old in _unfinished_in(path.parent).get(path.name, ()):
+        if not _alive(int(old.name.split(".")[1])):
             old.unlink(missing_ok=True)
 
 
-def _escape(name: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+@lru_cache(maxsize=256)
+def _unfinished_in(folder: Path) -> dict[str, list[Path]]:
+    """The temporary files in a folder, by the name they were to have; looked up once, for folders grow large."""
+    found: dict[str, list[Path]] = {}
+    for name in os.listdir(folder):
+        empty, pid, rest = name.split(".", 2) if name.count(".") > 1 else ("-", "", "")
+        if not empty and pid.isdigit():
+            found.setdefault(rest, []).append(folder / name)
+    return found
 
 
 def _alive(pid: int) -> bool:
