@@ -11,7 +11,7 @@ from mrilib.images.registry import EDGES, GEOMETRY, NORMALIZERS
 @options.cases
 @options.output("normalized")
 @click.option("--crop", is_flag=True, help="First cut away what lies around the head.")
-@click.option("--margin", type=click.FloatRange(0), help="What --crop leaves around the head, in mm.  [default: 2]")
+@click.option("--margin", type=click.FloatRange(0), help="What --crop leaves around the head, in mm.  [default: 0]")
 @click.option("--spacing", type=options.Pair(float), help="Resample to this distance of voxels, in mm.")
 @click.option("--size", type=options.Pair(), help="Bring to this many voxels, aspect kept.")
 @click.option("--fit", type=click.Choice(["pad", "crop", "keep"]),

@@ -12,6 +12,7 @@ from mrilib.images.foreground import border, finite, otsu
 from mrilib.images.grid import Grid, Image
 
 HEAD_SIDE = 256  # crop_to_head looks at every k-th voxel, so that no axis has more than this
+FRAME = 6  # how many such voxels thick a frame drawn around a picture may be
 HEAD_PART = 0.05  # pieces smaller than this share of the largest are text or noise
 
 
@@ -62,10 +63,10 @@ def spacing(image: Image, *, mask=None, rng=None, spacing) -> tuple[Image, dict]
 def crop_to_head(image: Image, *, mask=None, rng=None, margin: float = 0) -> tuple[Image, dict]:
     """Cut away the air around the head: the bounding box of the head, with `margin` mm around it.
 
-    The head is what lies more than half of Otsu's threshold away from the air, in any channel (half, for a dim
-    scalp), less specks, thin lines and the pieces smaller than HEAD_PART of the largest, such as text in a
-    corner. A mask, bool on the grid, takes its place. Measured: box, [start, stop) in voxels of the image as
-    it came, array order. Raises CaseError for NaN, or when the image is one value.
+    The head is what stands out from the air in any channel (see _above_air), less specks, thin lines and the
+    pieces smaller than HEAD_PART of the largest, such as text in a corner. A mask, bool on the grid, takes its
+    place. Measured: box, [start, stop) in voxels of the image as it came, array order. Raises CaseError for
+    NaN, or when the image is one value.
     """
     from scipy import ndimage
 
@@ -95,9 +96,29 @@ def crop_to_head(image: Image, *, mask=None, rng=None, margin: float = 0) -> tup
 
 
 def _above_air(array: np.ndarray) -> np.ndarray:
-    air = np.percentile(border(array), 10)  # a head that is cut off may fill the most of the border
-    distance = np.abs(array - np.float32(air))
-    return distance > otsu(distance) / 2
+    """What is not air in one channel, (z, y, x) or (y, x): bool.
+
+    Air is the 10th percentile of the border, for a head that is cut off may fill the most of it. A frame drawn
+    around the image, if even its dimmest part is far from the air just inside, is air too. The threshold is
+    that between the two darker of three classes where a bright lesion has pushed up that between two, within
+    a quarter and a half of the latter.
+    """
+    def within(k):
+        return tuple(slice(k, n - k) for n in array.shape)
+
+    deep = max(0, min(FRAME, (min(array.shape) - 3) // 2))
+    airs = [np.percentile(border(array[within(k)]), 10) for k in range(deep + 1)]
+    inner = min(airs)
+    distance = np.abs(array - np.float32(airs[0]))
+    level = otsu(distance)
+    if airs[0] - inner > level / 2:
+        distance = np.abs(array - np.float32(inner))
+        level = otsu(distance)
+        depth = next(k for k, air in enumerate(airs) if air - inner <= level / 4)
+        framed = np.zeros_like(distance)
+        framed[within(depth)] = distance[within(depth)]
+        distance = framed
+    return distance > np.clip(otsu(distance[distance <= level]), level / 4, level / 2)
 
 
 def pad_or_crop(image: Image, *, mask=None, rng=None, size) -> tuple[Image, dict]:
