@@ -95,7 +95,12 @@ def calls(found, models: Models, as_is: bool, native: bool):
     """(case, arguments of prepare.prepare) of each case. Raises UsageError for a root of another recipe."""
     from mrilib.inference.prepare import remaining_steps
 
-    steps_of = lru_cache(maxsize=64)(lambda root: remaining_steps(models.record, root, as_is))
+    @lru_cache(maxsize=64)
+    def steps_of(root: Path):
+        steps = remaining_steps(models.record, root, as_is)
+        detail(f"{root}: {', '.join(map(str, steps)) or 'taken as it is'}")
+        return steps
+
     taken: dict[str, Path] = {}
     for case in found:
         if isinstance(case, CaseError):
