@@ -53,15 +53,18 @@ ifneq ($(words $(OUT)),1)
 $(error OUT may not hold spaces: $(OUT))
 endif
 FOLD_IDS := $(shell seq 0 $$(( $(FOLDS) - 1 )))
+FOLD_TABLES := $(FOLD_IDS:%=$(OUT)/fold%.csv)
 NETWORK := $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WIDTH),--width $(WIDTH)) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 # an experiment's settings and its images stand in small files, which change only when these do
-keep = mkdir -p $(@D) && cat > $@.new && if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+ACCURACY = -F, '$$1 == "accuracy" && $$8 == "all" { \
+  printf "accuracy %.1f %% (%d %% interval %.1f to %.1f, %d images, %s)\n", $$3, $$9, $$4, $$5, $$7, more }'
+keep = { mkdir -p $(@D); cat > $@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi; }
 
 classify: $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv) ## DATA=folder [OUT=folder] [TEST=folder]: cross-validate on one's own images
-	@cat $(OUT)/fold*.csv | mri-score --reference "$(DATA)" --split $(OUT)/split.csv
+	@cat $(FOLD_TABLES) | mri-score --reference "$(DATA)" --split $(OUT)/split.csv
 	@echo "picture: $(OUT)/predictions.png   table: $(OUT)/scores.csv   models: $(OUT)/fold*.h5"
-	@$(if $(TEST),awk -F, -f accuracy.awk -v more="$(words $(FOLD_IDS)) models averaged, images of TEST" $(OUT)/test-scores.csv)
-	@$(call accuracy,$(OUT)/scores.csv,$(FOLDS) duplicate-safe folds)
+	@$(if $(TEST),awk $(ACCURACY) -v more="the average of $(FOLDS) models on $(TEST)" $(OUT)/test-scores.csv)
+	@awk $(ACCURACY) -v more="$(FOLDS) duplicate-safe folds" $(OUT)/scores.csv
 
 .PHONY: FORCE
 $(OUT)/files.txt: FORCE | install
@@ -86,14 +89,14 @@ $(OUT)/normalized.txt: $(OUT)/files.txt $(OUT)/settings.txt
 
 $(OUT)/fold%.h5: $(OUT)/split.csv $(OUT)/normalized.txt $(OUT)/training.txt
 	@echo "train: fold $* of $(FOLDS)"
-	@mri-train $(NETWORK) $(TRAIN) --seed $(SEED) --split $(OUT)/split.csv --fold $* --force -o $@ \
+	@for name in $^; do [ $@.checkpoint -nt $$name ] || rm -f $@.checkpoint; done  # of an interrupted run: go on
+	@mri-train $(NETWORK) $(TRAIN) --seed $(SEED) --split $(OUT)/split.csv --fold $* --resume --force -o $@ \
 	  < $(OUT)/normalized.txt > /dev/null
 
 $(OUT)/fold%.csv: $(OUT)/fold%.h5
 	@echo "predict: fold $* of $(FOLDS), by the model that never saw it"
 	@mri-predict --model $< --split $(OUT)/split.csv --fold $* < $(OUT)/normalized.txt > $@
 
-FOLD_TABLES := $(FOLD_IDS:%=$(OUT)/fold%.csv)
 .PRECIOUS: $(OUT)/fold%.h5
 $(OUT)/scores.csv: $(FOLD_TABLES)
 	@cat $^ | mri-score --reference "$(DATA)" --split $(OUT)/split.csv > $@

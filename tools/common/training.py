@@ -46,7 +46,8 @@ def parts(cases, split: Path | None, fold: int | None, validation: float | None,
     if fold is None and validation is not None and any(row.part == "validation" for row in rows.values()):
         raise UsageError("--validation has no effect: the split has validation cases already", where=split,
                          remedy="leave it out")
-    chosen = splits.parts(list(rows.values()), fold=fold, validation=fraction, seed=settings.seed)
+    classes = {case.id: case.class_name for case in cases}
+    chosen = splits.parts(list(rows.values()), fold=fold, validation=fraction, seed=settings.seed, classes=classes)
     known = {case.id for case in cases}
     if strange := sorted(known - set(rows)):
         raise UsageError(f"has no row for {strange[0]}" + (f" and {len(strange) - 1} more" if strange[1:] else ""),
@@ -63,10 +64,11 @@ def _own_parts(cases, fraction: float, seed: int) -> tuple[dict, dict]:
     if not fraction:
         say(f"no --split: all {len(cases)} cases train, none is held out")
         return {case.id: "train" for case in cases}, {"made": "all", "validation": 0.0}
+    from mri_tools.common.splitting import find_copies
     from mrilib import splits
-    from mrilib.images import duplicates
 
-    rows = splits.make(cases, duplicates.groups(cases), fractions=(1 - fraction, fraction, 0.0), seed=seed)
+    readable, copies, _ = find_copies(cases, None, near=True, distance=None)  # a damaged one is named when it is read
+    rows = splits.make(readable, splits.grouping(readable, copies), validation=fraction, test=0, seed=seed)
     part_of = {row.case: row.part for row in rows}
     held = sum(part == "validation" for part in part_of.values())
     groups = len({row.group for row in rows})

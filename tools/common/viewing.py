@@ -1,0 +1,91 @@
+"""What mri-view shows: cases or predictions, from folders, names or tables, as tiles."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mri_tools.common import stream
+from mri_tools.common.run import describe
+from mrilib import cases
+from mrilib.cases import Case
+from mrilib.errors import CaseError, UsageError
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A case and what to write below it."""
+
+    case: Case
+    caption: tuple[str, ...]
+    wrong: bool = False
+
+
+def given(paths: tuple[Path, ...], null: bool):
+    """(names of cases, None) or ((), lines of a table of predictions): whatever came, on the command line or not."""
+    if stream.from_stdin(paths):
+        data = sys.stdin.buffer.read()
+        if data.startswith(b"case,"):
+            return (), data.decode("utf-8").splitlines(keepends=True)
+        return [Path(os.fsdecode(name)) for name in data.split(b"\0" if null else b"\n") if name], None
+    if len(paths) == 1 and paths[0].suffix.lower() == ".csv" and paths[0].is_file():
+        lines = paths[0].read_text(encoding="utf-8-sig").splitlines(keepends=True)
+        if lines and lines[0].startswith("case,"):
+            return (), lines
+    for path in paths:
+        if not os.path.lexists(path):
+            raise UsageError("no such file or folder", where=path, remedy="check the name")
+    return paths, None
+
+
+def listed(names, layout, root) -> tuple[list[Shown], list[CaseError]]:
+    """Cases with their class as they come."""
+    failed: list[CaseError] = []
+    found = cases.find(names, layout, root, on_error=failed.append)
+    return [Shown(case, tuple(t for t in (case.id, case.class_name) if t)) for case in found], failed
+
+
+def predicted(table: list[str], folder: Path, layout, root, mistakes: bool) -> tuple[list[Shown], list[CaseError]]:
+    """Predictions, mistakes first and the surest of them first, with true class, called class and probability."""
+    from mrilib.metrics import submission
+
+    found, failed = listed([folder], layout, root)
+    by_id = {one.case.id: one.case for one in found}
+    told = submission.read(table, "the table")
+    rows = []
+    for name, ref in submission.pair(told.classes, by_id).items():
+        case, called = by_id[ref], told.classes[name]
+        p = told.probability.get(name, {}).get(called)
+        wrong = case.class_name is not None and case.class_name != called
+        text = f"{case.class_name or '?'}: {called}" + ("" if p is None else f" {100 * p:.0f} %")
+        rows.append((not wrong, -(p or 0), Shown(case, (case.id, text), wrong)))
+    rows.sort(key=lambda row: row[:2])
+    return [shown for right, _, shown in rows if not (mistakes and right)], failed
+
+
+def tile(shown: Shown, size: int):
+    """The tile of a case, or the CaseError that says why there is none."""
+    from mrilib import plots
+    from mrilib.images import files
+
+    case = shown.case
+    try:
+        image = files.read_case(case)
+        label = files.read(case.label).array if case.label else None
+        if label is not None and label.shape != image.grid.size:
+            raise CaseError("its label map is of another size", where=case.id)
+        return plots.Tile(plots.picture(image, size, label, case.boxes), shown.caption, shown.wrong)
+    except CaseError as error:
+        return CaseError(describe(case, error))
+
+
+def write(output: Path, tiles: list, columns: int) -> None:
+    from PIL import Image as Picture
+
+    from mrilib import plots
+    from mrilib.records import whole
+
+    with whole(output) as temporary:
+        Picture.fromarray(plots.montage(tiles, columns)).save(temporary)
