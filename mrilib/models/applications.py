@@ -23,7 +23,8 @@ class Pixels:
     offset: tuple[float, ...] = (0.0, 0.0, 0.0)
 
 
-# BGR less its mean (caffe); 0..1 less mean, by deviation (torch); as it is, 0..255; None: -1..1.
+# BGR less its mean (caffe); 0..1 less mean, by deviation (torch); as it is, 0..255; None: -1..1. Channels go in as
+# they come: MRI sequences have no red or blue, and one that is repeated has no order.
 _CAFFE = Pixels(offset=(-103.939, -116.779, -123.68))
 _TORCH = Pixels(
     scale=tuple(1 / 255 / d for d in (0.229, 0.224, 0.225)),

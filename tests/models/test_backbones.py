@@ -127,6 +127,21 @@ def test_six_equal_channels_answer_as_three_do(keras_weights):
     assert three.max() > 0 and six == pytest.approx(three, abs=1e-5)
 
 
+def test_efficientnets_imagenet_statistics_are_means_and_deviations(tmp_path):
+    import keras
+
+    def normalization(model):
+        return next(layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
+
+    network = keras.applications.EfficientNetB0(include_top=False, weights=None)
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    normalization(network).set_weights([mean, deviation, np.array(0, np.int32)])  # as the published file has them
+    network.save_weights(tmp_path / "e.weights.h5")
+    model = classifier("efficientnetb0", (32, 32, 3), 2, low=0, high=1, weights=tmp_path / "e.weights.h5")
+    values = np.random.default_rng(0).uniform(0, 1, (1, 32, 32, 3)).astype(np.float32)
+    assert layer_output(model, normalization(model).name, values) == pytest.approx((values - mean) / deviation, abs=1e-5)
+
+
 def test_weights_that_do_not_fit_are_refused(keras_weights, tmp_path):
     _, path = keras_weights
     with pytest.raises(UsageError, match="not the weights of mobilenet of width 0.5"):

@@ -269,7 +269,10 @@ def run(found, models: Models, network: Network, table: Table, *, as_is: bool, e
                 raise ready
             waiting.append((case, ready))
             bar.step()
-            if sum(not isinstance(ready, BaseException) for _, ready in waiting) == network.batch_size:
+            good = sum(not isinstance(ready, BaseException) for _, ready in waiting)
+            if good:
+                network.build()  # at the first good case, while the others are still being prepared
+            if good in (0, network.batch_size):
                 finish()
         finish()
     say(f"{done} done" + (f", {failed} failed" if failed else ""))
