@@ -139,7 +139,8 @@ def test_efficientnets_imagenet_statistics_are_means_and_deviations(tmp_path):
     network.save_weights(tmp_path / "e.weights.h5")
     model = classifier("efficientnetb0", (32, 32, 3), 2, low=0, high=1, weights=tmp_path / "e.weights.h5")
     values = np.random.default_rng(0).uniform(0, 1, (1, 32, 32, 3)).astype(np.float32)
-    assert layer_output(model, normalization(model).name, values) == pytest.approx((values - mean) / deviation, abs=1e-5)
+    found = layer_output(model, normalization(model).name, values)
+    assert found == pytest.approx((values - mean) / deviation, abs=1e-5)
 
 
 def test_weights_that_do_not_fit_are_refused(keras_weights, tmp_path):
