@@ -1,14 +1,11 @@
 """Reading and writing images: the one border where ITK's x, y, z turns into z, y, x.
 
-Pillow reads PNG, JPEG, BMP and GIF, for it notices a cut file, where ITK fills the rest in silence; tifffile
-holds several float channels in one TIFF; SimpleITK does the rest. What cannot be read whole is a CaseError.
+Pictures are images.pictures' part; SimpleITK reads and writes the rest. What cannot be read whole is a CaseError.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
-import warnings
 import zlib
 from pathlib import Path
 
@@ -16,10 +13,10 @@ import numpy as np
 
 from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.errors import CaseError
+from mrilib.images import pictures
 from mrilib.images.grid import Grid, Image
 
 NOTE = "mri-suite recipe "  # how a header says that a file was prepared; the hash follows
-GREY_TOLERANCE = 4.0  # mean difference between the colours, of 255, that JPEG alone makes in a grey image
 
 
 def read(path: Path) -> Image:
@@ -38,9 +35,9 @@ def read(path: Path) -> Image:
         if path.stat().st_size == 0:
             raise CaseError("the file is empty", where=path, remedy="copy it again")
         if suffix in (".tif", ".tiff"):
-            return _read_tiff(path)
-        if suffix in PICTURES:
-            return _read_picture(path)
+            return pictures.read_tiff(path)
+        if suffix in PICTURES and not pictures.is_deep_colour(path):
+            return pictures.read(path)
         return _read_itk(path, suffix)
     except OSError as error:
         raise CaseError(f"cannot be read: {error.strerror or error}", where=path,
@@ -73,122 +70,6 @@ def _grid_text(grid: Grid) -> str:
     return f"{size}, {spacing} mm"
 
 
-def _read_picture(path: Path) -> Image:
-    from PIL import Image as Picture
-    from PIL import UnidentifiedImageError
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
-        try:
-            with Picture.open(path) as picture:
-                frames = getattr(picture, "n_frames", 1)
-                if frames > 1:
-                    raise CaseError(f"is animated or has {frames} pages", where=path,
-                                    remedy="save the one picture that is meant, or a volume as NIfTI")
-                deep = picture.format == "PNG" and "16" in str(picture.info.get("bitdepth", _png_depth(path)))
-                colours = picture.mode
-                note = _description(picture.info.get("Description"))
-                picture.load()
-                if deep and colours in ("RGB", "RGBA"):
-                    return _read_itk(path, ".png")  # Pillow would cut 16 bit colours down to 8
-                array = _picture_array(picture)
-        except UnidentifiedImageError as error:
-            raise CaseError("is not an image of any known kind", where=path, remedy="check what it holds") from error
-        except Picture.DecompressionBombError as error:
-            raise CaseError(f"is too large: {error}", where=path, remedy="make it smaller") from error
-        except (OSError, SyntaxError, ValueError, zlib.error, EOFError, IndexError) as error:
-            if isinstance(error, PermissionError | FileNotFoundError):
-                raise
-            raise CaseError(f"is damaged or cut short: {error}", where=path, remedy="copy it again") from error
-    return _picture_image(array, note, path)
-
-
-def _png_depth(path: Path) -> str:
-    with open(path, "rb") as file:
-        head = file.read(26)
-    return str(head[24]) if len(head) == 26 else "8"
-
-
-def _picture_array(picture) -> np.ndarray:
-    mode = picture.mode
-    if mode in ("I;16", "I;16L", "I;16B", "I;16N"):
-        return np.asarray(picture).astype(np.uint16)
-    if mode in ("L", "RGB", "F", "I"):
-        return np.asarray(picture)
-    if mode == "1":
-        return np.asarray(picture.convert("L"))
-    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or (mode == "P" and "transparency" in picture.info):
-        array = np.asarray(picture.convert("RGBA")).astype(np.uint16)
-        colour, opacity = array[..., :3], array[..., 3:]
-        return ((colour * opacity + 127) // 255).astype(np.uint8)  # on black, the background of every scan
-    return np.asarray(picture.convert("RGB"))
-
-
-def _picture_image(array: np.ndarray, note: dict, path: Path) -> Image:
-    if array.ndim == 3 and array.shape[-1] in (3, 4) and not note:
-        array = _grey_if_grey(array[..., :3])
-    grid = Grid.from_dict(note["grid"]) if "grid" in note else Grid.of(array.shape[:2])
-    if grid.size != array.shape[: grid.dimension]:
-        raise CaseError("was changed after this suite wrote it: its size is not the recorded one", where=path)
-    if "scale" in note:
-        low, high = note["scale"]
-        array = (array.astype(np.float64) / 65535 * (high - low) + low).astype(np.float32)
-    names = tuple(note.get("channels", ()))
-    if array.ndim == 3 and not names:
-        names = ("red", "green", "blue") if array.shape[-1] == 3 else tuple(f"c{i}" for i in range(array.shape[-1]))
-    return Image(array, grid, names)
-
-
-def _grey_if_grey(array: np.ndarray) -> np.ndarray:
-    """One channel (y, x) when the colours (y, x, 3) differ by no more than compression makes them, else as it is."""
-    first = array[..., 0]
-    if all(np.array_equal(first, array[..., i]) for i in (1, 2)):
-        return first
-    limit = GREY_TOLERANCE * (np.iinfo(array.dtype).max / 255 if array.dtype.kind in "ui" else 1 / 255)
-    wide = array.astype(np.float32)
-    if np.abs(wide - wide.mean(-1, keepdims=True)).mean() <= limit:
-        return np.rint(wide @ np.array([0.299, 0.587, 0.114], np.float32)).astype(array.dtype)
-    return array
-
-
-def _read_tiff(path: Path) -> Image:
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            pages = len(file.pages)
-            page = file.pages.first
-            if pages > 1:
-                raise CaseError(f"has {pages} pages", where=path, remedy="save a volume as NIfTI, a picture alone")
-            need = sum(page.databytecounts)
-            last = max(o + c for o, c in zip(page.dataoffsets, page.databytecounts, strict=True))
-            if last > path.stat().st_size or need == 0:
-                raise CaseError("is cut short", where=path, remedy="copy it again")
-            if page.size > 1 << 29:
-                raise CaseError(f"is too large: {page.shape}", where=path)
-            if page.compression not in (1, 8, 32946) or page.photometric not in (1, 2):
-                return _read_picture(path)
-            note = _description(page.description)
-            array = page.asarray()
-    except tifffile.TiffFileError as error:
-        raise CaseError(f"is not a TIFF image: {error}", where=path, remedy="check what it holds") from error
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, zlib.error, RuntimeError) as error:
-        raise CaseError(f"is damaged or of an unknown kind: {error}", where=path, remedy="copy it again") from error
-    if array.ndim not in (2, 3):
-        raise CaseError(f"has {array.ndim} axes", where=path, remedy="save a volume as NIfTI")
-    return _picture_image(array, note, path)
-
-
-def _description(text: str | None) -> dict:
-    """The JSON that write() puts into a picture's description; empty for anything else."""
-    if not text or not text.startswith('{"mri-suite"'):
-        return {}
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return {}
-
-
 def _read_itk(path: Path, suffix: str) -> Image:
     import SimpleITK as sitk
 
@@ -206,7 +87,13 @@ def _read_itk(path: Path, suffix: str) -> Image:
         image = reader.Execute()
     except RuntimeError as error:
         raise CaseError(f"cannot be read: {_itk_reason(error)}", where=path, remedy="check what it holds") from error
-    return from_itk(image, path)
+    if image.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+        raise CaseError("holds complex numbers", where=path, remedy="save their magnitude")
+    made = from_itk(image)
+    if suffix == ".png" and image.GetNumberOfComponentsPerPixel() in (2, 4):
+        array = pictures.on_black(sitk.GetArrayFromImage(image), 65535).astype(np.uint16)
+        return Image(pictures.grey_if_grey(array) if array.shape[-1] == 3 else array[..., 0], made.grid)
+    return made
 
 
 def _itk_reason(error: RuntimeError) -> str:
@@ -220,7 +107,7 @@ def _itk_reason(error: RuntimeError) -> str:
     return text.split("): ")[-1][:200]
 
 
-def from_itk(image, path: Path | None = None) -> Image:
+def from_itk(image) -> Image:
     """A SimpleITK image as ours; a single slice becomes 2D."""
     import SimpleITK as sitk
 
@@ -241,7 +128,7 @@ def from_itk(image, path: Path | None = None) -> Image:
     names: tuple[str, ...] = ()
     if array.ndim == n + 1:
         if n == 2 and array.shape[-1] in (3, 4) and array.dtype.kind == "u":
-            array = _grey_if_grey(array[..., :3])
+            array = pictures.grey_if_grey(array[..., :3])
         if array.ndim == n + 1:
             names = tuple(f"c{i}" for i in range(array.shape[-1]))
     return Image(array, Grid.of(array.shape[:n], spacing, origin, direction), names)
@@ -333,13 +220,7 @@ def write(path: Path, image: Image, *, recipe_hash: str = "") -> None:
         note = {"mri-suite": recipe_hash, "grid": image.grid.as_dict()}
         if image.has_channels:
             note["channels"] = list(image.channels)
-        if suffix == ".png":
-            _write_png(path, array, note)
-        else:
-            import tifffile
-
-            tifffile.imwrite(path, array, photometric="minisblack", planarconfig="contig" if array.ndim == 3 else None,
-                             description=json.dumps(note), metadata=None, software="mri-suite")
+        pictures.write(path, array, note, suffix)
         return
     import SimpleITK as sitk
 
@@ -360,41 +241,22 @@ def _disk_state(path: Path) -> tuple[int]:
     return (errno.ENOSPC,) if shutil.disk_usage(path.parent).free < 1 << 20 else (errno.EIO,)
 
 
-def _write_png(path: Path, array: np.ndarray, note: dict) -> None:
-    from PIL import Image as Picture
-    from PIL.PngImagePlugin import PngInfo
-
-    if array.ndim == 3:
-        raise CaseError("a .png holds one channel, or colours", where=path, remedy="use --suffix .tif")
-    if array.dtype != np.uint8:
-        low, high = float(array.min()), float(array.max())
-        note["scale"] = [low, high]
-        array = np.rint((array.astype(np.float64) - low) / max(high - low, 1e-30) * 65535).astype(np.uint16)
-    info = PngInfo()
-    info.add_text("Description", json.dumps(note))
-    Picture.fromarray(array).save(path, pnginfo=info, compress_level=1)
-
-
 def read_recipe_hash(path: Path) -> str:
     """The recipe hash in a file's header, empty when this suite did not prepare it. Reads the header only."""
     path = Path(path)
     suffix = suffix_of(path)
     try:
-        if suffix in (".tif", ".tiff"):
-            import tifffile
-
-            with tifffile.TiffFile(path) as file:
-                return _description(file.pages.first.description).get("mri-suite", "")
-        if suffix == ".png":
-            from PIL import Image as Picture
-
-            with Picture.open(path) as picture:
-                return _description(picture.info.get("Description")).get("mri-suite", "")
+        if suffix in (".tif", ".tiff", ".png"):
+            return pictures.recipe_hash(path, suffix)
         if suffix in (".nii", ".nii.gz"):
             with (gzip.open if suffix == ".nii.gz" else open)(path, "rb") as file:
-                head = file.read(348)
-            text = head[148:228].split(b"\0")[0].decode("ascii", "replace")
-            return text.removeprefix(NOTE) if text.startswith(NOTE) else ""
-    except Exception:  # noqa: BLE001  a damaged file has no hash; read() says what is wrong with it
-        return ""
-    return ""
+                text = file.read(348)[148:228].split(b"\0")[0]
+        elif suffix == ".mha":
+            with open(path, "rb") as file:
+                text = file.read(4096).partition(b"ITK_FileNotes = ")[2].split(b"\n")[0]
+        else:
+            return ""
+    except (OSError, EOFError, zlib.error):
+        return ""  # a damaged file has no hash; read() says what is wrong with it
+    note = text.decode("ascii", "replace").strip()
+    return note.removeprefix(NOTE) if note.startswith(NOTE) else ""
