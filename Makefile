@@ -56,15 +56,15 @@ FOLD_IDS := $(shell seq 0 $$(( $(FOLDS) - 1 )))
 FOLD_TABLES := $(FOLD_IDS:%=$(OUT)/fold%.csv)
 NETWORK := $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WIDTH),--width $(WIDTH)) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 # an experiment's settings and its images stand in small files, which change only when these do
-ACCURACY = -F, '$$1 == "accuracy" && $$8 == "all" { \
-  printf "accuracy %.1f %% (%d %% interval %.1f to %.1f, %d images, %s)\n", $$3, $$9, $$4, $$5, $$7, more }'
+accuracy = awk -F, -v more="$(2)" '$$1 == "accuracy" && $$8 == "all" { \
+  printf "accuracy %.1f %% (%d %% interval %.1f to %.1f, %d images, %s)\n", $$3, $$9, $$4, $$5, $$7, more }' $(1)
 keep = { mkdir -p $(@D); cat > $@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi; }
 
 classify: $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv) ## DATA=folder [OUT=folder] [TEST=folder]: cross-validate on one's own images
 	@cat $(FOLD_TABLES) | mri-score --reference "$(DATA)" --split $(OUT)/split.csv
 	@echo "picture: $(OUT)/predictions.png   table: $(OUT)/scores.csv   models: $(OUT)/fold*.h5"
-	@$(if $(TEST),awk $(ACCURACY) -v more="the average of $(FOLDS) models on $(TEST)" $(OUT)/test-scores.csv)
-	@awk $(ACCURACY) -v more="$(FOLDS) duplicate-safe folds" $(OUT)/scores.csv
+	@$(if $(TEST),$(call accuracy,$(OUT)/test-scores.csv,of TEST by the average of $(FOLDS) models))
+	@$(call accuracy,$(OUT)/scores.csv,$(FOLDS) duplicate-safe folds)
 
 .PHONY: FORCE
 $(OUT)/files.txt: FORCE | install

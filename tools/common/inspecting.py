@@ -1,0 +1,128 @@
+"""What mri-inspect says: of cases looked at side by side, of models, of this machine."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+from mri_tools.common.jobs import cores, ordered
+from mri_tools.common.run import DONE, SOME_FAILED, complain, describe
+from mri_tools.common.stream import each
+from mrilib.cases import Case
+from mrilib.errors import CaseError, MriError
+
+
+def look_at_all(paths, null, root, layout, jobs, copies: bool, step):
+    """(cases that can be read, what is seen in each, errors of the others)."""
+    def calls():
+        for case in each(paths, null=null, root=root, layout=layout):
+            yield case, case if isinstance(case, CaseError) else (case, copies)
+
+    cases, seen, failed = [], [], []
+    for case, answer in ordered("mrilib.inspect:look", calls(), jobs or cores()):
+        if isinstance(answer, BaseException):
+            if isinstance(answer, MriError | MemoryError) and not isinstance(answer, CaseError):
+                raise answer
+            failed.append(answer if case is answer else CaseError(describe(case, answer)))
+        else:
+            cases.append(case)
+            seen.append(answer)
+        step()
+    if not cases and not failed:
+        raise CaseError("nothing to do (no case came)")
+    return cases, seen, failed
+
+
+def about(paths, cases: list[Case], seen: list, failed: list) -> list[tuple[str, str]]:
+    """The report, line by line: layout and recipe of what was given, then what the cases hold."""
+    from mrilib import inspect
+    from mrilib.recipe import Recipe
+
+    lines = [("given", " ".join(map(str, paths)))] if paths else []
+    if cases:
+        lines.append(("understood as", layout_of(cases)))
+    for root in dict.fromkeys(case.root for case in cases):
+        steps = Recipe.of_root(root).steps
+        if steps:
+            lines.append(("prepared by", " | ".join(map(str, steps))))
+    lines += inspect.summary(cases, seen)
+    if failed:
+        lines.append(("damaged", f"{len(failed)} files: {'; '.join(str(e) for e in failed[:3])}"
+                      + (" …" if len(failed) > 3 else "")))
+    return lines
+
+
+def layout_of(cases: list[Case]) -> str:
+    """How the cases were laid out, in words."""
+    first = cases[0]
+    if len(first.channels) > 1:
+        return "a folder for each case, a volume for each channel"
+    if first.boxes or (first.class_name and first.class_name not in first.id.split("/")):
+        return "a CSV that names files"
+    if first.class_name:
+        return "a folder for each class"
+    return "images with label maps" if first.label else "images"
+
+
+def as_dicts(cases: list[Case], seen: list) -> list[dict]:
+    return [{"case": case.id, "subject": case.subject, "class": case.class_name, "size": list(one.size),
+             "spacing": list(one.spacing), "type": one.kind, "channels": list(one.channels), "low": one.low,
+             "median": one.middle, "high": one.high, "labels": list(one.labels)}
+            for case, one in zip(cases, seen, strict=True)]  # fmt: skip
+
+
+def write_table(path: Path, cases: list[Case], seen: list) -> None:
+    from mrilib.records import write_text
+
+    rows = as_dicts(cases, seen)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["case", "subject", "class", "size", "spacing", "type", "channels", "low", "median", "high",
+                    "labels"])
+    for row in rows:
+        table.writerow(["" if v is None else " ".join(f"{i:g}" if isinstance(i, float) else str(i) for i in v)
+                        if isinstance(v, list) else f"{v:g}" if isinstance(v, float) else v for v in row.values()])
+    write_text(path, text.getvalue())
+
+
+def models(paths: list[Path], as_json: bool, write) -> int:
+    """The record of each model file."""
+    from mrilib import inspect
+    from mrilib.models.file import read_record
+
+    code = DONE
+    for path in paths:
+        try:
+            record = read_record(path)
+            lines = [("model", str(path)), *inspect.model(record)]
+        except CaseError as error:
+            complain(error, error)
+            code = SOME_FAILED
+            continue
+        write(json.dumps(record) + "\n" if as_json else "".join(f"{name}: {text}\n" for name, text in lines))
+    return code
+
+
+def machine(as_json: bool, write) -> int:
+    """What this machine offers for training."""
+    from mrilib import gpu
+
+    lines = gpu.diagnose()
+    write(json.dumps(lines, indent=1) + "\n" if as_json else "".join(f"{line}\n" for line in lines))
+    return DONE
+
+
+def show(lines: list[tuple[str, str]], write) -> None:
+    """The report as a table for a person."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=io.StringIO(), force_terminal=True, width=shutil.get_terminal_size((100, 24)).columns)
+    table = Table(show_header=False)
+    for name, text in lines:
+        table.add_row(name, text)
+    console.print(table)
+    write(console.file.getvalue())

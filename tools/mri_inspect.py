@@ -1,0 +1,66 @@
+"""mri-inspect: what a folder, a case, a model or this machine holds."""
+
+from pathlib import Path
+
+import click
+
+from mri_tools.common import options
+from mri_tools.common.run import DONE, SOME_FAILED, complain, entry, progress, to_terminal, write
+
+MODELS = (".h5", ".keras")
+
+
+@click.command()
+@options.cases
+@click.option("--device", is_flag=True, help="What this machine offers, and why a GPU lies idle.")
+@click.option("--duplicates/--no-duplicates", default=True, show_default=True, help="Look for copies among the cases.")
+@click.option("--per-case", type=click.Path(path_type=Path), help="CSV of each case: size, spacing, values, labels.")
+@options.json_
+@options.jobs
+@options.common
+def main(paths, null, root, layout, device, duplicates, per_case, as_json, jobs):
+    """Show what a folder, a case, a model or this machine holds.
+
+    PATHS are images, folders or model files; with none, names are read from
+    standard input. Of cases: the layout understood, classes, sizes, spacings,
+    channels, values, copies, damaged files (exit 1). Of a model: its record,
+    without opening the model. Lines are `name: text`.
+
+    \b
+    Examples:
+      mri-inspect scans/
+      mri-inspect model.h5
+      mri-inspect --device
+    """
+    import json
+
+    from mri_tools.common import inspecting
+    from mrilib.errors import UsageError
+
+    if device:
+        if paths or per_case:
+            raise UsageError("--device is about this machine and takes no PATHS")
+        return inspecting.machine(as_json, write)
+    models = [path for path in paths if path.suffix.lower() in MODELS]
+    if models and (len(models) < len(paths) or per_case):
+        raise UsageError("models are inspected by themselves", remedy="give cases to another mri-inspect")
+    if models:
+        return inspecting.models(models, as_json, write)
+    with progress("look") as bar:
+        cases, seen, failed = inspecting.look_at_all(paths, null, root, layout, jobs, duplicates, bar.step)
+    for error in failed:
+        complain(error, error)
+    lines = inspecting.about(paths, cases, seen, failed)
+    if per_case:
+        inspecting.write_table(per_case, cases, seen)
+    if as_json:
+        write(json.dumps({"summary": lines, "cases": inspecting.as_dicts(cases, seen),
+                          "damaged": [str(error) for error in failed]}, indent=1) + "\n")
+    elif to_terminal():
+        inspecting.show(lines, write)
+    else:
+        write("".join(f"{name}: {text}\n" for name, text in lines))
+    return SOME_FAILED if failed else DONE
+
+
+run = entry(main)
