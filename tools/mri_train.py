@@ -53,6 +53,7 @@ def main(paths, null, root, layout, output, task, split, fold, validation, size,
         return 1 if failed else 0
     from mrilib import gpu
     from mrilib.training import classify, data
+    from mrilib.training.settings import DEPTHWISE
 
     def fail(case, error):
         failed.append(error)
@@ -64,13 +65,14 @@ def main(paths, null, root, layout, output, task, split, fold, validation, size,
         y, x = loaded.images.shape[1:3]
         raise UsageError(f"the images are {x} x {y}, not {' x '.join(map(str, size))}",
                          remedy=f"bring them to that size first: mri-normalize --size {','.join(map(str, size))}")
-    setup = gpu.setup(device, mixed=mixed, threads=threads, seed=seed)
+    setup = gpu.setup(device, mixed=mixed, threads=threads, seed=seed,
+                      depthwise=settings.backbone in DEPTHWISE)
     say(setup.line)
     run = classify.description(loaded, settings, setup)
     if training.is_done(output, run, force):
         say(f"{output} is of this very run: kept")
     else:
-        checkpoint = training.checkpoint_of(output, resume)
+        checkpoint = training.checkpoint_of(output, run, resume, force)
         curve = curve or output.with_suffix(".curve.csv")
         with training.Watch(settings, loaded, curve) as watch:
             model, record = classify.fit(loaded, settings, setup, checkpoint=checkpoint, resume=resume, watch=watch)

@@ -10,11 +10,12 @@ import numpy as np
 from mrilib import __version__
 from mrilib.errors import MachineError, UsageError
 from mrilib.gpu import Setup
+from mrilib.records import content_hash
 from mrilib.training.data import Data
 from mrilib.training.sampling import balanced
 from mrilib.training.settings import Settings
 
-HEAD_START_C = 0.01  # inverse strength of the ridge of the logistic regression, on standardised features
+HEAD_START_C = 0.001  # inverse strength of the ridge of the logistic regression, features scaled to deviation 1
 
 
 def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None = None, resume: bool = False,
@@ -68,7 +69,7 @@ def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None
     return model, {
         "task": "classify", "channels": data.channels, "classes": data.names, "recipe": data.recipe.as_dict(),
         "shape": list(data.images.shape[1:]), "spacing": list(data.spacing), "architecture": architecture,
-        "settings": settings.as_dict(),
+        "settings": _portable(settings),
         "training": {
             "cases": {name: {"content": content, "part": part} for name, content, part in cases},
             "counts": {part: data.counts(part) for part in ("train", "validation")},
@@ -82,9 +83,17 @@ def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None
 
 def description(data: Data, settings: Settings, setup: Setup) -> dict:
     """What decides the result of a run, flat: settings, data, precision, threads, versions."""
-    return {**settings.as_dict(), "data": data.hash, "classes": data.names, "shape": list(data.images.shape[1:]),
+    return {**_portable(settings), "data": data.hash, "classes": data.names, "shape": list(data.images.shape[1:]),
             "device": setup.device.split(":")[0], "devices": setup.replicas, "precision": setup.policy,
             "threads": setup.threads, **{f"version of {k}": v for k, v in versions().items()}}  # fmt: skip
+
+
+def _portable(settings: Settings) -> dict:
+    """The settings as they mean the same on every machine: a file of weights by its name and content."""
+    known = settings.as_dict()
+    if settings.weights not in (None, "imagenet"):
+        known["weights"] = f"{Path(settings.weights).name} (SHA-256 {content_hash([Path(settings.weights)])})"
+    return known
 
 
 def versions() -> dict[str, str]:
@@ -159,17 +168,19 @@ def start_head(model, images: np.ndarray, classes: np.ndarray, weights: list[flo
     """
     import keras
     from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
 
     pooled = keras.Model(model.input, model.get_layer("pool").output)
     both = [pooled.predict(x, batch_size=settings.batch_size, verbose=0) for x in (images, images[:, :, ::-1])]
     features = np.concatenate(both).astype(np.float64)
-    scaler = StandardScaler().fit(features)
+    mean, deviation = features.mean(0), features.std(0)
+    # One scale for all: a scale for each would give nearly dead features kernels so large that the first steps
+    # of fine-tuning, which move them, would ruin the head.
+    scale = float(np.median(deviation[deviation > 0])) if (deviation > 0).any() else 1.0
     balance = dict(enumerate(weights)) if weights else "balanced" if settings.sampling == "equal" else None
     found = LogisticRegression(C=HEAD_START_C, max_iter=1000, class_weight=balance)
-    found.fit(scaler.transform(features), np.tile(classes, 2))
-    kernel = found.coef_.T / scaler.scale_[:, None]
-    bias = found.intercept_ - (scaler.mean_ / scaler.scale_) @ found.coef_.T
+    found.fit((features - mean) / scale, np.tile(classes, 2))
+    kernel = found.coef_.T / scale
+    bias = found.intercept_ - mean @ kernel
     if kernel.shape[1] == 1:
         kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.concatenate([-bias / 2, bias / 2])
     model.get_layer("logits").set_weights([kernel.astype(np.float32), bias.astype(np.float32)])

@@ -10,6 +10,7 @@ from mrilib.models.registry import BACKBONES, LOSSES
 SAMPLINGS = ("natural", "equal")
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "constant", "step", "plateau")
+DEPTHWISE = ("mobilenet", "mobilenetv2", "efficientnetb0")  # backbones that a CPU computes best in float32
 # Measured; docs/experiments.md has the table.
 SCRATCH = {"epochs": 60, "batch_size": 16, "learning_rate": 1e-3, "warmup": 3.0, "average": 6.0, "dropout": 0.3,
            "augment": "medium"}  # fmt: skip

@@ -43,18 +43,27 @@ def parts(cases, split: Path | None, fold: int | None, validation: float | None,
     from mrilib.records import content_hash
 
     rows = splits.read(split)
-    if fold is None and validation is not None and any(row.part == "validation" for row in rows.values()):
-        raise UsageError("--validation has no effect: the split has validation cases already", where=split,
-                         remedy="leave it out")
-    classes = {case.id: case.class_name for case in cases}
-    chosen = splits.parts(list(rows.values()), fold=fold, validation=fraction, seed=settings.seed, classes=classes)
-    known = {case.id for case in cases}
-    if strange := sorted(known - set(rows)):
+    if fold is None and any(row.part == "validation" for row in rows.values()):
+        if validation is not None:
+            raise UsageError("--validation has no effect: the split has validation cases already", where=split,
+                             remedy="leave it out")
+        fraction = 0.0
+    known = {case.id: case for case in cases}
+    # A copy that mri-augment made is not in the split; its source is, and is its subject.
+    copies = {case.id for case in cases if case.id not in rows and case.subject in rows}
+    if strange := sorted(set(known) - set(rows) - copies):
         raise UsageError(f"has no row for {strange[0]}" + (f" and {len(strange) - 1} more" if strange[1:] else ""),
                          where=split, remedy="make the split from these cases: mri-split")
+    classes = {case.id: case.class_name for case in cases}
+    chosen = splits.parts(list(rows.values()), fold=fold, validation=fraction, seed=settings.seed, classes=classes)
+    if fold is None and fraction:
+        pool = [known[i] for i in chosen["train"] if i in known]
+        inner = splits.make(pool, [rows[c.id].group for c in pool], validation=fraction, test=0, seed=settings.seed)
+        chosen |= {part: [row.case for row in inner if row.part == part] for part in ("train", "validation")}
     part_of = {i: part for part in ("train", "validation") for i in chosen[part]}
-    if missing := sorted(set(part_of) - known):
+    if missing := sorted(set(part_of) - set(known)):
         say(f"{len(missing)} case{'s' * (len(missing) > 1)} of {split} not among the input, the first {missing[0]}")
+    part_of |= {i: "train" for i in copies if part_of.get(known[i].subject) == "train"}
     origin = {"file": split.name, "content": content_hash([split]), "fold": fold, "validation": fraction}
     return {i: part for i, part in part_of.items() if i in known}, origin
 
@@ -113,13 +122,27 @@ def is_done(output: Path, run: dict, force: bool) -> bool:
     return True
 
 
-def checkpoint_of(output: Path, resume: bool) -> Path:
-    """Where the checkpoint of a model file lies; a line about what is found there."""
+def checkpoint_of(output: Path, run: dict, resume: bool, force: bool) -> Path:
+    """Where the checkpoint of a model file lies; a line about what is found there.
+
+    Raises UsageError when the run is to go on from a checkpoint of another one; force starts anew then.
+    """
+    from mrilib.training import checkpoint
+
     path = output.with_name(f"{output.name}.checkpoint")
-    if resume and not path.exists():
-        say(f"no checkpoint {path}: training from the beginning")
-    elif path.exists() and not resume:
+    if not path.exists():
+        if resume:
+            say(f"no checkpoint {path}: training from the beginning")
+    elif not resume:
         say(f"{path} of an unfinished run is replaced (--resume would have gone on)")
+    else:
+        try:
+            checkpoint.read(path, run)
+        except UsageError as error:
+            if not force:
+                raise
+            say(f"{error.where}: {error.what}: training from the beginning")
+            path.unlink()
     return path
 
 
