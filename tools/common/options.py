@@ -62,8 +62,7 @@ def write_config(path: Path, ctx: click.Context) -> None:
         if not isinstance(p, click.Option) or p.name in ("config", "write_config") or value in (None, ()):
             continue
         name = next((o for o in p.opts if o.startswith("--")), p.opts[0]).lstrip("-")
-        value = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
-        lines.append(f"{name} = {json.dumps(value)}")
+        lines.append(f"{name} = {json.dumps(list(value) if isinstance(value, tuple) else value, default=str)}")
     write_text(Path(path), "\n".join(lines) + "\n")
 
 
