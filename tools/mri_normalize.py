@@ -4,12 +4,13 @@ import click
 
 from mri_tools.common import options
 from mri_tools.common.run import entry, program
-from mrilib.images.registry import EDGES, GEOMETRY, NORMALIZERS
+from mrilib.images.registry import COLOURS, EDGES, GEOMETRY, NORMALIZERS
 
 
 @click.command()
 @options.cases
 @options.output("normalized")
+@click.option("--grey", is_flag=True, help="Make colours, as of a photographed screen, one channel.")
 @click.option("--crop", is_flag=True, help="First cut away what lies around the head.")
 @click.option("--margin", type=click.FloatRange(0), help="What --crop leaves around the head, in mm.  [default: 0]")
 @click.option("--spacing", type=options.Pair(float), help="Resample to this distance of voxels, in mm.")
@@ -30,14 +31,14 @@ from mrilib.images.registry import EDGES, GEOMETRY, NORMALIZERS
 @options.force
 @options.dry_run
 @options.common
-def main(paths, null, root, layout, output, crop, margin, spacing, size, fit, method, region, low, high, clip, edges,
-         suffix, jobs, force, dry_run):
+def main(paths, null, root, layout, output, grey, crop, margin, spacing, size, fit, method, region, low, high, clip,
+         edges, suffix, jobs, force, dry_run):
     """Bring images to one geometry and one intensity scale.
 
     PATHS are images or folders; with none, their names are read from
     standard input. Each finished image is written below the output
     folder and its name is printed, so commands can be joined by a pipe.
-    Order: crop, spacing, size, intensity, edges.
+    Order: grey, crop, spacing, size, intensity, edges.
 
     \b
     Example:
@@ -55,6 +56,8 @@ def main(paths, null, root, layout, output, crop, margin, spacing, size, fit, me
     for name, value, needs in (("margin", margin, crop), ("fit", fit, size)):
         if value is not None and not needs:
             raise UsageError(f"--{name} has no effect without --{'crop' if name == 'margin' else 'size'}")
+    if grey:
+        add("grey", COLOURS)
     if crop:
         add("crop", GEOMETRY, margin=margin)
     if spacing:
@@ -71,7 +74,7 @@ def main(paths, null, root, layout, output, crop, margin, spacing, size, fit, me
     if edges:
         add(edges, EDGES)
     if not steps:
-        raise UsageError("nothing to do with --method none", remedy="give --crop, --spacing, --size or --edges")
+        raise UsageError("nothing to do with --method none", remedy="give --grey, --crop, --spacing, --size or --edges")
     return convert(paths, steps, output, program=program(), suffix=suffix, null=null, root=root, layout=layout,
                    jobs=jobs, force=force, dry_run=dry_run)
 

@@ -13,6 +13,17 @@ from mrilib.images.grid import Image
 REGIONS = ("image", "foreground")
 
 
+def grey(image: Image, *, mask=None, rng=None) -> tuple[Image, dict]:
+    """One channel, the luminance (ITU-R BT.601), of a picture in colours red, green, blue, as of a photographed screen.
+
+    Other images come back as they are: sequences with names of their own are never mixed. Measured: nothing.
+    """
+    if image.channels != ("red", "green", "blue"):
+        return image, {}
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    return Image(finite(image) @ weights, image.grid), {}
+
+
 def zscore(image: Image, *, mask=None, rng=None, region: str = "image") -> tuple[Image, dict]:
     """Shift and scale so that the region has mean 0 and standard deviation 1; voxels outside it go along.
 

@@ -23,7 +23,10 @@ NORMALIZERS = {
     "minmax": "mrilib.images.intensity:minmax",
     "percentile": "mrilib.images.intensity:percentile",
 }
+COLOURS = {
+    "grey": "mrilib.images.intensity:grey",
+}
 EDGES = {
     "sobel": "mrilib.images.edges:sobel",
 }
-STEPS = {**DENOISERS, **GEOMETRY, **NORMALIZERS, **EDGES}
+STEPS = {**DENOISERS, **COLOURS, **GEOMETRY, **NORMALIZERS, **EDGES}
