@@ -15,6 +15,7 @@ import numpy as np
 from mrilib.images.foreground import border
 from mrilib.images.grid import Grid
 
+SPATIAL = ("flip", "rotate", "shear", "scale", "shift")
 FLIPS = {"lr": -1, "ud": 0, "ap": 1}  # array axis: lr along x; ud along y of a picture, z of a volume; ap along y
 EXACT = 1e-9  # voxels: a position this near to a voxel is that voxel
 
@@ -146,16 +147,19 @@ def _by_itk(array: np.ndarray, matrix: np.ndarray, offset: np.ndarray, nearest: 
 
 
 def moved_boxes(boxes: Sequence, drawn: dict, grid: Grid) -> list[list]:
-    """Boxes (x0, y0, x1, y1, class) in pixels of a 2D grid, after the transform: the boxes of the moved corners.
+    """Boxes (x0, y0, x1, y1, class) in pixels of a 2D grid, after the transform.
 
-    Clipped to the image; a box that leaves it is left out.
+    The box of the moved corners, out to whole pixels, so that it holds all pixels of what it held; clipped to the
+    image. A box that leaves the image is left out; without a transform of space all stay as they are.
     """
+    if not any(name in drawn for name in SPATIAL):
+        return [list(box) for box in boxes]
     matrix, offset = index_map(drawn, grid)
     moved = []
     for x0, y0, x1, y1, *rest in boxes:
         corners = np.array([[y, x] for y in (y0, y1) for x in (x0, x1)]) - 0.5  # pixel edges to centres
-        places = np.linalg.solve(matrix, (corners - offset).T).T + 0.5
-        low, high = places.min(0).clip(0, grid.size), places.max(0).clip(0, grid.size)
+        places = np.round(np.linalg.solve(matrix, (corners - offset).T).T + 0.5, 6)
+        low, high = np.floor(places.min(0)).clip(0, grid.size), np.ceil(places.max(0)).clip(0, grid.size)
         if (high > low).all():
             moved.append([float(low[1]), float(low[0]), float(high[1]), float(high[0]), *rest])
     return moved

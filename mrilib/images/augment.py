@@ -35,7 +35,6 @@ MEANING = {
     "gamma": "exponent of the values scaled to 0..1",
     "noise": "standard deviation of Gaussian noise, of the range of values",
 }
-SPATIAL = ("flip", "rotate", "shear", "scale", "shift")
 INTENSITY = ("blur", "contrast", "brightness", "gamma", "noise")
 FACTORS = ("scale", "contrast", "brightness", "gamma")  # a number n stands for 1 - n : 1 + n
 STRENGTHS = ("blur", "noise")  # a number n stands for 0 : n; the rest: -n : n
@@ -210,7 +209,7 @@ def draw(settings: Settings, rng: np.random.Generator, grid: Grid) -> dict:
     if flip := [f for f, u in zip(affine.FLIPS, flips, strict=True) if f in settings.flips
                 and u < settings.flip_chance]:  # fmt: skip
         drawn["flip"] = flip
-    for name in (*SPATIAL[1:], *INTENSITY):
+    for name in (*affine.SPATIAL[1:], *INTENSITY):
         count = numbers.get(name, 1)
         chance, *places = rng.random(1 + count).tolist()
         about = settings.ranges.get(name)
@@ -257,7 +256,7 @@ def apply_array(array: np.ndarray, drawn: dict, spacing) -> np.ndarray:
 
 
 def _spatial(array: np.ndarray, drawn: dict, grid: Grid, nearest: bool = False) -> np.ndarray:
-    if not any(name in drawn for name in SPATIAL):
+    if not any(name in drawn for name in affine.SPATIAL):
         return array.copy()
     matrix, offset = affine.index_map(drawn, grid)
     return affine.sample(array, matrix, offset, nearest=nearest)

@@ -1,0 +1,128 @@
+"""Denoising: the noise is found and grows less, the image stays."""
+
+import numpy as np
+import pytest
+
+from mrilib.errors import CaseError
+from mrilib.images import denoise, edges
+from mrilib.images.grid import Grid, Image
+
+
+def truth(shape=(128, 120)):
+    """A head of three tissues in dark air, with soft edges, values 0 to 200."""
+    from scipy.ndimage import gaussian_filter
+
+    y, x = np.mgrid[-1 : 1 : shape[-2] * 1j, -1 : 1 : shape[-1] * 1j]
+    r = np.hypot(x, y * 0.9)
+    slices = np.select([r < 0.3, r < 0.6, r < 0.8], [200.0, 90.0, 150.0])
+    slices[(np.abs(x - 0.2) < 0.1) & (np.abs(y) < 0.2)] = 40
+    slices = gaussian_filter(slices, 0.6)
+    return slices if len(shape) == 2 else np.stack([slices] * shape[0])
+
+
+def noisy(level, shape=(128, 120), spacing=None):
+    array = truth(shape) + np.random.default_rng(0).normal(0, level, shape)
+    return Image(array.astype(np.float32), Grid.of(shape, spacing))
+
+
+def error(array, shape=(128, 120)):
+    clean = truth(shape)
+    return float(np.sqrt(((array - clean)[clean > 5] ** 2).mean()))
+
+
+@pytest.mark.parametrize("level", [4, 10, 20, 40])
+@pytest.mark.parametrize("shape", [(128, 120), (6, 90, 90)])
+def test_the_noise_is_estimated_to_a_tenth(level, shape):
+    array = noisy(level, shape).array
+    few = 0.15 if level < 5 else 0.1  # the little that edges add counts more beside little noise
+    assert abs(denoise.noise_level(array) / level - 1) < few
+    stripped = np.where(truth(shape) > 5, array, 0).astype(np.float32)  # no air to look at
+    assert abs(denoise.noise_level(stripped) / level - 1) < few
+
+
+def test_no_noise_is_no_noise():
+    assert denoise.noise_level(np.zeros((20, 20), np.float32)) == 0
+    assert denoise.noise_level(np.ones((2, 20), np.float32)) == 0
+    flat = Image(truth().round() // 50 * 50, Grid.of((128, 120)))
+    for step in (denoise.bilateral, denoise.curvature):
+        made, measured = step(flat)
+        assert np.array_equal(made.array, flat.array) and measured["sigma"] == [0.0]
+
+
+@pytest.mark.parametrize("step", [denoise.median, denoise.gaussian, denoise.bilateral, denoise.curvature])
+def test_every_method_comes_nearer_to_the_truth(step):
+    image = noisy(15)
+    made, _ = step(image)
+    assert made.array.dtype == np.float32 and made.grid == image.grid
+    assert error(made.array) < 0.7 * error(image.array)
+
+
+@pytest.mark.parametrize("step", [denoise.bilateral, denoise.curvature])
+def test_edges_stay_better_than_under_a_gaussian(step):
+    image = noisy(8)
+    gradient = np.hypot(*np.gradient(truth()))
+    edge = gradient > 20
+    blurred = denoise.gaussian(image)[0].array
+    assert np.abs(step(image)[0].array - truth())[edge].mean() < np.abs(blurred - truth())[edge].mean()
+
+
+def test_a_given_sigma_is_used_and_an_estimate_is_noted():
+    image = noisy(10)
+    for step in (denoise.bilateral, denoise.curvature):
+        found, measured = step(image)
+        assert abs(measured["sigma"][0] - 10) < 1
+        given, noted = step(image, sigma=30)
+        assert noted["sigma"] == [30]
+        assert np.abs(given.array - image.array).mean() > np.abs(found.array - image.array).mean()
+
+
+def test_widths_are_in_mm():
+    image = noisy(10, (6, 40, 40), (4.0, 2.0, 2.0))
+    made, measured = denoise.gaussian(image)
+    assert measured == {"width": 2.0}
+    from scipy.ndimage import gaussian_filter
+
+    assert np.allclose(made.array, gaussian_filter(image.array, (0.5, 1, 1), mode="nearest"), atol=1e-3)
+    assert denoise.bilateral(image, width=3.0)[1]["width"] == 3.0
+
+
+def test_the_median_is_that_of_scipy():
+    from scipy.ndimage import median_filter
+
+    image = noisy(10)
+    for radius in (1, 2):
+        made, _ = denoise.median(image, radius=radius)
+        assert np.array_equal(made.array, median_filter(image.array, 2 * radius + 1, mode="nearest"))
+
+
+def test_channels_are_cleaned_each_alone():
+    first, second = noisy(5), noisy(25)
+    both = Image(np.stack([first.array, second.array], -1), first.grid, ("a", "b"))
+    made, measured = denoise.bilateral(both)
+    assert np.allclose(made.array[..., 0], denoise.bilateral(first)[0].array, atol=1e-4)
+    assert measured["sigma"][1] > 4 * measured["sigma"][0]
+
+
+@pytest.mark.parametrize("step", [denoise.median, denoise.gaussian, denoise.bilateral, denoise.curvature, edges.sobel])
+def test_nan_is_refused(step):
+    with pytest.raises(CaseError, match="NaN"):
+        step(Image(np.full((9, 9), np.nan), Grid.of((9, 9))))
+
+
+def test_sobel_is_that_of_scikit_image():
+    from skimage.filters import sobel
+
+    image = noisy(5)
+    made, _ = edges.sobel(image)
+    assert made.channels == ("image", "image-sobel") and np.array_equal(made.array[..., 0], image.array)
+    # scikit-image takes the difference of neighbours two apart whole and the root of the mean square over axes
+    assert np.allclose(made.array[..., 1], sobel(image.array) / np.sqrt(2), atol=1e-3)
+
+
+def test_sobel_measures_slopes_by_the_smallest_side():
+    z, _, x = np.meshgrid(np.arange(8.0), np.arange(9.0), np.arange(10.0), indexing="ij")
+    ramp = (3 * x + 8 * z).astype(np.float32)  # 8 a slice of 4 mm is 2 a mm, beside 3 a voxel of 1 mm
+    made, _ = edges.sobel(Image(ramp, Grid.of(ramp.shape, (4.0, 1.0, 1.0))))
+    assert np.allclose(made.array[2:-2, 2:-2, 2:-2, 1], np.hypot(3, 2), atol=1e-4)
+    two = edges.sobel(Image(np.stack([ramp, ramp], -1), Grid.of(ramp.shape), ("t1", "t2")))[0]
+    assert two.channels == ("t1", "t2", "t1-sobel", "t2-sobel")
