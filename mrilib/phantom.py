@@ -102,7 +102,7 @@ def _grow_tumour(rng, tissue: np.ndarray, depth: np.ndarray) -> None:
     stretch = rng.uniform(0.8, 1.25, len(size))
     offset = (index - middle.reshape(-1, *[1] * len(size))) / (max(size) * stretch.reshape(-1, *[1] * len(size)))
     distance = np.sqrt((offset**2).sum(0)) * (1 + 0.18 * _smooth(rng, size, 0.12))
-    radius = rng.uniform(0.035, 0.10)
+    radius = rng.uniform(0.05, 0.13)
     rim = rng.uniform(0.15, 0.45) * radius
     brain = np.isin(tissue, (GREY, WHITE, NUCLEI))
     spread = radius * rng.uniform(1.1, 1.9)

@@ -12,7 +12,7 @@ from mri_tools.common.run import entry, give_results
 @options.output("phantoms")
 @click.option("-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many.")
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first one.")
-@click.option("--layout", type=click.Choice(["classes", "brats"]), default="classes", show_default=True,
+@click.option("--kind", type=click.Choice(["slices", "volumes"]), default="slices", show_default=True,
               help="Slices in class folders, or volumes of four channels with label maps.")
 @click.option("--tumours", type=click.FloatRange(0, 1), default=None,
               help="Share that has a tumour.  [default: 0.5 of slices, all volumes]")
@@ -24,7 +24,7 @@ from mri_tools.common.run import entry, give_results
 @options.force
 @options.dry_run
 @options.common
-def main(output, number, first, layout, tumours, size, noise, seed, jobs, force, dry_run):
+def main(output, number, first, kind, tumours, size, noise, seed, jobs, force, dry_run):
     """Make up heads with and without a tumour, labelled.
 
     Slices come as PNG in the folders healthy/ and tumour/, volumes as a
@@ -40,7 +40,7 @@ def main(output, number, first, layout, tumours, size, noise, seed, jobs, force,
     from mri_tools.common.jobs import cores, ordered
     from mrilib.errors import UsageError
 
-    axes = 2 if layout == "classes" else 3
+    axes = 2 if kind == "slices" else 3
     if size and len(size) not in (1, axes):
         raise UsageError(f"--size has {len(size)} numbers, a {'slice' if axes == 2 else 'volume'} {axes} axes")
     voxels = options.xyz_to_array(size, axes)
