@@ -35,16 +35,20 @@ class Row:
 
 
 def grouping(cases: list[Case], copies=()) -> list[str]:
-    """The group of each case: subjects and copies (i, j, …) joined; named for its subject or its first case."""
+    """The group of each case: subjects and copies (i, j, …) joined.
+
+    Named for its subject or its case, the first by name, so that the order of the cases does not matter.
+    """
     linked = [(i, j) for i, j, *_ in copies]
     first: dict[str, int] = {}
     for i, case in enumerate(cases):
         if case.subject:
             linked.append((first.setdefault(case.subject, i), i))
     labels = groups(len(cases), linked)
-    names: dict[int, str] = {}
+    members: dict[int, list[tuple[bool, str]]] = defaultdict(list)
     for case, label in zip(cases, labels, strict=True):
-        names.setdefault(int(label), case.subject or case.id)
+        members[int(label)].append((not case.subject, case.subject or case.id))
+    names = {label: min(known)[1] for label, known in members.items()}
     return [names[int(label)] for label in labels]
 
 
@@ -53,39 +57,51 @@ def make(cases: list[Case], group: list[str], *, folds: int | None = None, valid
     """A split into `folds`, or into train, validation and test by fractions of the cases, stratified by class.
 
     group: of each case, as from `grouping`. With folds every part is "train" and a fold is chosen in use (`parts`).
-    Raises UsageError for more folds than groups, or fractions that leave nothing to train on.
+    Raises UsageError for two cases of one id, more folds than groups, or fractions that leave nothing to train on.
     """
     if not cases:
         raise UsageError("no case to split")
+    if twice := [name for name, n in Counter(c.id for c in cases).items() if n > 1]:
+        raise UsageError(f"two cases are called {twice[0]}", remedy="count ids from one root")
     if folds is not None:
         fold = _stratified(cases, group, folds, seed)
         return [Row(c.id, c.subject or "", g, int(f), "train") for c, g, f in zip(cases, group, fold, strict=True)]
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise UsageError(f"validation {validation:g} and test {test:g} leave nothing to train on")
-    fractions = {"test": test, "validation": validation}
+    fractions = {name: f for name, f in (("test", test), ("validation", validation)) if f}
     part = ["train"] * len(cases)
-    if pieces := _pieces(tuple(fractions.values()), len(set(group))):
+    if fractions:
+        have, largest = len(set(group)), max(Counter(c.class_name for c in cases).values())
+        if have <= len(fractions):
+            raise UsageError(f"{len(fractions) + 1} parts cannot be made of {have} group{'s' * (have > 1)}",
+                             remedy="subjects and near-duplicates stay together")
+        counts, pieces = _pieces(list(fractions.values()), max(min(have, largest), len(fractions) + 1))
         piece = _stratified(cases, group, pieces, seed)
         first = 0
-        for name, fraction in fractions.items():
-            count = max(round(fraction * pieces), 1) if fraction else 0
+        for name, count in zip(fractions, counts, strict=True):
             for i in np.flatnonzero((piece >= first) & (piece < first + count)):
                 part[i] = name
             first += count
     return [Row(c.id, c.subject or "", g, None, p) for c, g, p in zip(cases, group, part, strict=True)]
 
 
-def _pieces(fractions: tuple[float, ...], most: int) -> int | None:
-    """Into how many equal pieces to cut so that whole ones make up the fractions best; None for no fraction."""
-    if not any(fractions):
-        return None
-    if most < 2:
-        raise UsageError("one group cannot be parted", remedy="subjects and near-duplicates stay together")
+def _pieces(fractions: list[float], most: int) -> tuple[list[int], int]:
+    """Into how many equal pieces, at most `most`, to cut so that whole ones make up the fractions best.
+
+    Returns how many go to each fraction, at least 1, and how many there are, at least one more than that.
+    """
+    def counts(n):
+        return [max(round(f * n), 1) for f in fractions]
 
     def off(n):
-        return max(abs(round(f * n) / n - f) if round(f * n) else 1.0 for f in fractions if f)
+        return max(abs(c / n - f) for c, f in zip(counts(n), fractions, strict=True))
 
-    return min(range(2, min(FINEST, most) + 1), key=lambda n: (round(off(n), 6), n))
+    enough = [n for n in range(len(fractions) + 1, min(FINEST, most) + 1) if sum(counts(n)) < n]
+    best = min(enough, key=lambda n: (round(off(n), 6), n), default=None)
+    if best is None:
+        raise UsageError(f"fractions {' and '.join(f'{f:g}' for f in fractions)} leave nothing to train on: "
+                         f"there are only {most} groups", remedy="choose smaller ones")
+    return counts(best), best
 
 
 def _stratified(cases: list[Case], group: list[str], count: int, seed: int) -> np.ndarray:
@@ -104,8 +120,8 @@ def _stratified(cases: list[Case], group: list[str], count: int, seed: int) -> n
         try:
             parted = list(splitter.split(np.zeros(len(cases)), names, np.array(group)[order]))
         except ValueError as error:
-            fewest = min(Counter(names.tolist()).values())
-            raise UsageError(f"{count} folds are more than any class has cases (fewest: {fewest})") from error
+            largest = max(Counter(names.tolist()).values())
+            raise UsageError(f"{count} parts cannot be stratified: no class has more than {largest} cases") from error
     for i, (_, inside) in enumerate(parted):
         fold[order[inside]] = i
     return fold
@@ -146,7 +162,7 @@ def write(rows: list[Row]) -> str:
 def read(path: Path) -> dict[str, Row]:
     """The rows of a split file by case id, in order.
 
-    Raises UsageError when it is no split, names a case twice, or parts a group between folds or parts.
+    Raises UsageError when it is no split, names a case twice, or parts a group or subject between folds or parts.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -170,10 +186,13 @@ def read(path: Path) -> dict[str, Row]:
         group = line.get("group") or line.get("subject") or line["case"]
         row = Row(line["case"], line.get("subject") or "", group, None if fold is None else int(fold), part)
         rows[row.case] = row
-        places[group].add((fold, part))
+        places["group", group].add((fold, part))
+        if row.subject:
+            places["subject", row.subject].add((fold, part))
     if not rows:
         raise UsageError("names no case", where=path)
-    if parted := sorted(g for g, where in places.items() if len(where) > 1):
-        raise UsageError(f"parts group {parted[0]}: its cases are in {len(places[parted[0]])} places", where=path,
-                         remedy="keep each subject and its copies in one part")
+    if parted := sorted(what for what, where in places.items() if len(where) > 1):
+        more = f" and {len(parted) - 1} more" if parted[1:] else ""
+        raise UsageError(f"parts {' '.join(parted[0])}{more}: its cases are in {len(places[parted[0]])} places",
+                         where=path, remedy="keep each subject and its copies in one part")
     return rows

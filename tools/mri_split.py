@@ -18,7 +18,7 @@ from mri_tools.common.run import DONE, SOME_FAILED, complain, entry, progress, s
               help="Share of the cases to test on.  [default: 0.15]")
 @click.option("--duplicates", type=click.Choice(["near", "exact", "none"]), default="near", show_default=True,
               help="Copies that must stay together.")
-@click.option("--distance", type=click.IntRange(0, 64), help="Bits of 64 in which near copies differ.  [default: 8]")
+@click.option("--distance", type=click.IntRange(0, 64), help="Bits of 64 in which near copies differ.  [default: 10]")
 @click.option("--groups", type=click.Path(path_type=Path, dir_okay=False),
               help="CSV `case,group` of more cases that must stay together.")
 @click.option("--copies", type=click.Path(path_type=Path), help="CSV to list every pair of copies in.")
@@ -55,6 +55,7 @@ def main(paths, null, root, layout, output, folds, validation, test, duplicates,
         raise UsageError("--copies has no effect with --duplicates none")
     more = splitting.read_groups(groups) if groups else {}
     cases, failed = gather(paths, null=null, root=root, layout=layout)
+    splitting.check_before(cases, more, groups)
     linked: list = []
     if duplicates != "none":
         with progress("compare", len(cases)) as bar:
@@ -62,14 +63,14 @@ def main(paths, null, root, layout, output, folds, validation, test, duplicates,
         for error in damaged:
             complain(error, error)
         failed = [*failed, *damaged]
-    group = splits.grouping(cases, [*linked, *splitting.links(cases, more, groups)])
+    group = splits.grouping(cases, [*linked, *splitting.links(cases, more)])
     fractions = {"validation": 0.15 if validation is None else validation, "test": 0.15 if test is None else test}
     rows = splits.make(cases, group, folds=folds, seed=seed, **fractions)
     for line in splitting.summary(cases, rows, linked):
         say(line)
     if copies:
         write_text(copies, splitting.copies_table(cases, linked))
-    text = splitting.as_json(rows) if as_json else splits.write(rows)
+    text = splitting.as_json(cases, rows, linked) if as_json else splits.write(rows)
     if output:
         write_text(output, text)
     else:

@@ -13,6 +13,8 @@ from mri_tools.common.run import describe
 from mrilib.cases import Case
 from mrilib.errors import CaseError, MriError, UsageError
 
+COPIES = ("case", "copy", "kind", "class", "class_of_copy")
+MOST = 20  # contradictions named on standard error; a table lists them all
 
 def find_copies(cases: list[Case], jobs: int | None, near: bool, distance: int | None, step=lambda: None):
     """(the cases that can be read, their copies (i, j, kind), errors of the others)."""
@@ -44,17 +46,24 @@ def read_groups(path: Path) -> dict[str, str]:
             if not {"case", "group"} <= set(reader.fieldnames or ()):
                 raise UsageError("has no columns case,group", where=path)
             return {row["case"]: row["group"] for row in reader if row["group"]}
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"cannot be read: {error}", where=path) from error
 
 
-def links(cases: list[Case], group: dict[str, str], path) -> list[tuple[int, int, str]]:
-    """Pairs of cases that a --groups file puts together. Raises UsageError when it names an unknown case."""
-    place = {case.id: i for i, case in enumerate(cases)}
-    if unknown := [name for name in group if name not in place]:
-        raise UsageError(f"names {unknown[0]}, which is no case ({len(unknown)} such)", where=path)
+def check_before(cases: list[Case], group: dict[str, str], path) -> None:
+    """Raises UsageError for what would be found wrong only after all images have been compared."""
+    known = Counter(case.id for case in cases)
+    if twice := [name for name, n in known.items() if n > 1]:
+        raise UsageError(f"two cases are called {twice[0]}", remedy="give folders of one root, or --root")
+    if unknown := [name for name in group if name not in known]:
+        more = f" and {len(unknown) - 1} more" if unknown[1:] else ""
+        raise UsageError(f"names {unknown[0]}{more}, which is no case", where=path)
+
+
+def links(cases: list[Case], group: dict[str, str]) -> list[tuple[int, int, str]]:
+    """Pairs of cases that a --groups file puts together."""
     first: dict[str, int] = {}
-    return [(first.setdefault(g, place[name]), place[name], "given") for name, g in group.items()]
+    return [(first.setdefault(group[case.id], i), i, "given") for i, case in enumerate(cases) if case.id in group]
 
 
 def summary(cases: list[Case], rows, linked) -> list[str]:
@@ -79,22 +88,29 @@ def summary(cases: list[Case], rows, linked) -> list[str]:
         text = ", ".join(f"{counts[c]} {c}" for c in classes)
         name = part if fold < 0 else f"fold {fold}"
         lines.append(f"{name}: {len(inside)} cases in {len({r.group for r in inside})} groups{text and ': '}{text}")
-    for i, j, _ in linked:
-        if cases[i].class_name != cases[j].class_name:
-            lines.append(f"copies of different class: {cases[i].id} ({cases[i].class_name}) and "
-                         f"{cases[j].id} ({cases[j].class_name})")
+    contrary = [f"copies of different class: {cases[i].id} ({cases[i].class_name}) and {cases[j].id} "
+                f"({cases[j].class_name})" for i, j, _ in linked if cases[i].class_name != cases[j].class_name]
+    lines += contrary[:MOST]
+    if (more := len(contrary) - MOST) > 0:
+        lines.append(f"and {more} more such pairs (--copies FILE lists all)")
     return lines
 
 
 def copies_table(cases: list[Case], linked) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(("case", "copy", "kind"))
-    table.writerows((cases[i].id, cases[j].id, kind) for i, j, kind in linked)
+    table.writerow(COPIES)
+    table.writerows(row.values() for row in copy_rows(cases, linked))
     return text.getvalue()
 
 
-def as_json(rows) -> str:
+def copy_rows(cases: list[Case], linked) -> list[dict]:
+    """Each pair of copies, with the classes that it is filed under."""
+    return [dict(zip(COPIES, (cases[i].id, cases[j].id, kind, cases[i].class_name, cases[j].class_name), strict=True))
+            for i, j, kind in linked]
+
+
+def as_json(cases: list[Case], rows, linked) -> str:
     from dataclasses import asdict
 
-    return json.dumps([asdict(row) for row in rows], indent=1) + "\n"
+    return json.dumps({"rows": [asdict(row) for row in rows], "copies": copy_rows(cases, linked)}, indent=1) + "\n"
