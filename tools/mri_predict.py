@@ -15,8 +15,8 @@ from mri_tools.common.run import entry
 @options.json_
 @click.option("--explain", type=click.Path(path_type=Path), metavar="DIR",
               help="Write where the model looked (Grad-CAM) over each image, as DIR/CASE.png.")
-@click.option("--flips/--no-flips", default=False, show_default=True,
-              help="Average each image with its mirror image.")
+@click.option("--flips/--no-flips", default=True, show_default=True,
+              help="Average each image with its mirror image, left to right.")
 @click.option("--as-is", is_flag=True, help="Take the images as they are, whatever the model's recipe.")
 @options.split
 @options.part

@@ -97,7 +97,7 @@ def test_an_ensemble_with_damaged_cases_explained(raw, models, tmp_path):
 
     (tmp_path / "cut.png").write_bytes((raw / "no" / "no 1.png").read_bytes()[:300])
     ones = [raw / "no" / "no 0.png", tmp_path / "cut.png", raw / "no" / "no 1.png", raw / "yes" / "Y.png"]
-    done = predict("-m", models / "fold[01].h5", "--flips", "--json", "--explain", tmp_path / "cam", "-v",
+    done = predict("-m", models / "fold[01].h5", "--no-flips", "--json", "--explain", tmp_path / "cam", "-v",
                    "--threads", 1, "--device", "cpu", "--batch-size", 2, given="\n".join(map(str, ones)))
     assert done.returncode == 1
     assert "cut.png: is damaged or cut short" in done.stderr and "3 done, 1 failed" in done.stderr
