@@ -89,28 +89,32 @@ def pairs(prints: list[Fingerprint], distance: int = DISTANCE, correlation: floa
           near: bool = True) -> list[tuple[int, int, str]]:
     """Which are copies of which: (i, j, "exact" | "near") with i < j, by place in `prints`, in order.
 
-    Exact: the same bytes or the same voxels. near=False looks for these alone.
+    Exact: the same bytes or the same voxels; each is paired with the first of them alone, which stands for all
+    when near ones are looked for. near=False looks for exact ones only.
     """
-    found: dict[tuple[int, int], str] = {}
-    if near and len(prints) > 1:
-        bits = np.array([p.hashes for p in prints], np.float32) * 2 - 1
-        thumbs = np.array([p.thumbnail for p in prints])
-        flat, flipped = thumbs.reshape(len(prints), -1), thumbs[..., ::-1].reshape(len(prints), -1)
-        for start in range(0, len(prints), ROWS):
-            rows = slice(start, start + ROWS)
-            for view, thumb in ((0, flat), (1, flipped)):
-                unlike = (64 - bits[rows, 0] @ bits[:, view].T) / 2
-                alike = (unlike <= distance + 0.5) & (flat[rows] @ thumb.T >= correlation)
-                for i, j in np.argwhere(alike):
-                    if start + i < j:
-                        found[int(start + i), int(j)] = "near"
-    for key in ("content", "pixels"):
-        first: dict[str, int] = {}
-        for i, one in enumerate(prints):
-            j = first.setdefault(getattr(one, key), i)
-            if j != i:
-                found[j, i] = "exact"
-    return sorted((i, j, kind) for (i, j), kind in found.items())
+    first: dict[str, int] = {}
+    found, alone = [], []
+    for j, one in enumerate(prints):
+        i = min(first.setdefault(one.content, j), first.setdefault(one.pixels, j))
+        found += [(i, j, "exact")] if i < j else []
+        alone += [j] if i == j else []
+    if near and len(alone) > 1:
+        found += [(alone[i], alone[j], "near") for i, j in _near([prints[i] for i in alone], distance, correlation)]
+    return sorted(found)
+
+
+def _near(prints: list[Fingerprint], distance: int, correlation: float) -> set[tuple[int, int]]:
+    bits = np.array([p.hashes for p in prints], np.float32) * 2 - 1
+    thumbs = np.array([p.thumbnail for p in prints])
+    flat, flipped = thumbs.reshape(len(prints), -1), thumbs[..., ::-1].reshape(len(prints), -1)
+    found = set()
+    for start in range(0, len(prints), ROWS):
+        rows = slice(start, start + ROWS)
+        for view, thumb in ((0, flat), (1, flipped)):
+            unlike = (64 - bits[rows, 0] @ bits[:, view].T) / 2
+            alike = (unlike <= distance + 0.5) & (flat[rows] @ thumb.T >= correlation)
+            found |= {(start + int(i), int(j)) for i, j in np.argwhere(alike) if start + i < j}
+    return found
 
 
 def groups(count: int, linked) -> np.ndarray:

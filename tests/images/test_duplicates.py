@@ -1,0 +1,108 @@
+"""Copies are found whatever was done to them, and different heads are not taken for copies."""
+
+import numpy as np
+import pytest
+from pipeline_data import head
+from PIL import Image as Picture
+
+from mrilib import cases
+from mrilib.errors import CaseError
+from mrilib.images import duplicates
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Eight different heads, and copies of the first with what the web does to images."""
+    folder = tmp_path_factory.mktemp("copies")
+    for i in range(8):
+        Picture.fromarray(head(100 + i, 220, 190)).save(folder / f"head{i}.png")
+    picture = Picture.open(folder / "head0.png")
+    (folder / "bytes.png").write_bytes((folder / "head0.png").read_bytes())
+    picture.save(folder / "pixels.bmp")
+    picture.save(folder / "jpeg.jpg", quality=40)
+    picture.resize((320, 370)).save(folder / "larger.png")
+    picture.transpose(Picture.Transpose.FLIP_LEFT_RIGHT).save(folder / "mirrored.png")
+    picture.convert("RGB").save(folder / "colour.png")
+    wide = Picture.new("L", (400, 300))
+    wide.paste(picture, (150, 40))
+    wide.save(folder / "on a wide page.png")
+    brighter = np.clip(np.asarray(picture) * 1.3, 0, 255).astype(np.uint8)
+    Picture.fromarray(brighter).save(folder / "brighter.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prints(folder):
+    found = list(cases.find([folder], layout="plain"))
+    return [c.id for c in found], [duplicates.fingerprint(c) for c in found]
+
+
+def test_copies_are_found_and_told_apart_from_other_heads(prints):
+    ids, made = prints
+    linked = {frozenset((ids[i], ids[j])): kind for i, j, kind in duplicates.pairs(made)}
+    exact = {"bytes", "pixels", "colour", "head0"}  # the first of them stands for all
+    assert {pair for pair, kind in linked.items() if kind == "exact"} == {frozenset(("bytes", n)) for n in exact - {
+        "bytes"}}
+    for name in ("jpeg", "larger", "mirrored", "on a wide page", "brighter"):
+        assert linked[frozenset(("bytes", name))] == "near", name
+    group = dict(zip(ids, duplicates.groups(len(ids), duplicates.pairs(made)), strict=True))
+    assert len({group[name] for name in ids if not name.startswith("head")} | {group["head0"]}) == 1
+    assert len({group[f"head{i}"] for i in range(8)}) == 8
+
+
+def test_exact_alone_and_limits(prints):
+    ids, made = prints
+    exact = duplicates.pairs(made, near=False)
+    assert [kind for *_, kind in exact] == ["exact"] * 3
+    assert len(duplicates.pairs(made, 0)) < len(duplicates.pairs(made)) < len(duplicates.pairs(made, 64, -1.1))
+    alone = len(made) - 3
+    assert len(duplicates.pairs(made, 64, -1.1)) == 3 + alone * (alone - 1) // 2
+    assert duplicates.pairs([]) == [] == duplicates.pairs(made[:1])
+
+
+def test_rows_in_portions_give_the_same_pairs(prints, monkeypatch):
+    whole = duplicates.pairs(prints[1])
+    monkeypatch.setattr(duplicates, "ROWS", 3)
+    assert duplicates.pairs(prints[1]) == whole
+
+
+def test_groups_are_connected_components():
+    assert duplicates.groups(6, [(0, 3, "near"), (4, 3, "exact"), (1, 5)]).tolist() == [0, 1, 2, 0, 0, 1]
+    assert duplicates.groups(3, []).tolist() == [0, 1, 2]
+    assert duplicates.groups(0, []).tolist() == []
+
+
+@pytest.mark.parametrize("array", [
+    np.zeros((40, 30), np.uint8), np.full((1, 1), 7, np.uint8), np.full((3, 600), 9, np.uint8),
+    np.eye(3, 700, dtype=np.uint8) * 255, np.arange(1600, dtype=np.uint16).reshape(40, 40) * 40,
+])  # fmt: skip
+def test_pictures_without_a_head_have_fingerprints_too(array, tmp_path):
+    Picture.fromarray(array).save(tmp_path / "a.png")
+    made = duplicates.fingerprint(cases.of_file(tmp_path / "a.png"))
+    assert made.hashes.shape == (2, 64) and np.isfinite(made.thumbnail).all()
+    assert duplicates.pairs([made, made]) == [(0, 1, "exact")]
+
+
+def test_volumes_by_content_and_middle_slice(tmp_path):
+    import SimpleITK as sitk
+
+    stack = np.stack([head(i, 60, 50) for i in range(9)]).astype(np.int16)
+    for name, array, spacing in (("a", stack, 1.0), ("same", stack, 2.0), ("noisy", stack + 1, 1.0),
+                                 ("other", stack[::-1] // 2, 1.0), ("another", np.roll(stack, 4, 0), 1.0)):
+        image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+        image.SetSpacing((1.0, 1.0, spacing))
+        sitk.WriteImage(image, str(tmp_path / f"{name}.nii.gz"))
+    found = {c.id: duplicates.fingerprint(c) for c in cases.find([tmp_path], layout="plain")}
+
+    def kind(one, two):
+        return [k for *_, k in duplicates.pairs([found[one], found[two]])]
+
+    assert kind("a", "same") == ["exact"]
+    assert kind("a", "noisy") == ["near"]
+    assert kind("a", "another") == []
+
+
+def test_damaged_images_are_errors_of_their_case(tmp_path):
+    (tmp_path / "a.png").write_text("not a picture")
+    with pytest.raises(CaseError, match="is not an image"):
+        duplicates.fingerprint(cases.of_file(tmp_path / "a.png"))
