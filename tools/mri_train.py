@@ -40,7 +40,6 @@ def main(paths, null, root, layout, output, task, split, fold, validation, size,
       mri-normalize scans/ --size 160 | mri-train -o model.h5
     """
     from mri_tools.common import stream, training
-    from mrilib.errors import UsageError
 
     settings = training_options.settings({**given, "seed": seed})
     training.check_output(output)
@@ -61,10 +60,7 @@ def main(paths, null, root, layout, output, task, split, fold, validation, size,
 
     with progress("reading", len(parts)) as bar:
         loaded = data.load(cases, parts, step=bar.step, fail=fail)
-    if size and loaded.images.shape[1:3] != tuple(options.xyz_to_array(size)):
-        y, x = loaded.images.shape[1:3]
-        raise UsageError(f"the images are {x} x {y}, not {' x '.join(map(str, size))}",
-                         remedy=f"bring them to that size first: mri-normalize --size {','.join(map(str, size))}")
+    training.check_size(loaded.images.shape, options.xyz_to_array(size))
     setup = gpu.setup(device, mixed=mixed, threads=threads, seed=seed,
                       depthwise=settings.backbone in DEPTHWISE)
     say(setup.line)

@@ -75,6 +75,9 @@ def complete(given: Settings, *, validated: bool) -> Settings:
     defaults["weight_decay"] = 0.01 if given.optimizer == "adamw" else 0.0
     if given.schedule == "constant":
         defaults["warmup"] = 0.0
+    if given.epochs is not None:  # a short run keeps the shape of a long one
+        part = given.epochs / defaults["epochs"]
+        defaults |= {name: min(defaults[name], defaults[name] * part) for name in ("warmup", "average")}
     missing = {f.name: defaults[f.name] for f in fields(given) if getattr(given, f.name) is None and f.name in defaults}
     done = replace(given, **missing)
     _check(done, validated)

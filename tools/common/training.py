@@ -31,6 +31,14 @@ def check_output(output: Path) -> None:
         raise UsageError("is a folder", where=output, remedy="choose another name with -o")
 
 
+def check_size(shape, wanted: list[int] | None) -> None:
+    """Raises UsageError when images of shape (n, y, x, channel) are not of the size (y, x) that --size names."""
+    if wanted and list(shape[1:3]) != wanted:
+        asked = wanted[::-1]
+        raise UsageError(f"the images are {shape[2]} x {shape[1]}, not {' x '.join(map(str, asked))}",
+                         remedy=f"bring them to that size first: mri-normalize --size {','.join(map(str, asked))}")
+
+
 def parts(cases, split: Path | None, fold: int | None, validation: float | None, settings) -> tuple[dict, dict]:
     """The part of each case id that takes part (train, validation), and where the split is from, for the record."""
     wants = settings.patience is not None or settings.schedule == "plateau"

@@ -1,0 +1,31 @@
+"""Tiny data that a network can learn: a bright square on noise, or none."""
+
+import numpy as np
+import pytest
+
+
+def make_data(n=24, size=24, held=True):
+    """n cases of two classes; every fourth validates if held."""
+    from mrilib.recipe import Recipe
+    from mrilib.training.data import Data
+
+    chance = np.random.default_rng(0)
+    classes = np.arange(n) % 3 % 2
+    images = chance.normal(size=(n, size, size, 1)).astype(np.float32)
+    images[classes == 1, 6:14, 6:14] += 2
+    names = [f"c{i}" for i in range(n)]
+    parts = ["validation" if held and i % 4 == 0 else "train" for i in range(n)]
+    return Data(images, classes, ["no", "yes"], names, names, parts, ["image"], (1.0, 1.0), Recipe(), -3.0, 4.0)
+
+
+@pytest.fixture(scope="session")
+def data():
+    return make_data()
+
+
+@pytest.fixture(scope="session")
+def device():
+    """TensorFlow on the CPU in float32, before anything imports keras."""
+    from mrilib import gpu
+
+    return gpu.setup("cpu", mixed="off", seed=0)

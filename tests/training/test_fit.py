@@ -1,0 +1,162 @@
+"""The fit: it learns, every setting changes what comes out, it resumes exactly, it runs on two devices."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrilib.errors import UsageError
+from mrilib.training import classify
+from mrilib.training.settings import Settings, complete
+
+BASE = {"backbone": "lenet", "epochs": 1, "batch_size": 8, "warmup": 0.0, "average": 0.0, "augment": "none",
+        "learning_rate": 0.01}  # fmt: skip
+
+
+def fit(data, device, watch=lambda *_: None, checkpoint=None, resume=False, **given):
+    import keras
+
+    settings = complete(Settings(**{**BASE, **given}), validated="validation" in data.parts)
+    keras.utils.set_random_seed(settings.seed)
+    model, record = classify.fit(data, settings, device, watch=watch, checkpoint=checkpoint, resume=resume)
+    return model, record["training"]
+
+
+def weights(model) -> bytes:
+    return b"".join(w.tobytes() for w in model.get_weights())
+
+
+@pytest.fixture(scope="module")
+def plain(data, device):
+    return weights(fit(data, device)[0])
+
+
+def test_the_same_run_gives_the_same_bits(data, device, plain):
+    assert weights(fit(data, device)[0]) == plain
+
+
+@pytest.mark.parametrize("change", [
+    {"loss": "focal"}, {"loss": "weighted-ce"}, {"loss": "focal", "class_weights": {"no": 1, "yes": 5}},
+    {"sampling": "equal"}, {"optimizer": "sgd"}, {"optimizer": "adam"}, {"weight_decay": 0.5}, {"clip": 0.01},
+    {"schedule": "step"}, {"warmup": 0.7}, {"dropout": 0.6}, {"label_smoothing": 0.3}, {"average": 1.0},
+    {"augment": "light"}, {"augment": {"noise": "0.2"}}, {"seed": 1}, {"batch_size": 5}, {"learning_rate": 0.02},
+    {"width": 2.0}, {"epochs": 2},
+], ids=str)  # fmt: skip
+def test_each_setting_changes_the_model(data, device, plain, change):
+    assert weights(fit(data, device, **change)[0]) != plain
+
+
+def test_momentum_counts_with_sgd(data, device):
+    found = {weights(fit(data, device, optimizer="sgd", momentum=m)[0]) for m in (0.0, 0.9)}
+    assert len(found) == 2
+
+
+def test_it_learns_and_patience_keeps_the_best_epoch(data, device):
+    from mrilib.training import loop
+
+    model, known = fit(data, device, epochs=25, patience=4, schedule="constant", average=0.5, dropout=0.0)
+    curve = known["curve"]
+    losses = [row["validation_loss"] for row in curve]
+    assert known["best_epoch"] == int(np.argmin(losses)) + 1
+    assert len(curve) == 25 or len(curve) == known["best_epoch"] + 4
+    held = data.places("validation")
+    truth = np.eye(2, dtype=np.float32)[data.classes[held]]
+    assert loop.judge(model, data.images[held], truth, 8) == known["validation"]
+    assert known["validation"]["validation_loss"] == pytest.approx(min(losses), abs=1e-6)
+    assert known["validation"]["validation_accuracy"] == 1.0
+
+
+def test_plateau_lowers_the_rate_when_nothing_gets_better(data, device):
+    _, known = fit(data, device, epochs=4, schedule="plateau", learning_rate=1e-9, patience=2)
+    rates = [row["learning_rate"] for row in known["curve"]]
+    assert rates[0] == pytest.approx(1e-9) and rates[-1] <= 1e-9 and len(rates) >= 3
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_resuming_equals_an_unbroken_run(data, device, tmp_path, at):
+    import keras
+
+    given = {"epochs": 3, "average": 1.0, "patience": 3, "augment": "light", "dropout": 0.4}
+    whole, known = fit(data, device, **given)
+
+    def stop(event, state, logs):
+        if event == "epoch" and state.epoch == at:
+            raise Stop
+
+    with pytest.raises(Stop):
+        fit(data, device, watch=stop, checkpoint=tmp_path / "c", **given)
+    keras.utils.set_random_seed(99)
+    again, known_again = fit(data, device, checkpoint=tmp_path / "c", resume=True, **given)
+    assert weights(again) == weights(whole) and known_again["curve"] == known["curve"]
+    with pytest.raises(UsageError, match="seed was 0, now 5"):
+        fit(data, device, checkpoint=tmp_path / "c", resume=True, seed=5, **given)
+
+
+@pytest.fixture(scope="module")
+def given(data, device, tmp_path_factory):
+    """A model file of lenet, whose weights others start from."""
+    from mrilib.models import file
+
+    path = tmp_path_factory.mktemp("given") / "lenet.h5"
+    model, known = fit(data, device, epochs=4)
+    file.save(model, path, {"architecture": {"backbone": "lenet", "width": 1.0}, "training": known})
+    return str(path), {layer.name: layer.get_weights() for layer in model.layers}
+
+
+def moved(model, before) -> set[str]:
+    return {layer.name for layer in model.layers if layer.weights and not all(
+        np.array_equal(a, b) for a, b in zip(layer.get_weights(), before[layer.name], strict=True))}
+
+
+def test_what_is_frozen_stays(data, device, given):
+    path, before = given
+    assert moved(fit(data, device, weights=path, freeze=True)[0], before) == {"logits"}
+    assert moved(fit(data, device, weights=path, unfreeze_from="conv2")[0], before) == {"conv2", "logits"}
+    assert moved(fit(data, device, weights=path)[0], before) == {"conv1", "conv2", "logits"}
+
+
+def test_the_head_starts_as_a_logistic_regression(data, device, given):
+    path, _ = given
+    near = {"weights": path, "learning_rate": 1e-9, "epochs": 1, "freeze": True, "dropout": 0.0}
+    _, started = fit(data, device, head_start=True, **near)
+    _, chance = fit(data, device, head_start=False, **near)
+    assert started["curve"][0]["loss"] < chance["curve"][0]["loss"]
+    assert started["validation"]["validation_loss"] < chance["validation"]["validation_loss"]
+
+
+def test_class_weights_must_name_the_classes(data, device):
+    with pytest.raises(UsageError, match="class weights for a b, but the classes are no yes"):
+        fit(data, device, loss="weighted-ce", class_weights={"a": 1, "b": 2})
+
+
+TWO = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from conftest import make_data
+from mrilib import gpu
+from mrilib.training import classify
+from mrilib.training.settings import Settings, complete
+device = gpu.setup("cpu", mixed="off", seed=0, replicas=2)
+settings = complete(Settings(**json.loads(sys.argv[2])), validated=True)
+model, record = classify.fit(make_data(), settings, device)
+print(json.dumps([type(device.strategy).__name__, record["training"]["curve"]]))
+"""
+
+
+def test_two_devices_learn_what_one_does(data, device):
+    given = {**BASE, "dropout": 0.0, "average": 1.0, "epochs": 2}
+    ran = subprocess.run([sys.executable, "-c", TWO, str(Path(__file__).parent), json.dumps(given)],
+                         capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    kind, curve = json.loads(ran.stdout)
+    _, alone = fit(data, device, **given)
+    assert kind == "MirroredStrategy"
+    for row, other in zip(curve, alone["curve"], strict=True):
+        assert row == pytest.approx(other, rel=1e-3, abs=1e-4)

@@ -1,0 +1,109 @@
+"""Schedules, sampling, settings and the checkpoint's comparison: all that needs no network."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mrilib.errors import UsageError
+from mrilib.training import checkpoint, sampling
+from mrilib.training.schedules import rate
+from mrilib.training.settings import Settings, complete
+
+
+def test_schedules_follow_their_formulas():
+    def run(name, **more):
+        return [rate(name, step, base=2.0, total=100, **more) for step in range(100)]
+
+    assert run("constant") == [2.0] * 100
+    assert run("step") == [2.0] * 50 + [pytest.approx(0.2)] * 25 + [pytest.approx(0.02)] * 25
+    assert run("plateau", drops=2) == [pytest.approx(0.02)] * 100
+    half = [2 * (0.01 + 0.99 * (1 + math.cos(math.pi * s / 99)) / 2) for s in range(100)]
+    assert run("cosine") == pytest.approx(half)
+    warm = run("cosine", warmup=10)
+    assert warm[:10] == pytest.approx([2 * (s + 1) / 10 for s in range(10)])
+    assert warm[10] == pytest.approx(2.0) and warm[-1] == pytest.approx(0.02)
+    assert sorted(warm[10:], reverse=True) == warm[10:]
+
+
+def test_natural_sampling_shows_every_case_once_in_another_order():
+    classes = np.array([0] * 7 + [1] * 4)
+    first, second = (sampling.order(classes, "natural", 5, epoch) for epoch in (0, 1))
+    assert sorted(first) == sorted(second) == [(i, 0) for i in range(11)] and first != second
+    assert first == sampling.order(classes, "natural", 5, 0) != sampling.order(classes, "natural", 6, 0)
+
+
+def test_equal_sampling_equalises_the_classes():
+    classes = np.array([0] * 80 + [1] * 15 + [2] * 5)
+    seen = set()
+    for epoch in range(8):
+        drawn = sampling.order(classes, "equal", 0, epoch)
+        assert len(drawn) == len(set(drawn)) == 100
+        assert sorted(np.bincount(classes[[i for i, _ in drawn]])) == [33, 33, 34]
+        rare = np.bincount([i for i, _ in drawn if classes[i] == 2], minlength=100)[95:]
+        assert rare.max() - rare.min() <= 1
+        seen |= {i for i, _ in drawn}
+    assert len(seen) > 95  # of the large class another part each time
+
+
+@pytest.mark.parametrize(("n", "size"), [(0, 4), (1, 4), (17, 16), (32, 16), (33, 16), (5, 1)])
+def test_batches_hold_all_and_leave_none_alone(n, size):
+    found = sampling.batches(list(range(n)), size)
+    assert [i for batch in found for i in batch] == list(range(n))
+    sizes = [len(batch) for batch in found]
+    assert not sizes or (max(sizes) <= size and max(sizes) - min(sizes) <= 1)
+
+
+def test_chance_depends_on_seed_epoch_case_and_copy():
+    draws = {sampling.chance_of(*key).random() for key in
+             [(0, 0, "a", 0), (1, 0, "a", 0), (0, 1, "a", 0), (0, 0, "b", 0), (0, 0, "a", 1)]}
+    assert len(draws) == 5 and sampling.chance_of(0, 0, "a", 0).random() in draws
+
+
+def test_balanced_weights_even_out_the_classes():
+    weights = sampling.balanced(np.array([0] * 30 + [1] * 10), 2)
+    assert 30 * weights[0] == pytest.approx(10 * weights[1])
+    assert 30 * weights[0] + 10 * weights[1] == pytest.approx(40)
+
+
+@pytest.mark.parametrize(("given", "validated", "what"), [
+    ({"freeze": True}, True, "--freeze needs --weights"),
+    ({"unfreeze_from": "conv1"}, True, "--unfreeze-from needs --weights"),
+    ({"head_start": True}, True, "--head-start needs --weights"),
+    ({"weights": "imagenet", "freeze": True, "unfreeze_from": "x"}, True, "exclude each other"),
+    ({"momentum": 0.5}, True, "--momentum has no effect on adamw"),
+    ({"optimizer": "adam", "weight_decay": 0.1}, True, "makes adam adamw"),
+    ({"class_weights": "balanced"}, True, "--class-weights has no effect on --loss ce"),
+    ({"loss": "weighted-ce", "class_weights": "none"}, True, "without weights is ce"),
+    ({"loss": "focal", "class_weights": "balanced", "sampling": "equal"}, True, "both even out the classes"),
+    ({"patience": 3}, False, "--patience needs validation"),
+    ({"schedule": "plateau"}, False, "plateau needs validation"),
+    ({"epochs": 2, "warmup": 2.0}, True, "leaves nothing of 2"),
+    ({"backbone": "lenet5"}, True, "unknown backbone"),
+])  # fmt: skip
+def test_settings_without_effect_are_refused(given, validated, what):
+    with pytest.raises(UsageError, match=what):
+        complete(Settings(**given), validated=validated)
+
+
+def test_defaults_depend_on_given_weights():
+    scratch, tuned = (complete(Settings(weights=w), validated=False) for w in (None, "imagenet"))
+    assert scratch.learning_rate > tuned.learning_rate and scratch.epochs > tuned.epochs
+    assert (scratch.head_start, tuned.head_start) == (False, True)
+    few = complete(Settings(epochs=1), validated=False)
+    assert few.warmup < 1
+    assert None not in (scratch.backbone, scratch.augment, scratch.dropout, scratch.average, scratch.weight_decay)
+
+
+def test_a_checkpoint_of_another_run_is_refused_with_the_difference(tmp_path):
+    run = {"epochs": 5, "augment": {"flip": "lr"}, "data": "ab"}
+    state = checkpoint.State(epoch=2, curve=[{"loss": 0.1}], best_weights=[np.arange(3.0)])
+    variables = {"model": [np.float32(1.5), np.arange(12)], "optimizer": []}
+    checkpoint.write(tmp_path / "c", state, variables, run)
+    back, kept = checkpoint.read(tmp_path / "c", dict(run))
+    assert back.as_dict() == state.as_dict() and np.array_equal(back.best_weights[0], np.arange(3.0))
+    assert np.array_equal(kept["model"][1], np.arange(12)) and kept["model"][0] == 1.5
+    for change, text in (({"epochs": 6}, "epochs was 5, now 6"), ({"data": "cd"}, "data was ab, now cd"),
+                         ({"augment": None}, 'augment was {"flip": "lr"}, now not set')):
+        with pytest.raises(UsageError, match=text):
+            checkpoint.read(tmp_path / "c", {**run, **change})
