@@ -38,7 +38,7 @@ def classifier(name: str, shape: tuple[int, int, int], classes: int, *, width: f
         if shape[2] == 1:
             x = layers.Concatenate(name="rgb", dtype="float32")([x, x, x])
         x = _pixels(x, name)
-    features = _function(name)(x, width)
+    features = backbone_of(name)(x, width)
     x = layers.GlobalAveragePooling2D(name="pool")(features)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
@@ -51,7 +51,8 @@ def classifier(name: str, shape: tuple[int, int, int], classes: int, *, width: f
     return model
 
 
-def _function(name: str):
+def backbone_of(name: str):
+    """The function (x, width) -> feature map of a name in BACKBONES."""
     module, function = BACKBONES[name].split(":")
     return getattr(import_module(module), function)
 

@@ -63,10 +63,10 @@ def _of_keras_file(path: Path, name: str, width: float):
     """The plain keras.applications network, RGB of any size, with the weights of a file."""
     import keras
 
-    from mrilib.models.backbones import _function
+    from mrilib.models.backbones import backbone_of
 
     image = keras.Input((None, None, 3), name="image")
-    giver = keras.Model(image, _function(name)(image, width))
+    giver = keras.Model(image, backbone_of(name)(image, width))
     try:
         with warnings.catch_warnings():  # of lists that Keras keeps beside the layers; a missing layer is an error
             warnings.filterwarnings("ignore", "Skipping nested container")
