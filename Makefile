@@ -43,10 +43,10 @@ $(VENV)/installed: setup.cfg pyproject.toml
 	@touch $@
 
 demo: install ## the whole classification experiment on made-up heads, from images to a score and a picture
-	@[ -f demo/phantoms/.made ] || { echo "phantoms: 240 made-up slices, with and without a tumour"; \
-	  mri-phantom -n 240 --seed 1 --force -o demo/phantoms > /dev/null && touch demo/phantoms/.made; }
+	@[ -f demo/phantoms/.made ] || { echo "phantoms: 300 made-up slices, with and without a tumour"; \
+	  mri-phantom -n 300 --seed 1 --force -o demo/phantoms > /dev/null && touch demo/phantoms/.made; }
 	@$(MAKE) --no-print-directory classify DATA=demo/phantoms OUT=demo/result FOLDS=3 SIZE=96 \
-	  TRAIN="--epochs 24" DENOISE="$(DENOISE)" NORMALIZE="$(NORMALIZE)"
+	  TRAIN="--epochs 45 --learning-rate 0.002" DENOISE="$(DENOISE)" NORMALIZE="$(NORMALIZE)"
 
 ifneq ($(DATA),)
 ifneq ($(words $(OUT)),1)

@@ -1,0 +1,104 @@
+"""mri-view, mri-inspect and mri-phantom as their user runs them."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pipeline_data import make
+
+BIN = Path(sys.executable).parent
+
+
+def run(*words, text=None, cwd=None):
+    return subprocess.run([BIN / words[0], *map(str, words[1:])], capture_output=True, text=True, timeout=60, cwd=cwd,
+                          **({"input": text} if text is not None else {"stdin": subprocess.DEVNULL}))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("look")
+    make(folder)
+    return folder
+
+
+def test_view_draws_cases_and_says_where(data, tmp_path):
+    ran = run("mri-view", data / "in", "-o", tmp_path / "sheet.png", "--columns", 3, "--size", 64)
+    assert ran.returncode == 0 and ran.stdout == f"{tmp_path / 'sheet.png'}\n"
+    assert Image.open(tmp_path / "sheet.png").size[0] == 3 * 70
+    few = run("mri-view", data / "many", "-o", tmp_path / "few.png", "--count", 2, "--size", 64)
+    assert "2 of 24 shown" in few.stderr and Image.open(tmp_path / "few.png").size[0] == 2 * 70
+
+
+def test_view_takes_names_and_tables_from_a_pipe(data, tmp_path):
+    names = "".join(f"{p}\n" for p in sorted((data / "in/yes").iterdir()))
+    assert "3 of 3 shown" in run("mri-view", "-o", tmp_path / "n.png", text=names).stderr
+    table = "case,class,p_no,p_yes,seen\nyes/a1,yes,0.1,0.9,\nyes/a2,no,0.8,0.2,\nno/b1,no,0.7,0.3,\n"
+    ran = run("mri-view", "--cases", data / "in", "-o", tmp_path / "t.png", text=table)
+    assert ran.returncode == 0, ran.stderr
+    red = (np.asarray(Image.open(tmp_path / "t.png"))[:3] == (220, 40, 40)).all(-1)
+    assert red[:, :166].all() and not red[:, 166:].any()  # the mistake comes first, framed
+    wrong = run("mri-view", "--cases", data / "in", "--mistakes", "-o", tmp_path / "m.png", text=table)
+    assert "1 of 1 shown" in wrong.stderr
+
+
+def test_view_refuses_what_cannot_be(data, tmp_path):
+    for words in (["-o", "sheet.jpg"], ["--mistakes"], ["--cases", data / "in"]):
+        ran = run("mri-view", data / "in", *words, cwd=tmp_path)
+        assert ran.returncode == 2 and len(ran.stderr.splitlines()) == 1
+    ran = run("mri-view", data / "bad", "-o", tmp_path / "b.png")
+    assert ran.returncode == 1 and "2 of 10 shown" in ran.stderr and "cut.png" in ran.stderr
+
+
+def test_inspect_says_what_a_folder_holds(data, tmp_path):
+    ran = run("mri-inspect", data / "in", "--per-case", tmp_path / "cases.csv")
+    told = dict(line.split(": ", 1) for line in ran.stdout.splitlines())
+    assert ran.returncode == 0 and told["cases"] == "8" and told["classes"] == "5 no, 3 yes"
+    assert told["understood as"] == "a folder for each class" and told["size"] == "64 x 72"
+    rows = list(csv.DictReader((tmp_path / "cases.csv").read_text().splitlines()))
+    assert len(rows) == 8 and rows[0]["size"] == "64 72"
+    twins = json.loads(run("mri-inspect", data / "mixed", "--json").stdout)
+    assert {tuple(c["size"]) for c in twins["cases"]} == {(64, 72), (64, 72, 12)}
+    bad = run("mri-inspect", data / "bad")
+    assert bad.returncode == 1 and "damaged: 8 files" in bad.stdout
+
+
+def test_inspect_finds_copies_and_a_recipe(data, tmp_path):
+    make(tmp_path)
+    (tmp_path / "in/yes/again.png").write_bytes((tmp_path / "in/no/b1.png").read_bytes())
+    told = run("mri-inspect", tmp_path / "in").stdout
+    assert "copies: 1 exact" in told and "copies of different class: no/b1 (no) and yes/again (yes)" in told
+    assert "\ncopies: " not in run("mri-inspect", tmp_path / "in", "--no-duplicates").stdout
+    run("mri-denoise", tmp_path / "in", "-o", tmp_path / "d")
+    assert "prepared by: median(radius=1)" in run("mri-inspect", tmp_path / "d").stdout
+
+
+def test_inspect_says_what_this_machine_offers():
+    ran = run("mri-inspect", "--device")
+    assert ran.returncode == 0 and "cores" in ran.stdout
+    assert run("mri-inspect", "--device", ".").returncode == 2
+    assert run("mri-inspect", "nowhere.h5").returncode == 1
+
+
+def test_phantoms_are_the_same_for_any_jobs_and_go_on_where_they_ended(tmp_path):
+    one = run("mri-phantom", "-n", 6, "--size", 64, "-j1", "-o", tmp_path / "a")
+    assert one.returncode == 0 and len(one.stdout.splitlines()) == 6
+    run("mri-phantom", "-n", 3, "--size", 64, "-j2", "-o", tmp_path / "b")
+    run("mri-phantom", "-n", 3, "--first", 3, "--size", 64, "-o", tmp_path / "b", "--force")
+    for path in sorted((tmp_path / "a").rglob("*.png")):
+        assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
+    assert len(list((tmp_path / "a/tumour").iterdir())) == 3
+    assert run("mri-phantom", "-o", tmp_path / "a").returncode == 2
+    other = run("mri-phantom", "-n", 2, "--size", 64, "--seed", 1, "--tumours", 1, "--noise", 0.2, "-o", tmp_path / "c")
+    assert {Path(p).parent.name for p in other.stdout.split()} == {"tumour"}
+
+
+def test_phantom_volumes_are_understood(tmp_path):
+    ran = run("mri-phantom", "-n", 2, "--kind", "volumes", "--size", 40, "-o", tmp_path / "v")
+    assert ran.returncode == 0, ran.stderr
+    told = run("mri-inspect", tmp_path / "v").stdout
+    assert "channels: 2 t1 t1ce t2 flair" in told and "label maps: 2 of 2" in told and "40 x 40 x 40" in told
