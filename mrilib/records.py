@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -93,7 +95,27 @@ def _alive(pid: int) -> bool:
 def write_text(path: Path, text: str, *, sync: bool = False) -> None:
     """Write a text file whole or not at all."""
     with whole(path, sync=sync) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def csv_text(rows: Iterable[Iterable]) -> str:
+    """Rows as the text of a CSV; names come back as they went, whatever is in them."""
+    line, lines = io.StringIO(newline=""), []
+    table = csv.writer(line, lineterminator="\r\n")  # else a carriage return in a name is not quoted
+    for row in rows:
+        line.seek(line.truncate(0))
+        table.writerow(row)
+        lines.append(line.getvalue()[:-2] + "\n")
+    return "".join(lines)
+
+
+def read_csv(path: Path) -> str:
+    """The text of a CSV for csv.reader(io.StringIO(text, newline="")); a byte order mark is left out.
+
+    Raises OSError when it cannot be read.
+    """
+    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        return file.read()
 
 
 def write_json(path: Path, record: dict) -> None:

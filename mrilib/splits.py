@@ -17,6 +17,7 @@ import numpy as np
 from mrilib.cases import Case
 from mrilib.errors import UsageError
 from mrilib.images.duplicates import groups
+from mrilib.records import csv_text, read_csv
 
 HEADER = ("case", "subject", "group", "fold", "part")
 PARTS = ("train", "validation", "test")
@@ -152,11 +153,7 @@ def parts(rows: list[Row], fold: int | None = None, validation: float = 0.15, se
 
 def write(rows: list[Row]) -> str:
     """The split as CSV text: case,subject,group,fold,part."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(HEADER)
-    table.writerows((r.case, r.subject, r.group, "" if r.fold is None else r.fold, r.part) for r in rows)
-    return text.getvalue()
+    return csv_text([HEADER, *((r.case, r.subject, r.group, r.fold, r.part) for r in rows)])
 
 
 def read(path: Path) -> dict[str, Row]:
@@ -165,12 +162,11 @@ def read(path: Path) -> dict[str, Row]:
     Raises UsageError when it is no split, names a case twice, or parts a group or subject between folds or parts.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"case", "part"} <= set(reader.fieldnames or ()):
-                raise UsageError(f"is no split: its columns are not {','.join(HEADER)}", where=path)
-            lines = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(read_csv(path), newline=""))
+        if not {"case", "part"} <= set(reader.fieldnames or ()):
+            raise UsageError(f"is no split: its columns are not {','.join(HEADER)}", where=path)
+        lines = list(reader)
+    except (OSError, csv.Error) as error:
         raise UsageError(f"cannot be read: {error}", where=path) from error
     rows: dict[str, Row] = {}
     places = defaultdict(set)

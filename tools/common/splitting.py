@@ -12,6 +12,7 @@ from mri_tools.common.jobs import cores, ordered
 from mri_tools.common.run import describe
 from mrilib.cases import Case
 from mrilib.errors import CaseError, MriError, UsageError
+from mrilib.records import csv_text, read_csv
 
 COPIES = ("case", "copy", "kind", "class", "class_of_copy")
 MOST = 20  # contradictions named on standard error; a table lists them all
@@ -41,12 +42,11 @@ def find_copies(cases: list[Case], jobs: int | None, near: bool, distance: int |
 def read_groups(path: Path) -> dict[str, str]:
     """Case id -> group of a CSV `case,group`. Raises UsageError when it is none."""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"case", "group"} <= set(reader.fieldnames or ()):
-                raise UsageError("has no columns case,group", where=path)
-            return {row["case"]: row["group"] for row in reader if row["group"]}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(read_csv(path), newline=""))
+        if not {"case", "group"} <= set(reader.fieldnames or ()):
+            raise UsageError("has no columns case,group", where=path)
+        return {row["case"]: row["group"] for row in reader if row["group"]}
+    except (OSError, csv.Error) as error:
         raise UsageError(f"cannot be read: {error}", where=path) from error
 
 
@@ -97,11 +97,7 @@ def summary(cases: list[Case], rows, linked) -> list[str]:
 
 
 def copies_table(cases: list[Case], linked) -> str:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COPIES)
-    table.writerows(row.values() for row in copy_rows(cases, linked))
-    return text.getvalue()
+    return csv_text([COPIES, *(row.values() for row in copy_rows(cases, linked))])
 
 
 def copy_rows(cases: list[Case], linked) -> list[dict]:
