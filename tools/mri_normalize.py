@@ -69,6 +69,8 @@ def main(paths, null, root, layout, output, grey, crop, margin, spacing, size, f
     scale = {"region": region, "low": low, "high": high, "clip": clip}
     if method != "none":
         add(method, NORMALIZERS, **scale)
+        if method == "percentile" and steps[-1].parameters["low"] >= steps[-1].parameters["high"]:
+            raise UsageError("--low and --high are not in order")
     elif any(value is not None for value in scale.values()):
         raise UsageError("--region, --low, --high and --clip have no effect with --method none")
     if edges:

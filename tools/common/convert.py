@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import isfinite
 from pathlib import Path
 
 from mri_tools.common import stream
@@ -102,8 +103,9 @@ def describe(case: Case, output: Path) -> str:
 def used(target: str, given: dict) -> dict:
     """All parameters of a step `module:function`, its defaults filled in with the options given.
 
-    The full set goes into the recipe, so that a later default does not change what an old recipe means.
-    Raises UsageError for an option that this step does not have: it would do nothing.
+    The full set goes into the recipe, so that a later default does not change what an old recipe means; 2.0 is
+    written as 2, so that both are one recipe. Raises UsageError for an option that this step does not have, for
+    it would do nothing, and for one that is no finite number.
     """
     from importlib import import_module
     from inspect import Parameter, signature
@@ -121,4 +123,13 @@ def used(target: str, given: dict) -> dict:
     missing = [key for key, value in {**parameters, **given}.items() if value is Parameter.empty]
     if missing:
         raise UsageError(f"{name} needs --{missing[0]}")
-    return {**parameters, **given}
+    for key, value in given.items():
+        if not all(isfinite(v) for v in (value if isinstance(value, list) else [value]) if isinstance(v, float)):
+            raise UsageError(f"--{key} {value} is not a number")
+    return {key: _plain(value) for key, value in {**parameters, **given}.items()}
+
+
+def _plain(value):
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,67 @@
+"""mri-denoise as its user runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pipeline_data import head, save
+
+from mrilib.images import files
+from mrilib.images.registry import DENOISERS
+
+BIN = Path(sys.executable).parent
+
+
+def denoise(*arguments, cwd, given=""):
+    return subprocess.run([BIN / "mri-denoise", *map(str, arguments)], input=given, capture_output=True, text=True,
+                          cwd=cwd, timeout=120)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save(tmp_path / "in/a.png", head(3))
+    noise = np.random.default_rng(0).normal(0, 12, (72, 64))
+    save(tmp_path / "in/b.png", (head(3) + noise).clip(0, 255).astype(np.uint8))
+    return tmp_path
+
+
+@pytest.mark.parametrize("method", list(DENOISERS))
+def test_every_method_runs_and_says_what_it_did(folder, method):
+    ran = denoise("in", "--method", method, cwd=folder)
+    assert ran.returncode == 0 and ran.stdout == "denoised/a.tif\ndenoised/b.tif\n"
+    noisy, clean = (files.read(folder / name).array.astype(float) for name in ("in/b.png", "denoised/b.tif"))
+    assert np.abs(clean - head(3)).mean() < np.abs(noisy - head(3)).mean()
+    recipe = json.loads((folder / "denoised/recipe.json").read_text())
+    assert [s["step"] for s in recipe["steps"]] == [method]
+    measured = json.loads((folder / "denoised/b.json").read_text())["measured"][0]
+    assert measured["step"] == method
+    if method in ("bilateral", "curvature"):
+        assert 9 < measured["sigma"][0] < 15
+
+
+@pytest.mark.parametrize(("method", "option"), [
+    ("median", ("--radius", 2)), ("gaussian", ("--width", 2.5)), ("bilateral", ("--width", 3)),
+    ("bilateral", ("--sigma", 40)), ("curvature", ("--sigma", 60)),
+])  # fmt: skip
+def test_every_option_changes_the_result(folder, method, option):
+    for words in ((), option):
+        assert denoise("in", "--method", method, *words, "-o", f"out{len(words)}", cwd=folder).returncode == 0
+    first, second = (files.read(folder / f"out{n}/b.tif").array for n in (0, 2))
+    assert not np.array_equal(first, second)
+    assert json.loads((folder / "out2/recipe.json").read_text())["steps"][0]["parameters"][option[0][2:]] == option[1]
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (("--sigma", 3), "--sigma has no effect on median (its own options: --radius)"),
+    (("--method", "gaussian", "--radius", 3), "--radius has no effect on gaussian"),
+    (("--method", "curvature", "--width", 3), "--width has no effect on curvature"),
+    (("--radius", 0), "--radius"), (("--method", "bilateral", "--sigma", 0), "--sigma"),
+    (("--method", "gaussian", "--width", "nan"), "--width"), (("--method", "nlm"), "nlm"),
+])  # fmt: skip
+def test_options_without_effect_are_refused(folder, words, says):
+    ran = denoise("in", *words, cwd=folder)
+    assert ran.returncode == 2 and says in ran.stderr and len(ran.stderr.splitlines()) == 1, ran.stderr
+    assert not (folder / "denoised").exists()

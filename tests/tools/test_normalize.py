@@ -1,0 +1,157 @@
+"""mri-normalize as its user runs it: every option changes the result, and each is in the recipe."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pipeline_data import head, save, volume
+
+from mrilib import cases
+from mrilib.images import files
+
+BIN = Path(sys.executable).parent
+
+
+def normalize(*arguments, cwd, given=""):
+    return subprocess.run([BIN / "mri-normalize", *map(str, arguments)], input=given, capture_output=True, text=True,
+                          cwd=cwd, timeout=120)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    array = np.zeros((90, 100), np.uint8)
+    array[10:82, 20:84] = head(3)
+    save(tmp_path / "in/a.png", array)
+    return array
+
+
+def made(folder, *words, out="out"):
+    ran = normalize("in", *words, "-o", out, cwd=folder)
+    assert ran.returncode == 0, ran.stderr
+    return files.read(folder / ran.stdout.splitlines()[0])
+
+
+def test_the_road_of_classification(tmp_path, picture):
+    image = made(tmp_path, "--crop", "--size", 48, "--method", "percentile", "--edges", "sobel")
+    assert image.array.shape == (48, 48, 2) and image.channels == ("image", "image-sobel")
+    assert image.array[..., 0].min() == 0 and image.array[..., 0].max() == 1
+    recipe = json.loads((tmp_path / "out/recipe.json").read_text())
+    assert [s["step"] for s in recipe["steps"]] == ["crop", "resize", "percentile", "sobel"]
+    assert recipe["steps"][2]["parameters"] == {"region": "image", "low": 1, "high": 99, "clip": True}
+    version = subprocess.run([BIN / "mri-normalize", "--version"], capture_output=True, text=True).stdout.strip()
+    assert recipe["made_by"] == version and version.startswith("mri-normalize ")
+    measured = json.loads((tmp_path / "out/a.json").read_text())["measured"]
+    assert [m["step"] for m in measured] == ["crop", "resize", "percentile", "sobel"]
+
+
+PLAIN = ("--crop", "--size", "40", "--method", "percentile")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A folder in which PLAIN has been run on in/ into out/."""
+    folder = tmp_path_factory.mktemp("plain")
+    array = np.zeros((90, 100), np.uint8)
+    array[10:82, 20:84] = head(3)
+    save(folder / "in/a.png", array)
+    made(folder, *PLAIN)
+    return folder
+
+
+@pytest.mark.parametrize("more", [
+    ("--margin", "6"), ("--spacing", "2"), ("--size", "40,30"), ("--fit", "crop"), ("--fit", "keep"),
+    ("--method", "minmax"), ("--method", "none"), ("--region", "foreground"), ("--low", "60"), ("--high", "90"),
+    ("--no-clip",), ("--edges", "sobel"),
+])  # fmt: skip
+def test_every_option_changes_values_and_recipe(plain, more):
+    words = PLAIN[:3] if "--method" in more else PLAIN
+    out = "-".join(more)
+    other, first = made(plain, *words, *more, out=out), files.read(plain / "out/a.tif")
+    assert other.array.shape != first.array.shape or not np.array_equal(other.array, first.array)
+    assert (plain / out / "recipe.json").read_text() != (plain / "out/recipe.json").read_text()
+
+
+def test_defaults_are_spelt_out_in_the_recipe(plain):
+    made(plain, *PLAIN, "--margin", "0.0", "--fit", "pad", "--region", "image", "--low", 1, "--high", 99.0, "--clip",
+         out="spelt")
+    assert (plain / "spelt/recipe.json").read_text() == (plain / "out/recipe.json").read_text()
+
+
+def test_every_format_holds_the_same_image(plain):
+    first = files.read(plain / "out/a.tif")
+    for suffix in (".png", ".nii.gz", ".nii", ".mha"):
+        other = made(plain, *PLAIN, "--suffix", suffix, out=f"as{suffix}")
+        assert (plain / f"as{suffix}" / f"a{suffix}").is_file()
+        assert np.allclose(other.array, first.array, atol=1e-5) and other.grid.same_as(first.grid, 1e-4)
+
+
+def test_pictures_and_volumes_take_one_size_for_all_axes(tmp_path):
+    save(tmp_path / "in/a.png", head(1))
+    volume(tmp_path / "in/b.nii.gz", 2)
+    ran = normalize("in", "--size", 24, "--method", "minmax", "-o", "out", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    flat, deep = (files.read(tmp_path / line) for line in ran.stdout.splitlines())
+    assert flat.grid.size == (24, 24) and deep.grid.size == (24, 24, 24)
+    assert max(deep.grid.spacing) / min(deep.grid.spacing) < 1.05  # square to the rounding of a side
+    ran = normalize("in", "--spacing", "1,1,3", "--method", "minmax", "-o", "mm", cwd=tmp_path)
+    assert ran.returncode == 1 and "in/a.png: spacing has 3 numbers, the image 2 axes" in ran.stderr
+    assert files.read(tmp_path / "mm/b.nii.gz").grid.spacing == (3.0, 1.0, 1.0)
+
+
+def test_keep_pads_and_crops_without_a_new_value(tmp_path, picture):
+    image = made(tmp_path, "--size", "60,120", "--fit", "keep", "--method", "none")
+    assert image.array.dtype == np.uint8 and image.grid.size == (120, 60)
+    assert np.array_equal(image.array[15:105], picture[:, 20:80])
+
+
+def test_colour_can_be_kept_or_made_grey(tmp_path):
+    save(tmp_path / "in/a.png", np.stack([head(1), head(2), head(3)], -1))
+    assert made(tmp_path, "--method", "minmax").channels == ("red", "green", "blue")
+    ran = normalize("in", "--grey", "--method", "minmax", "-o", "grey", cwd=tmp_path)
+    assert files.read(tmp_path / ran.stdout.strip()).array.ndim == 2
+
+
+def test_one_job_and_several_write_the_same_bytes(tmp_path):
+    for i in range(5):
+        save(tmp_path / f"in/{i}.png", head(i, 150, 140))
+    volume(tmp_path / "in/v.nii.gz", 3)
+    for jobs in (1, 4):
+        ran = normalize("in", "--crop", "--spacing", 1.3, "-j", jobs, "-o", f"out{jobs}", cwd=tmp_path)
+        assert ran.returncode == 0, ran.stderr
+    one, four = ({p.relative_to(f): p.read_bytes() for p in f.rglob("*") if p.is_file()}
+                 for f in (tmp_path / "out1", tmp_path / "out4"))
+    assert one == four and len(one) == 13
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (("--margin", "3"), "--margin has no effect without --crop"),
+    (("--fit", "crop"), "--fit has no effect without --size"), (("--low", "3"), "--low has no effect on zscore"),
+    (("--method", "none"), "nothing to do"), (("--method", "percentile", "--low", "99"), "in order"),
+    (("--method", "none", "--region", "image", "--crop"), "no effect with --method none"),
+    (("--size", "0"), "above 0"), (("--size", "4,x"), "is not X,Y"), (("--size", "1,2,3,4"), "one to three"),
+    (("--spacing", "-1"), "above 0"), (("--spacing", "nan"), "not a number"),
+    (("--crop", "--margin", "inf"), "not a number"), (("-o", "in/out"), "lies in the input"),
+])  # fmt: skip
+def test_wrong_use_is_said_in_one_line(tmp_path, picture, words, says):
+    ran = normalize("in", *words, cwd=tmp_path)
+    assert ran.returncode == 2 and says in ran.stderr, ran.stderr
+    assert len(ran.stderr.splitlines()) == 1 and "Traceback" not in ran.stderr
+    assert list(cases.find([tmp_path / "in"]))[0].id == "a"
+
+
+def test_a_dry_run_lists_cases_and_outputs(tmp_path, picture):
+    ran = normalize("in", "--size", 40, "--dry-run", cwd=tmp_path)
+    assert ran.returncode == 0 and ran.stdout == "a: image=in/a.png -> normalized/a\n"
+    assert not (tmp_path / "normalized").exists()
+
+
+def test_options_can_be_written_and_read_as_a_file(tmp_path, picture):
+    first = normalize("in", *PLAIN, "--write-config", "my.toml", "-o", "out", cwd=tmp_path)
+    second = normalize("in", "--config", "my.toml", "-o", "again", cwd=tmp_path)
+    assert (first.returncode, second.returncode) == (0, 0), second.stderr
+    assert (tmp_path / "again/recipe.json").read_text() == (tmp_path / "out/recipe.json").read_text()
+    (tmp_path / "my.toml").write_text("sise = 40\n")
+    assert "unknown option 'sise'" in normalize("in", "--config", "my.toml", cwd=tmp_path).stderr
