@@ -25,14 +25,16 @@ def grad_cam(model, array: np.ndarray, index: int) -> np.ndarray:
     import keras
 
     from mrilib.gpu.gradients import gradient
+    from mrilib.models.backbones import head_inputs
 
     try:
-        features, score = model.get_layer("pool").input, model.get_layer("logits").output
+        features, score = head_inputs(model), model.get_layer("logits").output
     except ValueError as error:
         raise UsageError("this network cannot be explained: it has no layers pool and logits") from error
-    values = np.asarray(keras.Model(model.input, features)(array[None]), np.float32)
+    values, *others = keras.Model(model.input, features)(array[None])
+    values = np.asarray(values, np.float32)
     head = keras.Model(features, score)
-    slope = gradient(lambda x: head(x)[:, index], values)
+    slope = gradient(lambda x: head([x, *others])[:, index], values)
     heat = np.maximum((values * slope.mean((1, 2), keepdims=True)).sum(-1)[0], 0)
     return (heat / heat.max() if heat.max() > 0 else heat).astype(np.float32)
 

@@ -7,22 +7,24 @@ from pathlib import Path
 
 from mrilib.errors import UsageError
 from mrilib.models.applications import PIXELS, SMALLEST, WIDTHS
-from mrilib.models.registry import BACKBONES
+from mrilib.models.registry import BACKBONES, HEADS
 
 BEFORE = ("image", "scale", "rgb", "pixels")  # layers that lead to the backbone
-HEAD = ("pool", "dropout", "logits", "probabilities")  # layers after it
+HEAD = ("pool", "dropout", "logits", "probabilities")  # layers after it, and all named head_...
 SMALLEST_OWN = {"alexnet": 63}
 
 
 def classifier(name: str, shape: tuple[int, int, int], classes: int, *, width: float = 1.0,
-               weights: str | Path | None = None, dropout: float = 0.0, low: float = -1.0, high: float = 1.0):
+               weights: str | Path | None = None, dropout: float = 0.0, low: float = -1.0, high: float = 1.0,
+               head: str = "mean"):
     """A network that gives each image a probability for each class.
 
     name: one of BACKBONES. shape: (y, x, channel) of the prepared images. width: times as many filters, where
     the backbone can. weights: None (from scratch), "imagenet" (Keras' cache) or a file: weights that Keras saved
     for this backbone without its top, or a model file of this suite. low, high: the pixel values that become -1
     and 1, measured on training data. One channel is repeated for a backbone made for RGB; with another number
-    than 3 its first kernel is repeated along the channels and scaled by 3 / channels (as timm does).
+    than 3 its first kernel is repeated along the channels and scaled by 3 / channels (as timm does). head: one of
+    HEADS.
 
     Returns a keras.Model of stock layers in one graph: float32 (batch, y, x, channel) in, float32 (batch,
     class) out, first layer "image", last "probabilities". Raises UsageError for what cannot be.
@@ -39,7 +41,7 @@ def classifier(name: str, shape: tuple[int, int, int], classes: int, *, width: f
             x = layers.Concatenate(name="rgb", dtype="float32")([x, x, x])
         x = _pixels(x, name)
     features = backbone_of(name)(x, width)
-    x = layers.GlobalAveragePooling2D(name="pool")(features)
+    x = _named(HEADS, head)(features, keras.Model(image, features))
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Dense(classes, name="logits", dtype="float32")(x)
@@ -53,7 +55,13 @@ def classifier(name: str, shape: tuple[int, int, int], classes: int, *, width: f
 
 def backbone_of(name: str):
     """The function (x, width) -> feature map of a name in BACKBONES."""
-    module, function = BACKBONES[name].split(":")
+    return _named(BACKBONES, name)
+
+
+def _named(registry: dict[str, str], name: str):
+    if name not in registry:
+        raise UsageError(f"unknown head {name!r}", remedy=f"one of {' '.join(registry)}")
+    module, function = registry[name].split(":")
     return getattr(import_module(module), function)
 
 
@@ -91,7 +99,21 @@ def _pixels(x, name: str):
 
 def backbone_layers(model) -> list:
     """The layers of the backbone alone, first to last."""
-    return [layer for layer in model.layers if layer.name not in BEFORE + HEAD]
+    return [layer for layer in model.layers if layer.name not in BEFORE and not _of_head(layer)]
+
+
+def _of_head(layer) -> bool:
+    return layer.name in HEAD or layer.name.startswith("head_")
+
+
+def head_inputs(model) -> list:
+    """The feature maps that the head takes from the backbone, the last one first."""
+    taken = [model.get_layer("pool").input]
+    for layer in model.layers:
+        if _of_head(layer):
+            given = layer.input if isinstance(layer.input, list) else [layer.input]
+            taken += [t for t in given if not _of_head(t._keras_history.operation) and all(t is not k for k in taken)]
+    return taken
 
 
 def layer_names(model) -> list[str]:

@@ -21,3 +21,7 @@ LOSSES = {
     "weighted-ce": "mrilib.models.losses:weighted_cross_entropy",
     "focal": "mrilib.models.losses:focal",
 }
+HEADS = {
+    "mean": "mrilib.models.heads:mean",
+    "mirror": "mrilib.models.heads:mirror",
+}

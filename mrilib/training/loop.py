@@ -182,7 +182,7 @@ def fit(model, batches: Batches, validation, settings: Settings, *, path: Path |
     if state.epoch < settings.epochs and not state.stopped:
         model.fit(batches, epochs=settings.epochs, initial_epoch=state.epoch, verbose=0, shuffle=False,
                   callbacks=[Epochs(batches, settings, state, validation, save, watch)])
-    else:
+    elif state.epoch:
         swap(model, settings)  # which Keras does at the end of fit
     if state.best_weights is not None:
         for variable, value in zip(model.weights, state.best_weights, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 
 from mrilib.errors import UsageError
-from mrilib.models.registry import BACKBONES, LOSSES
+from mrilib.models.registry import BACKBONES, HEADS, LOSSES
 
 SAMPLINGS = ("natural", "equal")
 OPTIMIZERS = ("adamw", "adam", "sgd")
@@ -34,6 +34,7 @@ class Settings:
 
     backbone: str | None = None
     width: float = 1.0
+    head: str | None = None
     weights: str | None = None
     freeze: bool = False
     unfreeze_from: str | None = None
@@ -69,6 +70,7 @@ def complete(given: Settings, *, validated: bool) -> Settings:
     """
     pretrained = given.weights is not None
     defaults = {"backbone": "mobilenet" if pretrained else "small", **(PRETRAINED if pretrained else SCRATCH)}
+    defaults["head"] = "mirror" if pretrained else "mean"
     defaults["head_start"] = pretrained
     defaults["class_weights"] = "balanced" if given.loss == "weighted-ce" and given.sampling == "natural" else "none"
     defaults["momentum"] = 0.9 if given.optimizer == "sgd" else None
@@ -76,8 +78,13 @@ def complete(given: Settings, *, validated: bool) -> Settings:
     if given.schedule == "constant":
         defaults["warmup"] = 0.0
     if given.epochs is not None:  # a short run keeps the shape of a long one
-        part = given.epochs / defaults["epochs"]
+        part = given.epochs / max(1, defaults["epochs"])
         defaults |= {name: min(defaults[name], defaults[name] * part) for name in ("warmup", "average")}
+    if given.epochs == 0:
+        idle = ("freeze", "unfreeze_from", "learning_rate", "momentum", "weight_decay", "warmup", "average", "augment",
+                "patience", "dropout")  # fmt: skip
+        if named := next((name for name in idle if getattr(given, name)), None):
+            raise UsageError(f"--{named.replace('_', '-')} has no effect with --epochs 0", remedy="leave it out")
     missing = {f.name: defaults[f.name] for f in fields(given) if getattr(given, f.name) is None and f.name in defaults}
     done = replace(given, **missing)
     _check(done, validated)
@@ -85,7 +92,7 @@ def complete(given: Settings, *, validated: bool) -> Settings:
 
 
 def _check(s: Settings, validated: bool) -> None:
-    for what, value, known in (("backbone", s.backbone, BACKBONES), ("loss", s.loss, LOSSES),
+    for what, value, known in (("backbone", s.backbone, BACKBONES), ("head", s.head, HEADS), ("loss", s.loss, LOSSES),
                                ("sampling", s.sampling, SAMPLINGS), ("optimizer", s.optimizer, OPTIMIZERS),
                                ("schedule", s.schedule, SCHEDULES)):  # fmt: skip
         if value not in known:
@@ -112,5 +119,7 @@ def _check(s: Settings, validated: bool) -> None:
         for name, value in (("--patience", s.patience is not None), ("--schedule plateau", s.schedule == "plateau")):
             if value:
                 raise UsageError(f"{name} needs validation cases", remedy="--validation 0.15, or a split with some")
-    if s.warmup >= s.epochs:
+    if s.epochs == 0 and not s.head_start:
+        raise UsageError("0 epochs train nothing", remedy="only with --weights, whose head is fitted first")
+    if s.warmup >= s.epochs > 0:
         raise UsageError(f"a warm-up of {s.warmup:g} epochs leaves nothing of {s.epochs}", remedy="lower --warmup")

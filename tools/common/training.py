@@ -207,12 +207,16 @@ class Watch:
         start = f"started from {s.weights}" if s.weights else "from scratch"
         width = f" of width {s.width:g}" if s.width != 1 else ""
         say(f"{'network':10} {s.backbone}{width}, {model.count_params() / 1e6:.2f} million weights, {start}")
-        last = known["curve"][-1]
         seconds = time.monotonic() - self.began
-        say(f"{'epochs':10} {last['epoch']} of {s.epochs}, {last['epoch'] - self.first} now in {seconds:.0f} s; "
-            f"last loss {last['loss']:.3f}, accuracy while training {100 * last['accuracy']:.1f} %")
+        if not known["curve"]:
+            say(f"{'epochs':10} none: the head was fitted to the features of the given weights in {seconds:.0f} s")
+        else:
+            last = known["curve"][-1]
+            say(f"{'epochs':10} {last['epoch']} of {s.epochs}, {last['epoch'] - self.first} now in {seconds:.0f} s; "
+                f"last loss {last['loss']:.3f}, accuracy while training {100 * last['accuracy']:.1f} %")
         if held := known["validation"]:
             say(f"{'kept':10} epoch {known['best_epoch']}: validation accuracy "
                 f"{100 * held['validation_accuracy']:.1f} %, balanced "
                 f"{100 * held['validation_balanced_accuracy']:.1f} %, loss {held['validation_loss']:.3f}")
-        say(f"{'written':10} {output} ({output.stat().st_size / 1e6:.1f} MB), {self.curve}")
+        curve = f", {self.curve}" if known["curve"] else ""
+        say(f"{'written':10} {output} ({output.stat().st_size / 1e6:.1f} MB){curve}")

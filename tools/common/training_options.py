@@ -8,7 +8,7 @@ import click
 
 from mri_tools.common.options import Pair, _several
 from mrilib.errors import UsageError
-from mrilib.models.registry import BACKBONES, LOSSES
+from mrilib.models.registry import BACKBONES, HEADS, LOSSES
 from mrilib.training.settings import OPTIMIZERS, SAMPLINGS, SCHEDULES
 
 AUGMENTS = ("none", "light", "medium", "heavy")
@@ -23,6 +23,9 @@ network = _several(
                  help="The network.  [default: small; mobilenet with --weights]"),
     click.option("--width", type=_positive(), default=1.0, show_default=True,
                  help="Times as many filters, where the network can."),
+    click.option("--head", type=click.Choice(list(HEADS)),
+                 help="Features of the last layer: their mean; mirror adds how left and right differ.  "
+                      "[default: mean; mirror with --weights]"),
     click.option("--size", type=Pair(), help="Refuse images of another size than this."),
     click.option("--weights", metavar="imagenet|FILE", help="Start from these weights.  [default: from scratch]"),
     click.option("--freeze", is_flag=True, help="Train the head alone, on the features of --weights."),
@@ -43,7 +46,8 @@ learning = _several(
     click.option("--augment", metavar=f"{'|'.join(AUGMENTS)}|FILE",
                  help="How training images are varied; a TOML or JSON file of mri-augment's options.  "
                       "[default: by measurement]"),
-    click.option("--epochs", type=click.IntRange(1), help="Passes over the training cases."),
+    click.option("--epochs", type=click.IntRange(0),
+                 help="Passes over the training cases; 0 with --weights: the head start alone."),
     click.option("--batch-size", type=click.IntRange(1), help="Cases in one step."),
     click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="adamw", show_default=True,
                  help="How weights follow gradients."),

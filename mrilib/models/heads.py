@@ -1,0 +1,63 @@
+"""Heads: what becomes of a backbone's feature maps before the last dense layer. Stock Keras layers only.
+
+Each is `function(x, graph) -> (batch, feature)`; x is the last feature map, graph the keras.Model that leads to
+it. The last feature map goes into a layer "pool"; every further layer's name starts with "head_".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+EARLIER = 2  # feature maps of the mirror head before the last one
+
+
+def mean(x, graph):
+    """The mean of each channel of the last feature map."""
+    from keras import layers
+
+    return layers.GlobalAveragePooling2D(name="pool")(x)
+
+
+def mirror(x, graph):
+    """Mean and maximum of the last feature map, and how far it and two earlier ones differ from their mirror images.
+
+    A head is about the same left and right and a tumour is not: |map - map mirrored left to right| shows what
+    stands on one side only. The earlier maps are the last of each larger size, the largest averaged over 2 x 2
+    first. Images should be cropped to the head, whose middle is then the mirror.
+    """
+    from keras import layers
+
+    parts = [layers.GlobalAveragePooling2D(name="pool")(x), layers.GlobalMaxPooling2D(name="head_max")(x)]
+    for i, feature in enumerate([x, *_earlier(graph)]):
+        if i == EARLIER:
+            feature = layers.AveragePooling2D(2, name=f"head_{i}_coarse")(feature)
+        uneven = _unevenness(feature, f"head_{i}")
+        parts.append(layers.GlobalAveragePooling2D(name=f"head_{i}_mean")(uneven))
+        if i:
+            parts.append(layers.GlobalMaxPooling2D(name=f"head_{i}_max")(uneven))
+    return layers.Concatenate(name="head_features")(parts)
+
+
+def _earlier(graph) -> list:
+    """The last feature map of each of the two sizes (y, x) before the smallest, the smaller first."""
+    found = {}
+    for layer in graph.layers:
+        shape = layer.output.shape
+        if len(shape) == 4 and "Padding" not in type(layer).__name__:
+            found[tuple(shape[1:3])] = layer.output
+    smallest = tuple(graph.output.shape[1:3])
+    sizes = sorted(size for size in found if size[0] > smallest[0] and size[1] > smallest[1])
+    return [found[size] for size in sizes[:EARLIER]]
+
+
+def _unevenness(x, name: str):
+    """|x - x mirrored left to right|, the same shape. The mirror is a fixed dense layer along x."""
+    from keras import layers
+
+    width = x.shape[2]
+    turn = layers.Dense(width, use_bias=False, trainable=False, name=f"{name}_mirror")
+    across = turn(layers.Permute((1, 3, 2), name=f"{name}_across")(x))
+    turn.set_weights([np.eye(width, dtype=np.float32)[::-1].copy()])
+    other = layers.Permute((1, 3, 2), name=f"{name}_back")(across)
+    return layers.Subtract(name=f"{name}_uneven")([layers.Maximum(name=f"{name}_more")([x, other]),
+                                                   layers.Minimum(name=f"{name}_less")([x, other])])
