@@ -17,9 +17,9 @@ from mri_tools.common.run import DONE, SOME_FAILED, complain, entry, say, to_ter
 @click.option("--per-case", type=click.Path(path_type=Path), help="CSV of each case: truth, prediction, whether right.")
 @options.split
 @options.part
-@click.option("--model", "models", multiple=True, type=click.Path(path_type=Path),
+@click.option("-m", "--model", "models", multiple=True, type=click.Path(path_type=Path),
               help="Look in this model's record for cases that it saw.")
-@click.option("--positive", metavar="CLASS", help="Of two classes, the one to be found.  [default: yes, tumour, …]")
+@click.option("--positive", metavar="CLASS", help="Of two classes the one to be found.  [default: yes, tumour, …]")
 @click.option("--level", type=click.FloatRange(50, 100, True, True), default=95, show_default=True,
               help="Of the intervals, in percent.")
 @click.option("--resamples", type=click.IntRange(100), default=2000, show_default=True, help="Of the bootstrap.")
@@ -38,51 +38,54 @@ def main(predictions, reference, layout, output, per_case, split, fold, part, mo
     bootstrap over the groups of --split, else over cases. When the model saw
     some of the cases, the figures without them follow. On a terminal a table
     to read, in a pipe CSV:
-    metric,class,value,low,high,unit,n,cases,level,resamples,seed,resampled.
+    metric,class,value,low,high,unit,n,cases,level,resamples,seed,resampled,
+    where cases is all or unseen; a figure that is not defined is empty.
 
     \b
     Examples:
       mri-predict scans/ --model m.h5 | mri-score --reference scans/
       cat fold*.csv | mri-score --reference scans/ --split split.csv
+      mri-score p.csv -r scans/ | awk -F, '$1 == "accuracy" {print $3, $4, $5}'
     """
     import os
 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads only cost, on products this small
     from mri_tools.common import scoring
-    from mri_tools.common.reference import groups_of, mark_seen, read_predictions, read_reference
+    from mri_tools.common.reference import mark_seen, read_predictions, read_reference, units_of
     from mrilib.errors import UsageError
     from mrilib.metrics import submission
     from mrilib.records import write_text
 
     limits = dict(scoring.limit(text) for text in fail_under)
+    truth = read_reference(reference, layout, split, fold, part)
     submitted = read_predictions(predictions)
-    truth, rows, cases = read_reference(reference, layout, split, fold, part)
-    matched = submission.match(submitted, truth)
-    mark_seen(matched, cases, models)
+    matched = submission.match(submitted, truth.classes).only(truth.chosen)
+    mark_seen(matched, truth, models)
     missing = [name for name, place in zip(matched.ids, matched.predicted, strict=True) if place < 0]
+    if others := len(submitted.classes) - (len(matched.ids) - len(missing)):
+        say(f"{others} predictions are of cases that are not to be scored")
     if missing:
         what = "left out" if allow_missing else "counted as wrong"
-        complain(f"{len(missing)} cases have no prediction and are {what}: {' '.join(missing[:10])}"
-                 + (" …" if len(missing) > 10 else ""))
+        complain(f"{len(missing)} cases have no prediction and are {what}: {submission.some(missing)}")
     if allow_missing:
-        matched = matched.only(matched.predicted >= 0)
+        matched = matched.only([name for name in matched.ids if name not in set(missing)])
     if not matched.ids:
         raise UsageError("no case is left to score")
-    positive = scoring.positive_class(matched.classes, positive)
+    positive = scoring.positive_class(matched, positive)
+    scoring.check_limits(limits, matched)
+    unseen = [name for name, seen in zip(matched.ids, matched.seen, strict=True) if not seen]
     table = []
-    import numpy as np
-
-    seen = np.array([bool(s) for s in matched.seen])
-    for name, part_of in (("all", matched), ("unseen", matched.only(~seen) if seen.any() else None)):
-        if part_of is not None and part_of.ids:
-            units, resampled = groups_of(part_of.ids, rows)
-            table += scoring.rows(part_of, units, positive, name, level, resamples, seed, resampled)
-    if seen.any():
-        say(f"the model saw {seen.sum()} of the {len(seen)} cases in training" +
-            (": figures without them follow" if not seen.all() else ": these figures say little"))
+    for name, some in (("all", matched), ("unseen", matched.only(unseen))):
+        if name == "all" or 0 < len(unseen) < len(matched.ids):
+            units, resampled = units_of(some.ids, truth.group)
+            table += scoring.rows(some, units, positive, name, level, resamples, seed, resampled)
+    if count := len(matched.ids) - len(unseen):
+        trained = matched.seen.count("train")
+        say(f"the model saw {count} of the {len(matched.ids)} cases ({trained} in training, {count - trained} in "
+            "validation): " + ("figures without them follow" if unseen else "these figures say little"))
     if per_case:
         write_text(per_case, scoring.case_table(matched))
-    text = scoring.as_json(table, missing, [matched.ids[i] for i in np.flatnonzero(seen)]) if as_json else None
+    text = scoring.as_json(table, missing, matched) if as_json else None
     if output:
         write_text(output, text or scoring.as_csv(table))
     elif text is None and to_terminal():

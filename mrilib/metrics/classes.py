@@ -1,26 +1,52 @@
 """Classification figures, from weighted counts, so that one call does all resamples of a bootstrap at once.
 
-Weights say how often each case counts: (r, n), one row a resample; a row of ones is the plain figure. Every function
-gives (r,) or (r, classes). Definitions are scikit-learn's; where a figure is 0 / 0 (no case of the class, none
-predicted) it is NaN, never a made-up 0 or 1. Multi-class figures without a class are means over the classes.
+Weights say how often each case counts: (r, n), one row a resample; a row of ones is the plain figure. Every figure
+is (r,) or, each class against the rest, (r, classes). Definitions are scikit-learn's. Where a figure is 0 / 0 it is
+NaN, never a made-up 0 or 1: sensitivity of a class without a case, precision of one never predicted, mcc and kappa of
+a constant prediction. Means over classes (balanced_accuracy, f1_macro, the macro areas) leave such classes out.
 """
 
 from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
 
 import numpy as np
 
 BINS = 10  # of the calibration error
 
+Figures = Callable[[np.ndarray], dict[str, np.ndarray]]
 
-def confusion(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray, classes: int) -> np.ndarray:
-    """Counts (r, classes, classes + 1): true class, then predicted class; the last column counts no prediction.
 
-    truth: (n,) 0 to classes - 1. predicted: (n,), -1 for a missing one.
+def all_figures(truth: np.ndarray, predicted: np.ndarray, probability: np.ndarray | None, classes: int,
+                curves: list[int] | None = None) -> Figures:
+    """Every figure of this module as a function of the weights (r, n).
+
+    truth: (n,) 0 to classes - 1. predicted: (n,), -1 for a missing one, which is wrong; it has probability 0 for its
+    own class, the others sharing what there is. probability: (n, classes), rows sum to 1, or None. curves: the classes
+    whose roc_auc and average_precision are wanted, all unless given; with more than two classes these have a macro
+    mean over `curves` as well.
     """
-    cell = truth * (classes + 1) + np.where(predicted < 0, classes, predicted)
-    hit = np.zeros((len(truth), classes * (classes + 1)), weights.dtype)
-    hit[np.arange(len(truth)), cell] = 1
-    return (weights @ hit).reshape(len(weights), classes, classes + 1)
+    count = confusion(truth, predicted, classes)
+    if probability is None:
+        return lambda weights: from_confusion(count(weights))
+    missing = predicted < 0
+    if missing.any():
+        probability = probability.copy()
+        probability[missing] = 1 / max(classes - 1, 1)
+        probability[missing, truth[missing]] = 0
+    rest = probabilistic(truth, probability, curves)
+    return lambda weights: {**from_confusion(count(weights)), **rest(weights)}
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A function of the weights (r, n) that gives counts (r, classes, classes + 1): true class, then predicted class.
+
+    The last column counts no prediction. truth and predicted as in all_figures.
+    """
+    hit = np.zeros((len(truth), classes * (classes + 1)), np.float32)
+    hit[np.arange(len(truth)), truth * (classes + 1) + np.where(predicted < 0, classes, predicted)] = 1
+    return lambda weights: (weights @ hit).reshape(len(weights), classes, classes + 1)
 
 
 def from_confusion(counts: np.ndarray) -> dict[str, np.ndarray]:
@@ -45,45 +71,77 @@ def from_confusion(counts: np.ndarray) -> dict[str, np.ndarray]:
         spread = np.sqrt((total**2 - (called**2).sum(1)) * (total**2 - (true**2).sum(1)))
         return {
             "accuracy": agree / total,
-            "balanced_accuracy": sensitivity.mean(1),
+            "balanced_accuracy": _mean(sensitivity),
             "sensitivity": sensitivity,
             "specificity": specificity,
             "precision": precision,
             "f1": f1,
-            "f1_macro": f1.mean(1),
-            "f1_weighted": (f1 * true).sum(1) / total,
+            "f1_macro": _mean(f1),
+            "f1_weighted": np.where(true > 0, f1 * true, 0).sum(1) / total,
             "mcc": (agree * total - chance) / spread,
             "kappa": (agree * total - chance) / (total**2 - chance),
         }
 
 
-def ranked(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Area under the ROC curve and average precision, each (r,). positive: (n,) bool; score: (n,), ties are ties."""
+def _mean(values: np.ndarray) -> np.ndarray:
+    """The mean of (r, k) over the classes for which it is defined; NaN where it is for none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # "mean of empty slice" is just that
+        return np.nanmean(values, 1)
+
+
+def ranking(positive: np.ndarray, score: np.ndarray) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """A function of the weights (r, n) that gives the area under the ROC curve and the average precision, each (r,).
+
+    positive: (n,) bool; score: (n,), ties are ties. Both NaN without a positive, the area without a negative.
+    """
     order = np.argsort(-score, kind="stable")
-    first = np.flatnonzero(np.r_[True, np.diff(score[order]) != 0])
-    sorted_weights = weights[:, order]
-    up = np.add.reduceat(sorted_weights * positive[order], first, 1)
-    down = np.add.reduceat(sorted_weights, first, 1) - up
-    above = np.cumsum(up, 1)
-    positives, negatives = above[:, -1], down.sum(1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        area = (down * (above - up / 2)).sum(1) / (positives * negatives)
-        precision = above / (above + np.cumsum(down, 1))
-        average = np.where(up > 0, up * precision, 0).sum(1) / positives
-    return area, average
+    last = np.flatnonzero(np.r_[np.diff(score[order]) != 0, True])  # of each run of equal scores
+    is_positive = positive[order].astype(np.float32)
+
+    def curve(weights):
+        called = np.take(weights, order, 1)
+        up = called * is_positive
+        down = called - up
+        hits, called = _running(up), _running(called)
+        if len(last) < len(score):
+            hits, called = np.take(hits, last, 1), np.take(called, last, 1)
+            up, down = _steps(hits), _steps(called - hits)
+        positives, negatives = hits[:, -1], called[:, -1] - hits[:, -1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            area = np.einsum("rj,rj->r", down, hits - up / 2) / (positives * negatives)
+            precision = hits / np.maximum(called, 1e-9)  # none called yet: nothing is added there either
+            average = np.einsum("rj,rj->r", up, precision) / positives
+        return area, average
+
+    return curve
 
 
-def probabilistic(truth: np.ndarray, probability: np.ndarray, weights: np.ndarray,
-                  curves: list[int] | None = None) -> dict[str, np.ndarray]:
-    """Figures of the probabilities themselves, each (r,) but roc_auc and average_precision, which are (r, curves).
+def _running(values: np.ndarray, block: int = 50) -> np.ndarray:
+    """np.cumsum(values, 1) by products with a triangle, which takes less than half the time."""
+    r, n = values.shape
+    rest = -n % block
+    blocks = np.pad(values, ((0, 0), (0, rest))) if rest else values
+    sums = blocks.reshape(r, -1, block) @ np.triu(np.ones((block, block), values.dtype))
+    sums[:, 1:] += np.cumsum(sums[:, :-1, -1], 1)[..., None]
+    return sums.reshape(r, -1)[:, :n]
 
-    probability: (n, k), rows sum to 1. curves: the classes, each against the rest, that these are for; all unless
-    given. log_loss: natural logarithm, clipped at the type's smallest step as
+
+def _steps(values: np.ndarray) -> np.ndarray:
+    """np.diff(values, axis=1, prepend=0), which copies twice."""
+    steps = values.copy()
+    steps[:, 1:] -= values[:, :-1]
+    return steps
+
+
+def probabilistic(truth: np.ndarray, probability: np.ndarray, curves: list[int] | None = None) -> Figures:
+    """Figures of the probabilities themselves, as a function of the weights (r, n).
+
+    probability, curves: as in all_figures. log_loss: natural logarithm, clipped at the type's smallest step as
     scikit-learn does. brier: sum over classes of squared errors, halved for two classes (Brier's own for one).
     calibration_error: expected, over BINS equal bins of the largest probability (Guo 2017).
     """
     n, k = probability.shape
-    total = weights.sum(1)
     own = probability[np.arange(n), truth]
     tiny = np.finfo(probability.dtype).eps
     loss = -np.log(np.clip(own, tiny, 1 - tiny))
@@ -92,32 +150,23 @@ def probabilistic(truth: np.ndarray, probability: np.ndarray, weights: np.ndarra
     square = ((probability - target) ** 2).sum(1) / (2 if k == 2 else 1)
     sure = probability.max(1)
     right = (probability.argmax(1) == truth).astype(float)
-    place = np.minimum((sure * BINS).astype(int), BINS - 1)
     inside = np.zeros((n, BINS))
-    inside[np.arange(n), place] = right - sure
-    ranks = [ranked(truth == c, probability[:, c], weights) for c in (range(k) if curves is None else curves)]
-    sums = weights @ np.column_stack([loss, square, inside]).astype(weights.dtype)
-    return {
-        "roc_auc": np.stack([area for area, _ in ranks], 1),
-        "average_precision": np.stack([average for _, average in ranks], 1),
-        "log_loss": sums[:, 0] / total,
-        "brier": sums[:, 1] / total,
-        "calibration_error": np.abs(sums[:, 2:]).sum(1) / total,
-    }
+    inside[np.arange(n), np.minimum((sure * BINS).astype(int), BINS - 1)] = right - sure
+    summed = np.column_stack([loss, square, inside])
+    ranked = [ranking(truth == c, probability[:, c]) for c in (range(k) if curves is None else curves)]
 
+    def figures(weights):
+        sums = weights @ summed.astype(weights.dtype)
+        total = weights.sum(1)
+        areas, averages = (np.stack(v, 1) for v in zip(*(rank(weights) for rank in ranked), strict=True))
+        macro = {"roc_auc_macro": _mean(areas), "average_precision_macro": _mean(averages)} if k > 2 else {}
+        return {
+            "roc_auc": areas,
+            "average_precision": averages,
+            **macro,
+            "log_loss": sums[:, 0] / total,
+            "brier": sums[:, 1] / total,
+            "calibration_error": np.abs(sums[:, 2:]).sum(1) / total,
+        }
 
-def all_figures(truth: np.ndarray, predicted: np.ndarray, probability: np.ndarray | None, weights: np.ndarray,
-                classes: int, curves: list[int] | None = None) -> dict[str, np.ndarray]:
-    """Every figure of this module, `curves` as in probabilistic.
-
-    A case without prediction (-1) has probability 0 for its own class, the others sharing what there is.
-    """
-    figures = from_confusion(confusion(truth, predicted, weights, classes))
-    if probability is None:
-        return figures
-    missing = predicted < 0
-    if missing.any():
-        probability = probability.copy()
-        probability[missing] = 1 / max(classes - 1, 1)
-        probability[missing, truth[missing]] = 0
-    return {**figures, **probabilistic(truth, probability, weights, curves)}
+    return figures

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-CELLS = 1 << 18  # weights made at once, so that memory stays flat
+CELLS = 1 << 16  # weights made at once, so that memory stays flat
 
 
 def resamples(units: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
@@ -30,7 +30,8 @@ def bootstrap(figures: Callable[[np.ndarray], dict[str, np.ndarray]], units: np.
     """Value and percentile bootstrap interval (Efron 1979) of each figure: name -> (value, low, high).
 
     figures: weights (r, n) -> {name: (r, …)}. units: (n,), what is drawn: subjects or groups, so that copies do not
-    count as evidence. level: percent. A resample in which a figure is undefined (NaN) is left out of its interval.
+    count as evidence. level: percent. A resample in which a figure is undefined (NaN) is left out of its interval; a
+    figure that is the same in all of them has no interval (NaN): that nothing varied is no certainty.
     """
     plain = figures(np.ones((1, len(units))))
     drawn = [figures(weights) for weights in resamples(units, count, seed)]
@@ -38,9 +39,12 @@ def bootstrap(figures: Callable[[np.ndarray], dict[str, np.ndarray]], units: np.
     result = {}
     for name, value in plain.items():
         values = np.concatenate([d[name] for d in drawn])
-        undefined = np.isnan(values).all(0)
-        low, high = np.nanpercentile(np.where(undefined, 0.0, values), (tail, 100 - tail), axis=0)
-        low, high = (np.where(undefined | np.isnan(value[0]), np.nan, v) for v in (low, high))
+        undefined = np.isnan(values).all(0) | np.isnan(value[0])
+        values = np.where(undefined, 0.0, values)
+        percentile = np.nanpercentile if np.isnan(values).any() else np.percentile  # the first is 100 times slower
+        low, high = percentile(values, (tail, 100 - tail), axis=0)
+        undefined |= low == high
+        low, high = (np.where(undefined, np.nan, v) for v in (low, high))
         result[name] = (value[0], low, high)
     return result
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mrilib.cases import MASK_ENDINGS, suffix_of
-from mrilib.errors import UsageError
+from mrilib.errors import CaseError, UsageError
 
-TOLERANCE = 1e-3  # by which probabilities, rounded for print, may miss a sum of 1
+TOLERANCE = 0.01  # by which probabilities, rounded for print, may miss a sum of 1
+SEEN = ("", "train", "validation")
 
 
 @dataclass
@@ -29,41 +30,57 @@ def read(lines: Iterable[str], where: object) -> Submission:
     """The predictions of CSV lines `case,class[,p_<class>…][,seen]`; several tables may follow one another.
 
     Raises UsageError, with the line, for a missing column, a case named twice, a probability that is none, a row
-    whose probabilities do not sum to 1, and tables that do not have the same columns.
+    whose probabilities do not sum to 1, and tables that do not have the same columns; CaseError for no line at all.
     """
     result, header = Submission(), None
-    for number, row in enumerate(csv.reader(lines), 1):
-        place = f"{where}, line {number}"
-        if not row:
-            continue
-        if row[0] == "case":
-            if header is not None and row != header:
-                raise UsageError("a second table has other columns than the first", where=place)
-            if "class" not in row or len(set(row)) < len(row):
-                raise UsageError(f"not a table of classes: its columns are {','.join(row)}", where=place,
-                                 remedy="it needs case,class and may have p_<class> and seen")
-            header = row
-            continue
-        if header is None:
-            raise UsageError("does not begin with the line case,class…", where=place, remedy="give mri-predict's table")
-        if len(row) != len(header):
-            raise UsageError(f"has {len(row)} fields, not {len(header)}", where=place)
-        values = dict(zip(header, row, strict=True))
-        case = values["case"]
-        if case in result.classes:
-            raise UsageError(f"names {case} a second time", where=place)
-        result.classes[case] = values["class"]
-        result.seen[case] = values.get("seen", "")
-        given = {name[2:]: _probability(text, name, place) for name, text in values.items() if name.startswith("p_")}
-        if given:
-            if abs(sum(given.values()) - 1) > TOLERANCE:
-                raise UsageError(f"its probabilities sum to {sum(given.values()):g}, not 1", where=place)
-            if values["class"] not in given:
-                raise UsageError(f"class {values['class']} has no column p_{values['class']}", where=place)
-            result.probability[case] = given
+    reader = csv.reader(lines)
+    try:
+        for row in reader:
+            place = f"{where}, line {reader.line_num}"
+            if not row:
+                continue
+            if header is None or row == header or row[:2] == header[:2] == ["case", "class"]:
+                header = _header(row, header, place)
+            else:
+                _add(result, row, header, place)
+    except csv.Error as error:
+        raise UsageError(f"is not a table: {error}", where=f"{where}, line {reader.line_num}") from error
     if header is None:
-        raise UsageError("is empty", where=where, remedy="give mri-predict's table")
+        raise CaseError("nothing to do (no line came)", where=where)
     return result
+
+
+def _header(row: list[str], before: list[str] | None, place: str) -> list[str]:
+    if "case" not in row or "class" not in row or len(set(row)) < len(row):
+        raise UsageError(f"does not begin with the line case,class… but {some(row)}"[:200], where=place,
+                         remedy="give mri-predict's table")
+    if before is not None and set(row) != set(before):
+        raise UsageError("a second table has other columns than the first", where=place,
+                         remedy="score tables of different classes one by one")
+    return row
+
+
+def _add(result: Submission, row: list[str], header: list[str], place: str) -> None:
+    if len(row) != len(header):
+        raise UsageError(f"has {len(row)} fields, not {len(header)}", where=place)
+    values = dict(zip(header, row, strict=True))
+    case, kind, seen = values["case"], values["class"], values.get("seen", "")
+    if case in result.classes:
+        raise UsageError(f"names {case} a second time", where=place, remedy="give one prediction a case")
+    if not kind:
+        raise UsageError(f"gives {case} no class", where=place, remedy="leave the row out to count it as missing")
+    if seen not in SEEN:
+        raise UsageError(f"seen is {seen!r}", where=place, remedy="it is train, validation or empty")
+    result.classes[case], result.seen[case] = kind, seen
+    given = {name[2:]: _probability(text, name, place) for name, text in values.items() if name.startswith("p_")}
+    if not given:
+        return
+    total = sum(given.values())
+    if abs(total - 1) > TOLERANCE:
+        raise UsageError(f"its probabilities sum to {total:g}, not 1", where=place)
+    if kind not in given:
+        raise UsageError(f"class {kind} has no column p_{kind}", where=place)
+    result.probability[case] = {name: p / total for name, p in given.items()}
 
 
 def _probability(text: str, name: str, place: str) -> float:
@@ -92,8 +109,8 @@ def pair(predicted: Iterable[str], reference: Iterable[str]) -> dict[str, str]:
     if len(set(stems)) == len(stems) and all(s in by_stem for s in stems):
         return {name: by_stem[s] for name, s in zip(predicted, stems, strict=True)}
     unused = [name for name in reference if name not in set(predicted)]
-    raise UsageError(f"{len(left)} predictions are of no case in the reference: {_some(left)}; "
-                     f"cases without prediction: {_some(unused)}",
+    raise UsageError(f"{len(left)} prediction{'s are' if left[1:] else ' is'} of no case in the reference: "
+                     f"{some(left)}; cases without prediction: {some(unused)}",
                      remedy="is it the right reference, and the folder that the ids are counted from?")
 
 
@@ -103,7 +120,8 @@ def _stem(name: str) -> str:
     return next((last[: -len(e)] for e in MASK_ENDINGS if last.lower().endswith(e)), last)
 
 
-def _some(names: list[str], most: int = 5) -> str:
+def some(names: list[str], most: int = 10) -> str:
+    """The first names of a list and how many more there are, for a message."""
     return (", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")) or "none"
 
 
@@ -119,9 +137,10 @@ class Matched:
     probability: np.ndarray | None
     seen: list[str]
 
-    def only(self, chosen: np.ndarray) -> Matched:
-        """The cases where `chosen`, (n,) bool, holds."""
-        keep = np.flatnonzero(chosen)
+    def only(self, ids: Iterable[str]) -> Matched:
+        """These cases, in this order."""
+        place = {name: i for i, name in enumerate(self.ids)}
+        keep = [place[name] for name in ids]
         probability = None if self.probability is None else self.probability[keep]
         return Matched([self.ids[i] for i in keep], self.classes, self.truth[keep], self.predicted[keep], probability,
                        [self.seen[i] for i in keep])
@@ -130,24 +149,25 @@ class Matched:
 def match(submission: Submission, reference: dict[str, str]) -> Matched:
     """The submission against the truth {case id: class}, in the reference's order; a missing prediction is -1.
 
-    Raises UsageError for predictions of unknown cases, or of classes of which the reference has none at all.
+    A case of the reference whose class is not known (empty) is paired as well; its truth is -1. Raises UsageError for
+    predictions of unknown cases, or of classes of which the reference has none at all.
     """
     pairs = {ref: pred for pred, ref in pair(submission.classes, reference).items()}
+    known = set(reference.values()) - {""}
     called = set(submission.classes.values()) | {c for p in submission.probability.values() for c in p}
-    classes = sorted(set(reference.values()) | called)
-    if called and not called & set(reference.values()):
-        raise UsageError(f"the classes predicted ({_some(sorted(called))}) are none of the reference's "
-                         f"({_some(sorted(set(reference.values())))})", remedy="give both the same names")
+    if called and not called & known:
+        raise UsageError(f"the classes predicted ({some(sorted(called))}) are none of the reference's "
+                         f"({some(sorted(known))})", remedy="give both the same names")
+    classes = sorted(known | called)
     place = {name: i for i, name in enumerate(classes)}
     ids = list(reference)
     predicted = np.array([place[submission.classes[pairs[i]]] if i in pairs else -1 for i in ids])
     probability = None
     if submission.probability:
-        probability = np.zeros((len(ids), len(classes)))
+        probability = np.full((len(ids), len(classes)), 1 / len(classes))
         for row, name in zip(probability, ids, strict=True):
-            for kind, value in submission.probability.get(pairs.get(name, ""), {}).items():
-                row[place[kind]] = value
-        total = probability.sum(1, keepdims=True)
-        probability = np.divide(probability, total, out=np.full_like(probability, 1 / len(classes)), where=total > 0)
+            if given := submission.probability.get(pairs.get(name, "")):
+                row[:] = [given.get(kind, 0.0) for kind in classes]
     seen = [submission.seen.get(pairs.get(i, ""), "") for i in ids]
-    return Matched(ids, classes, np.array([place[reference[i]] for i in ids]), predicted, probability, seen)
+    truth = np.array([place.get(reference[i], -1) for i in ids])
+    return Matched(ids, classes, truth, predicted, probability, seen)

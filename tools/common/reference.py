@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from mri_tools.common import stream
@@ -10,6 +13,7 @@ from mri_tools.common.run import complain, say
 from mrilib import cases
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
+from mrilib.records import read_csv
 
 
 def read_predictions(paths: tuple[Path, ...]):
@@ -17,32 +21,52 @@ def read_predictions(paths: tuple[Path, ...]):
     from mrilib.metrics import submission
 
     if stream.from_stdin(paths):
-        return submission.read(sys.stdin, "standard input")
-    lines: list[str] = []
+        given = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        return submission.read(given, "standard input")
+    tables = []
     for path in paths:
         try:
-            with open(path, newline="", encoding="utf-8-sig") as file:
-                lines += file.read().splitlines(keepends=True)
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot be read: {error}", where=path, remedy="give mri-predict's table") from error
-        if lines and not lines[-1].endswith("\n"):
-            lines[-1] += "\n"
-    return submission.read(lines, " ".join(map(str, paths)))
+            text = read_csv(path)
+        except OSError as error:
+            raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
+        tables.append(io.StringIO(text if text.endswith("\n") or not text else text + "\n", newline=""))
+    return submission.read(itertools.chain.from_iterable(tables), " ".join(map(str, paths)))
 
 
-def read_reference(path: Path, layout, split: Path | None, fold: int | None, part: str | None):
-    """({case id: class}, rows of the split by case id, {case id: Case}) of the cases to be scored.
+@dataclass
+class Reference:
+    """The truth. chosen: ids of the cases to be scored. group: what each of them belongs to; empty without a split."""
 
-    Raises UsageError when cases have no class, or the split names cases that are not there.
+    cases: dict[str, Case]
+    chosen: list[str]
+    group: dict[str, str]
+
+    @property
+    def classes(self) -> dict[str, str]:
+        """The class of every case; of those that are not scored it may be empty."""
+        return {name: case.class_name or "" for name, case in self.cases.items()}
+
+
+def read_reference(path: Path, layout, split: Path | None, fold: int | None, part: str | None) -> Reference:
+    """The truth below a path, and which of it is asked for.
+
+    Raises UsageError when a case to be scored has no class, or the split names cases that are not there.
     """
     for name, value in (("--fold", fold), ("--part", part)):
         if value is not None and split is None:
             raise UsageError(f"{name} has no effect without --split")
+    if fold is not None and part not in (None, "test"):
+        raise UsageError(f"--part {part} has no effect with --fold: mri-train chooses it among the other folds")
     bad: list[CaseError] = []
-    found = {case.id: case for case in cases.find([path], layout, on_error=bad.append)}
-    for error in bad:
-        complain(error, error)
-    rows: dict = {}
+    found: dict[str, Case] = {}
+    for case in cases.find([path], layout, on_error=bad.append):
+        if case.id in found:
+            raise UsageError(f"holds two cases called {case.id}", where=path)
+        found[case.id] = case
+    if bad:
+        complain(bad[0], bad[0])
+        raise UsageError(f"{len(bad)} cases of the reference cannot be used", where=path, remedy="mend it first")
+    chosen, group = list(found), {}
     if split is not None:
         from mrilib import splits
 
@@ -50,37 +74,45 @@ def read_reference(path: Path, layout, split: Path | None, fold: int | None, par
         wanted = list(rows)
         if fold is not None or part is not None:
             wanted = splits.parts(list(rows.values()), fold=fold)[part or "test"]
-        if fold is not None and part not in (None, "test"):
-            raise UsageError(f"--part {part} has no effect with --fold: mri-train chooses it among the other folds")
         if strange := [name for name in wanted if name not in found]:
-            raise UsageError(f"names {len(strange)} cases that the reference lacks, the first {strange[0]}",
-                             where=split, remedy="give the reference that the split was made of")
+            raise UsageError(f"names {strange[0]}, which the reference lacks ({len(strange)} such)", where=split,
+                             remedy="give the reference that the split was made of")
+        if not wanted:
+            raise UsageError(f"has no case of part {part}", where=split)
+        group = {name: row.group for name, row in rows.items()}
         if left := len(found) - len(rows):
             say(f"{left} cases of the reference are not in the split and are left out")
-        found = {name: found[name] for name in wanted}
-    if without := [name for name, case in found.items() if case.class_name is None]:
+        chosen = wanted
+    if without := [name for name in chosen if found[name].class_name is None]:
         raise UsageError(f"{len(without)} cases have no class, the first {without[0]}", where=path,
                          remedy="give a folder with a folder for each class, or a CSV with columns file,class")
-    return {name: case.class_name for name, case in found.items()}, rows, found
+    return Reference(found, chosen, group)
 
 
-def groups_of(ids: list[str], rows: dict):
+def units_of(ids: list[str], group: dict[str, str]):
     """What the bootstrap draws, as an (n,) array of numbers, and its name: groups of the split, else cases."""
     import numpy as np
 
-    if not rows:
-        return np.arange(len(ids)), "case"
     number: dict[str, int] = {}
-    return np.array([number.setdefault(rows[name].group, len(number)) for name in ids]), "group"
+    units = np.array([number.setdefault(group.get(name, name), len(number)) for name in ids])
+    return units, "group" if group else "case"
 
 
-def mark_seen(matched, found: dict[str, Case], models: tuple[Path, ...]) -> None:
+def mark_seen(matched, reference: Reference, models: tuple[Path, ...]) -> None:
     """Note in matched.seen where a model's own record holds a case, by its content."""
     from mrilib.models.file import read_record
     from mrilib.recipe import source_record
 
+    part: dict[str, str] = {}
     for path in models:
-        trained = read_record(path).get("training", {}).get("cases", {})
-        part = {entry["content"]: entry["part"] for entry in trained.values()}
-        for i, name in enumerate(matched.ids):
-            matched.seen[i] = matched.seen[i] or part.get(source_record(found[name])["content"], "")
+        for known in read_record(path).get("training", {}).get("cases", {}).values():
+            part[known["content"]] = min(part.get(known["content"], "validation"), known["part"])  # train goes first
+    if not part:
+        return
+    for i, name in enumerate(matched.ids):
+        try:
+            content = source_record(reference.cases[name])["content"]
+        except OSError as error:
+            raise UsageError(f"cannot be compared with what the model saw: {error.strerror}", where=name,
+                             remedy="give the folder of the images as the reference") from error
+        matched.seen[i] = min({part.get(content, ""), matched.seen[i]} - {""}, default="")

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
 
+from mri_tools.common.run import say
+from mrilib.errors import UsageError
+from mrilib.records import csv_text
+
 COLUMNS = ("metric", "class", "value", "low", "high", "unit", "n", "cases", "level", "resamples", "seed", "resampled")
-OVERALL = ("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc", "kappa", "log_loss", "brier",
-           "calibration_error")
+OVERALL = ("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc", "kappa", "roc_auc_macro",
+           "average_precision_macro", "log_loss", "brier", "calibration_error")
 EACH = ("sensitivity", "specificity", "precision", "f1", "roc_auc", "average_precision")
-SHARES = ("accuracy", "sensitivity", "specificity", "precision")
+OF_PROBABILITIES = {"roc_auc_macro", "average_precision_macro", "log_loss", "brier", "calibration_error", "roc_auc",
+                    "average_precision"}
 POSITIVE = ("yes", "tumour", "tumor", "positive", "1", "malignant")
 
 
-def positive_class(classes: list[str], chosen: str | None) -> str | None:
-    """The class that sensitivity is about when there are two; None for more, or when no name tells."""
-    from mrilib.errors import UsageError
-
+def positive_class(matched, chosen: str | None) -> str | None:
+    """The class that sensitivity is about when there are two; None for more, or when no name tells (said)."""
+    classes = matched.classes
     if chosen is not None and chosen not in classes:
         raise UsageError(f"--positive {chosen} is none of the classes {' '.join(classes)}")
-    if chosen is not None or len(classes) != 2:
-        return chosen
-    named = [c for c in classes if c.lower() in POSITIVE]
-    return named[0] if len(named) == 1 else None
+    if chosen is not None and len(classes) != 2:
+        raise UsageError(f"--positive has no effect with {len(classes)} classes", remedy="each has its own figures")
+    if chosen is None and len(classes) == 2:
+        named = [c for c in classes if c.lower() in POSITIVE]
+        chosen = named[0] if len(named) == 1 else None
+        if chosen is None:
+            say(f"neither {classes[0]} nor {classes[1]} is plainly the class to be found: figures of both follow "
+                "(--positive)")
+    return chosen
+
+
+def check_limits(limits: dict[str, float], matched) -> None:
+    """Raises UsageError for a limit on a figure that these predictions do not have."""
+    for name in limits:
+        if name in OF_PROBABILITIES and matched.probability is None:
+            raise UsageError(f"--fail-under {name}: needs probabilities, which the table lacks")
+        if name in ("roc_auc_macro", "average_precision_macro") and len(matched.classes) < 3:
+            raise UsageError(f"--fail-under {name}: is for three classes and more")
 
 
 def rows(matched, units, positive: str | None, cases: str, level: float, resamples: int, seed: int,
@@ -37,33 +54,31 @@ def rows(matched, units, positive: str | None, cases: str, level: float, resampl
 
     k = len(matched.classes)
     shown = [matched.classes.index(positive)] if positive else list(range(k))
-
-    def figures(weights):
-        found = all_figures(matched.truth, matched.predicted, matched.probability, weights, k, shown)
-        return {name: v[:, shown] if v.ndim == 2 and v.shape[1] == k else v for name, v in found.items()}
-
-    made = bootstrap(figures, units, level=level, count=resamples, seed=seed)
-    groups = len(np.unique(units))
+    curves = shown if k == 2 else list(range(k))
+    made = bootstrap(all_figures(matched.truth, matched.predicted, matched.probability, k, curves), units, level=level,
+                     count=resamples, seed=seed)
     about = {"n": len(matched.ids), "cases": cases, "level": level, "resamples": resamples, "seed": seed,
              "resampled": resampled}
+    # of how many units each share is one, where it is 0 or 1 in all resamples
+    of = {"accuracy": lambda _: units >= 0, "sensitivity": lambda c: matched.truth == c,
+          "specificity": lambda c: matched.truth != c, "precision": lambda c: matched.predicted == c}
     table = []
-    for name in (*OVERALL, *EACH):
-        if name not in made:
-            continue
-        values, lows, highs = (np.atleast_1d(v) for v in made[name])
-        names = [""] if name in OVERALL else [matched.classes[i] for i in shown]
-        for kind, value, low, high in zip(names, values, lows, highs, strict=True):
-            if name in SHARES and value in (0, 1) and low == high:  # nothing varied: that is no certainty
-                low, high = wilson(float(value), groups, level)
+    for name in (name for name in (*OVERALL, *EACH) if name in made):
+        overall = name in OVERALL
+        for c in [0] if overall else shown:
+            place = () if overall else (curves if name in OF_PROBABILITIES else range(k)).index(c)
+            value, low, high = (float(v[place]) for v in made[name])
+            if name in of and value in (0, 1) and math.isnan(low):
+                low, high = wilson(value, len(np.unique(units[of[name](c)])), level)
             times, unit = (100, "%") if name == "accuracy" else (1, "")
-            table.append({"metric": name, "class": kind, "value": value * times, "low": low * times,
-                          "high": high * times, "unit": unit, **about})
-    counts = confusion(matched.truth, matched.predicted, np.ones((1, len(units))), k)[0]
+            table.append({"metric": name, "class": "" if overall else matched.classes[c], "value": value * times,
+                          "low": low * times, "high": high * times, "unit": unit, **about})
+    counts = confusion(matched.truth, matched.predicted, k)(np.ones((1, len(units))))[0]
     for i, true in enumerate(matched.classes):
         for j, called in enumerate([*matched.classes, "nothing"]):
             if called != "nothing" or counts[:, j].any():
-                table.append({"metric": f"predicted {called}", "class": true, "value": counts[i, j], "unit": "cases",
-                              **{key: about[key] for key in ("n", "cases")}})
+                table.append({"metric": f"predicted {called}", "class": true, "value": float(counts[i, j]),
+                              "unit": "cases", "n": about["n"], "cases": cases})
     return table
 
 
@@ -74,19 +89,15 @@ def _text(value) -> str:
 
 
 def as_csv(table: list[dict]) -> str:
-    text = io.StringIO()
-    out = csv.writer(text, lineterminator="\n")
-    out.writerow(COLUMNS)
-    out.writerows([_text(float(v) if hasattr(v := row.get(c), "dtype") else v) for c in COLUMNS] for row in table)
-    return text.getvalue()
+    return csv_text([COLUMNS, *([_text(row.get(c)) for c in COLUMNS] for row in table)])
 
 
-def as_json(table: list[dict], missing: list[str], seen: list[str]) -> str:
+def as_json(table: list[dict], missing: list[str], matched) -> str:
     def plain(value):
-        value = float(value) if hasattr(value, "dtype") else value
         return None if isinstance(value, float) and math.isnan(value) else value
 
     figures = [{key: plain(value) for key, value in row.items()} for row in table]
+    seen = {name: part for name, part in zip(matched.ids, matched.seen, strict=True) if part}
     return json.dumps({"figures": figures, "missing": missing, "seen": seen}, indent=1, allow_nan=False) + "\n"
 
 
@@ -128,8 +139,6 @@ def show(table: list[dict], write) -> None:
 
 def limit(text: str) -> tuple[str, float]:
     """METRIC=VALUE of --fail-under. Raises UsageError for another form or an unknown metric."""
-    from mrilib.errors import UsageError
-
     name, _, value = text.partition("=")
     if name not in (*OVERALL, *EACH):
         raise UsageError(f"--fail-under {text}: unknown figure", remedy=f"known: {' '.join((*OVERALL, *EACH))}")
@@ -140,27 +149,23 @@ def limit(text: str) -> tuple[str, float]:
 
 
 def below(table: list[dict], limits: dict[str, float]) -> list[str]:
-    """A line for each figure under its limit; one that is undefined is under it."""
-    from mrilib.errors import UsageError
-
+    """A line for each figure of all cases under its limit; one that is undefined is under it."""
     lines = []
     for name, least in limits.items():
         mine = [row for row in table if row["metric"] == name and row["cases"] == "all"]
-        if not mine:
-            raise UsageError(f"--fail-under {name}: needs probabilities, which the table lacks")
-        lines += [f"{name}{row['class'] and ' of '}{row['class']} is {_text(float(row['value'])) or 'undefined'}, "
+        lines += [f"{name}{row['class'] and ' of '}{row['class']} is {_text(row['value']) or 'undefined'}, "
                   f"under {least:g}" for row in mine if not row["value"] >= least]
     return lines
 
 
 def case_table(matched) -> str:
-    """CSV case,truth,prediction,right[,p_…],seen of every case."""
-    text = io.StringIO()
-    out = csv.writer(text, lineterminator="\n")
+    """CSV case,reference,prediction,correct[,p_…],seen of every case."""
     with_p = matched.probability is not None
-    out.writerow(["case", "truth", "prediction", "right", *(f"p_{c}" for c in matched.classes if with_p), "seen"])
+    rows = [["case", "reference", "prediction", "correct", *(f"p_{c}" for c in matched.classes if with_p), "seen"]]
     for i, name in enumerate(matched.ids):
         true, called = int(matched.truth[i]), int(matched.predicted[i])
-        out.writerow([name, matched.classes[true], matched.classes[called] if called >= 0 else "", int(true == called),
-                      *([f"{p:.6f}" for p in matched.probability[i]] if with_p else ()), matched.seen[i]])
-    return text.getvalue()
+        given = with_p and called >= 0
+        rows.append([name, matched.classes[true], matched.classes[called] if called >= 0 else "", int(true == called),
+                     *([f"{p:.6f}" for p in matched.probability[i]] if given else [""] * (with_p and len(
+                         matched.classes))), matched.seen[i]])
+    return csv_text(rows)
