@@ -16,11 +16,13 @@ STRENGTH = 0.6  # how much of the picture the hottest colour covers
 
 
 def grad_cam(model, array: np.ndarray, index: int) -> np.ndarray:
-    """How much each place speaks for class `index`: float32 (y, x) of the last feature map, 0 to 1.
+    """How much each place speaks for class `index`: float32 (y, x), 0 to 1, of the size of the head's finest map.
 
-    array: prepared image, float32 (y, x, channel). The map is the ReLU of the feature maps weighted by the mean
-    gradient of the class' score before softmax, scaled to its own largest value; all 0 when nothing speaks for
-    the class. Raises UsageError for a network without a feature map before layer "pool".
+    array: prepared image, float32 (y, x, channel). Every feature map that the head takes counts: gradient of the
+    class' score before softmax times activation, summed over channels, what speaks for the class alone. This is
+    Grad-CAM in the form of HiResCAM (Draelos & Carin 2020): the same where a head takes means, and true as well
+    where it compares the sides, whose gradients would cancel in Grad-CAM's mean. Scaled to its own largest
+    value; all 0 when nothing speaks for the class. Raises UsageError for a network without our head.
     """
     import keras
 
@@ -28,15 +30,30 @@ def grad_cam(model, array: np.ndarray, index: int) -> np.ndarray:
     from mrilib.models.backbones import head_inputs
 
     try:
-        features, score = head_inputs(model), model.get_layer("logits").output
+        maps, score = head_inputs(model), model.get_layer("logits").output
     except ValueError as error:
         raise UsageError("this network cannot be explained: it has no layers pool and logits") from error
-    values, *others = keras.Model(model.input, features)(array[None])
-    values = np.asarray(values, np.float32)
-    head = keras.Model(features, score)
-    slope = gradient(lambda x: head([x, *others])[:, index], values)
-    heat = np.maximum((values * slope.mean((1, 2), keepdims=True)).sum(-1)[0], 0)
-    return (heat / heat.max() if heat.max() > 0 else heat).astype(np.float32)
+    values = keras.tree.flatten(keras.Model(model.input, maps)(array[None]))
+    head = keras.Model(maps, score)
+    finest = max((tuple(value.shape[1:3]) for value in values), key=np.prod)
+    heat = np.zeros(finest, np.float32)
+    for i, value in enumerate(values):
+        before, after = values[:i], values[i + 1 :]
+        slope = gradient(lambda x, before=before, after=after: head([*before, x, *after])[:, index], value)
+        share = (np.asarray(value, np.float32) * slope).sum(-1)[0]  # of the score
+        heat += _spread(share * share.size, finest)  # by area
+    heat = np.maximum(heat, 0)
+    return heat / heat.max() if heat.max() > 0 else heat
+
+
+def _spread(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A map (y, x) on a finer grid of the same outline, linear between the middles of its cells; float32."""
+    for axis, n in enumerate(size):
+        have = values.shape[axis]
+        places = (np.arange(n) + 0.5) * have / n - 0.5
+        values = np.apply_along_axis(lambda row, places=places: np.interp(places, np.arange(len(row)), row), axis,
+                                     values)  # fmt: skip
+    return values.astype(np.float32)
 
 
 def explain(models: Sequence, array: np.ndarray, index: int, grid: Grid, native: Grid) -> np.ndarray:

@@ -43,6 +43,24 @@ def test_with_one_dense_layer_it_equals_the_class_activation_map():
     assert grad_cam(model, array, 2) == pytest.approx(expected / max(expected.max(), 1e-12), abs=1e-5)
 
 
+def test_a_head_that_compares_the_sides_points_at_the_side_that_differs():
+    import keras
+    from keras import layers
+
+    from mrilib.models.heads import mirror
+
+    image = keras.Input((64, 64, 1), name="image")
+    fine = layers.AveragePooling2D(4)(image)
+    middle = layers.AveragePooling2D(2)(fine)
+    last = layers.AveragePooling2D(2)(middle)
+    x = mirror(last, keras.Model(image, last))
+    score = layers.Dense(2, name="logits", kernel_initializer="ones")(x)
+    heat = grad_cam(keras.Model(image, score), spot() + 1, 1)
+    assert heat.shape == (16, 16)
+    y, x = np.unravel_index(heat.argmax(), heat.shape)
+    assert 1 <= y <= 4 and 9 <= x <= 12 and heat[:, :8].max() < 0.5  # the spot is at 2-3, 10-11
+
+
 def test_the_heat_lies_at_its_place_on_the_native_grid(bright):
     grid = Grid.of((64, 64), (2.0, 2.0), (10.0, 20.0))  # mm
     native = Grid.of((200, 300), (1.0, 1.0))
