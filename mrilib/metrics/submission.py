@@ -24,15 +24,18 @@ class Submission:
     classes: dict[str, str] = field(default_factory=dict)
     probability: dict[str, dict[str, float]] = field(default_factory=dict)
     seen: dict[str, str] = field(default_factory=dict)
+    header: list[str] | None = None
 
 
-def read(lines: Iterable[str], where: object) -> Submission:
+def read(lines: Iterable[str], where: object, before: Submission | None = None) -> Submission:
     """The predictions of CSV lines `case,class[,p_<class>…][,seen]`; several tables may follow one another.
+
+    before: what was read from other files, to add to.
 
     Raises UsageError, with the line, for a missing column, a case named twice, a probability that is none, a row
     whose probabilities do not sum to 1, and tables that do not have the same columns; CaseError for no line at all.
     """
-    result, header = Submission(), None
+    result, header = before or Submission(), None
     reader = csv.reader(lines)
     try:
         for row in reader:
@@ -40,7 +43,8 @@ def read(lines: Iterable[str], where: object) -> Submission:
             if not row:
                 continue
             if header is None or row == header or row[:2] == header[:2] == ["case", "class"]:
-                header = _header(row, header, place)
+                header = _header(row, result.header, place)
+                result.header = result.header or header
             else:
                 _add(result, row, header, place)
     except csv.Error as error:
@@ -52,7 +56,7 @@ def read(lines: Iterable[str], where: object) -> Submission:
 
 def _header(row: list[str], before: list[str] | None, place: str) -> list[str]:
     if "case" not in row or "class" not in row or len(set(row)) < len(row):
-        raise UsageError(f"does not begin with the line case,class… but {some(row)}"[:200], where=place,
+        raise UsageError(f"does not begin with the line case,class… but with {','.join(row)[:60]!r}", where=place,
                          remedy="give mri-predict's table")
     if before is not None and set(row) != set(before):
         raise UsageError("a second table has other columns than the first", where=place,
@@ -94,28 +98,31 @@ def _probability(text: str, name: str, place: str) -> float:
 
 
 def pair(predicted: Iterable[str], reference: Iterable[str]) -> dict[str, str]:
-    """Predicted id -> reference id: by id, else all by their last part without suffix and known endings.
+    """Predicted id -> reference id: by id, else by the last part of it, else by that less suffix and known endings.
 
-    Raises UsageError, listing what is left over, when a prediction fits no case of the reference.
+    Of these the first that gives each prediction a reference of its own. Raises UsageError, listing what is left
+    over, when none does.
     """
     predicted, reference = list(predicted), list(reference)
-    known = set(reference)
-    left = [name for name in predicted if name not in known]
-    if not left:
-        return {name: name for name in predicted}
-    short = Counter(map(_stem, reference))
-    by_stem = {_stem(name): name for name in reference if short[_stem(name)] == 1}
-    stems = [_stem(name) for name in predicted]
-    if len(set(stems)) == len(stems) and all(s in by_stem for s in stems):
-        return {name: by_stem[s] for name, s in zip(predicted, stems, strict=True)}
+    for key in (str, _last, _stem):
+        count = Counter(map(key, reference))
+        of_key = {key(name): name for name in reference if count[key(name)] == 1}
+        keys = [key(name) for name in predicted]
+        if len(set(keys)) == len(keys) and of_key.keys() >= set(keys):
+            return {name: of_key[k] for name, k in zip(predicted, keys, strict=True)}
+    left = [name for name in predicted if name not in set(reference)]
     unused = [name for name in reference if name not in set(predicted)]
     raise UsageError(f"{len(left)} prediction{'s are' if left[1:] else ' is'} of no case in the reference: "
                      f"{some(left)}; cases without prediction: {some(unused)}",
                      remedy="is it the right reference, and the folder that the ids are counted from?")
 
 
+def _last(name: str) -> str:
+    return name.split("/")[-1]
+
+
 def _stem(name: str) -> str:
-    last = name.split("/")[-1]
+    last = _last(name)
     last = last[: len(last) - len(suffix_of(last))] if suffix_of(last) else last
     return next((last[: -len(e)] for e in MASK_ENDINGS if last.lower().endswith(e)), last)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +22,14 @@ def read_predictions(paths: tuple[Path, ...]):
     if stream.from_stdin(paths):
         given = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape", newline="")
         return submission.read(given, "standard input")
-    tables = []
+    found = None
     for path in paths:
         try:
             text = read_csv(path)
         except OSError as error:
             raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
-        tables.append(io.StringIO(text if text.endswith("\n") or not text else text + "\n", newline=""))
-    return submission.read(itertools.chain.from_iterable(tables), " ".join(map(str, paths)))
+        found = submission.read(io.StringIO(text, newline=""), path, found)
+    return found
 
 
 @dataclass
@@ -57,6 +56,8 @@ def read_reference(path: Path, layout, split: Path | None, fold: int | None, par
             raise UsageError(f"{name} has no effect without --split")
     if fold is not None and part not in (None, "test"):
         raise UsageError(f"--part {part} has no effect with --fold: mri-train chooses it among the other folds")
+    if not path.exists():
+        raise UsageError("no such file or folder", where=path, remedy="check the name")
     bad: list[CaseError] = []
     found: dict[str, Case] = {}
     for case in cases.find([path], layout, on_error=bad.append):
