@@ -139,6 +139,9 @@ def read_tiff(path: Path) -> Image:
             if page.size > LARGEST:
                 raise CaseError(f"is too large: {page.shape}", where=path)
             if page.compression not in PLAIN or page.photometric not in (0, 1, 2):
+                if page.bitspersample > 8 and page.samplesperpixel > 1:
+                    raise CaseError(f"holds colours of {page.bitspersample} bit in a compression not read here",
+                                    where=path, remedy="save it without compression")  # Pillow would cut them to 8
                 return read(path)
             note = description(page.description)
             array = page.asarray()

@@ -112,6 +112,26 @@ def test_a_png_of_16_bit_colours_keeps_its_16_bit(tmp_path):
         files.read(tmp_path / "a.png")
 
 
+def test_a_tiff_of_any_layout_is_read_whole_or_refused(tmp_path):
+    import SimpleITK as sitk
+    import tifffile
+
+    grey, deep = head(5), head(5).astype(np.uint16) * 200
+    Picture.fromarray(grey).save(tmp_path / "lzw.tif", compression="tiff_lzw")
+    Picture.fromarray(deep).save(tmp_path / "deep.tif", compression="tiff_lzw")
+    tifffile.imwrite(tmp_path / "tiled.tif", np.tile(grey, (4, 4)), tile=(64, 64))
+    tifffile.imwrite(tmp_path / "planes.tif", np.stack([grey, grey // 2, grey // 3]), photometric="rgb",
+                     planarconfig="separate")
+    assert np.array_equal(files.read(tmp_path / "lzw.tif").array, grey)
+    assert np.array_equal(files.read(tmp_path / "deep.tif").array, deep)
+    assert np.array_equal(files.read(tmp_path / "tiled.tif").array, np.tile(grey, (4, 4)))
+    assert np.array_equal(files.read(tmp_path / "planes.tif").array, np.stack([grey, grey // 2, grey // 3], -1))
+    colours = sitk.GetImageFromArray(np.stack([deep] * 3, -1), isVector=True)
+    sitk.WriteImage(colours, str(tmp_path / "colours.tif"), useCompression=True)
+    with pytest.raises(CaseError, match="16 bit"):
+        files.read(tmp_path / "colours.tif")
+
+
 def test_colours_that_differ_are_three_channels(tmp_path):
     colours = np.stack([head(1), head(2), head(3)], -1)
     save(tmp_path / "a.png", colours)
