@@ -1,4 +1,4 @@
-"""Where a classifier looked: Grad-CAM (Selvaraju et al. 2017), laid over the image on its native grid."""
+"""Where a classifier looked: Grad-CAM (Selvaraju et al. 2017), as HiResCAM, over the image on its native grid."""
 
 from __future__ import annotations
 
