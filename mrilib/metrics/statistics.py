@@ -42,7 +42,7 @@ def bootstrap(figures: Callable[[np.ndarray], dict[str, np.ndarray]], units: np.
     left_out = [figures(weights) for weights in _jackknife(units)]
     result = {}
     for name, value in plain.items():
-        values, without = (np.concatenate([d[name] for d in many]) for many in (drawn, left_out))
+        values, without = (np.concatenate([value[:0], *(d[name] for d in many)]) for many in (drawn, left_out))
         ends = [_bca(v, values[:, *i], without[:, *i], level) for i, v in np.ndenumerate(value[0])]
         low, high = (np.array(end).reshape(value[0].shape) for end in zip(*ends, strict=True))
         result[name] = (value[0], low, high)
@@ -53,6 +53,8 @@ def _jackknife(units: np.ndarray) -> Iterator[np.ndarray]:
     """Weights (r, n), each row without one unit, or without several where that would be more than JACKKNIFE rows."""
     _, place = np.unique(units, return_inverse=True)
     block = place % min(int(place.max()) + 1, JACKKNIFE)
+    if not block.any():
+        return  # one unit: nothing would be left
     rows = max(CELLS // len(units), 1)
     for start in range(0, int(block.max()) + 1, rows):
         some = np.arange(start, min(start + rows, int(block.max()) + 1))
