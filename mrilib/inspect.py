@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mrilib.cases import Case
+from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.errors import CaseError
 from mrilib.images import duplicates, files
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one case holds. size: voxels in x,y[,z] order; spacing: mm, the same order; kind: the stored type;
-    low, high: extremes of the values; colour: whether its channels are a picture's colours; labels: the numbers of
-    its label map; fingerprint: what copies are told by, None where it was not asked for."""
+    """What one case holds. size: voxels in x,y[,z] order; spacing: mm, the same order, empty for a picture
+    whose pixels are of 1 mm, for that is what pictures have that do not say; kind: the stored type; low, middle, high:
+    least, median and greatest value; labels: the numbers of its label map; fingerprint: what copies are told by,
+    None where it was not asked for."""
 
     size: tuple[int, ...]
     spacing: tuple[float, ...]
@@ -25,13 +26,15 @@ class Seen:
     low: float
     high: float
     middle: float
-    colour: bool
     labels: tuple[int, ...]
     fingerprint: duplicates.Fingerprint | None
 
 
 def look(case: Case, copies: bool = True) -> Seen:
-    """Read a case and note what it holds. Raises CaseError when it is damaged or holds NaN."""
+    """Read a case and note what it holds. Raises CaseError when it is damaged or holds NaN.
+
+    In NIfTI no NaN is seen: ITK reads NaN and infinite values of that format as 0.
+    """
     image = files.read_case(case)
     array = image.by_channel()
     if not np.isfinite(array).all():
@@ -42,10 +45,16 @@ def look(case: Case, copies: bool = True) -> Seen:
         if found.grid.size != image.grid.size:
             raise CaseError(f"is of {found.grid.size[::-1]} voxels, its image of {image.grid.size[::-1]}",
                             where=case.label)
-        labels = tuple(int(v) for v in np.unique(found.array))
+        values = np.unique(found.array)
+        if not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+            raise CaseError("is no label map: it holds other values than whole numbers", where=case.label)
+        labels = tuple(int(v) for v in values)
     names = image.channels or tuple(case.channels)
-    return Seen(image.grid.size[::-1], image.grid.spacing[::-1], array.dtype.name, names, float(array.min()),
-                float(array.max()), float(np.median(array)), names == ("red", "green", "blue"), labels,
+    spacing = image.grid.spacing[::-1]
+    if set(spacing) == {1.0} and suffix_of(case.path) in PICTURES:
+        spacing = ()
+    return Seen(image.grid.size[::-1], spacing, array.dtype.name, names, float(array.min()),
+                float(array.max()), float(np.median(array)), labels,
                 duplicates.fingerprint(case) if copies else None)
 
 
@@ -63,7 +72,9 @@ def summary(cases: list[Case], seen: list[Seen]) -> list[tuple[str, str]]:
         lines.append(("classes", _counted(Counter(case.class_name or "none" for case in cases))))
     lines.append(("channels", _counted(Counter(" ".join(one.channels) for one in seen))))
     lines.append(("size", _spread([one.size for one in seen])))
-    lines.append(("spacing, mm", _spread([one.spacing for one in seen])))
+    stated = [one.spacing for one in seen if one.spacing]
+    silent = f"1, or not stated, in {len(seen) - len(stated)} pictures" if len(stated) < len(seen) else ""
+    lines.append(("spacing, mm", "; ".join(text for text in (_spread(stated), silent) if text)))
     lines.append(("stored as", _counted(Counter(one.kind for one in seen))))
     lows, highs, middles = ([getattr(one, name) for one in seen] for name in ("low", "high", "middle"))
     lines.append(("lowest values", _range(lows)))
