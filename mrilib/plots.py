@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mrilib.errors import UsageError
 from mrilib.images.grid import Image
 
 COLOURS = ((230, 60, 60), (70, 170, 250), (250, 200, 60), (90, 210, 110), (200, 110, 230), (250, 140, 60))
 WRONG, PLAIN, PAPER, INK = (220, 40, 40), (60, 60, 60), (24, 24, 24), (235, 235, 235)
 TEXT = 12  # pixels, height of a caption's letters
 BAR = 3  # pixels, width of a frame
+LARGEST = 1 << 27  # pixels of a sheet: 400 MB of memory
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,13 @@ def _outlined(shown: np.ndarray, label: np.ndarray) -> np.ndarray:
     around = np.maximum(near, np.maximum(np.roll(near, -1, 0), np.roll(near, -1, 1)))
     shown[edge] = np.array(COLOURS, np.uint8)[(around[edge] - 1) % len(COLOURS)]
     return shown
+
+
+def check_sheet(count: int, columns: int, size: int) -> None:
+    """Raise UsageError when a sheet of so many pictures of size x size pixels would be too large to hold."""
+    columns = min(columns, count)
+    if columns * -(-count // columns) * (size + 2 * BAR) ** 2 > LARGEST:
+        raise UsageError(f"{count} pictures of {size} pixels make too large a sheet", remedy="lower --count or --size")
 
 
 def montage(tiles: list[Tile], columns: int) -> np.ndarray:

@@ -40,6 +40,9 @@ def main(output, number, first, kind, tumours, size, noise, seed, jobs, force, d
     from mri_tools.common.jobs import cores, ordered
     from mrilib.errors import UsageError
 
+    for name, value in (("--noise", noise), ("--tumours", tumours)):
+        if value is not None and value != value:  # click lets "nan" through every range
+            raise UsageError(f"{name} is not a number")
     axes = 2 if kind == "slices" else 3
     if size and len(size) not in (1, axes):
         raise UsageError(f"--size has {len(size)} numbers, a {'slice' if axes == 2 else 'volume'} {axes} axes")

@@ -19,8 +19,10 @@ from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, entry, progr
 @click.option("--columns", type=click.IntRange(1), default=8, show_default=True, help="Pictures side by side.")
 @click.option("--size", type=click.IntRange(32, 2048), default=160, show_default=True, help="Of a picture, in pixels.")
 @click.option("--mistakes", is_flag=True, help="Show wrong predictions only.")
+@click.option("--random", is_flag=True, help="Take cases by chance, not evenly.")
+@options.seed
 @options.common
-def main(paths, null, root, layout, output, folder, count, columns, size, mistakes):
+def main(paths, null, root, layout, output, folder, count, columns, size, mistakes, random, seed):
     """Draw a sheet of cases, or of predictions with mistakes marked.
 
     PATHS are images or folders, or a table of mri-predict; with none, names
@@ -33,14 +35,20 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
       mri-predict scans/ --model m.h5 | mri-view --cases scans/ -o seen.png
     """
     from mri_tools.common import viewing
-    from mrilib.errors import UsageError
+    from mrilib import plots
+    from mrilib.errors import CaseError, UsageError
 
     if output.suffix.lower() != ".png":
         raise UsageError("the picture is a PNG", where=output, remedy="end its name with .png")
+    if seed and not random:
+        raise UsageError("--seed has no effect without --random")
+    plots.check_sheet(count, columns, size)
     names, table = viewing.given(paths, null)
     if table is None and (mistakes or folder):
         raise UsageError(f"--{'mistakes' if mistakes else 'cases'} has no effect without a table of predictions")
     if table is not None:
+        if random:
+            raise UsageError("--random has no effect on a table of predictions", remedy="mistakes are shown first")
         if folder is None:
             raise UsageError("a table of predictions needs --cases", remedy="name the folder that it is about")
         wanted, failed = viewing.predicted(table, folder, layout, root, mistakes)
@@ -48,8 +56,7 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
         wanted, failed = viewing.listed(names, layout, root)
     for error in failed:
         complain(error, error)
-    shown = wanted[:count] if table is not None else [wanted[i * len(wanted) // count] for i in range(count)
-                                                      ] if len(wanted) > count else wanted
+    shown = wanted[:count] if table is not None else viewing.choose(wanted, count, seed if random else None)
     tiles = []
     with progress("draw", len(shown)) as bar:
         for one in shown:
@@ -61,7 +68,8 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
                 tiles.append(tile)
             bar.step()
     if not tiles:
-        raise UsageError("nothing to show" + (": no mistake" if mistakes and not failed else ""))
+        why = "no mistake" if mistakes else "no case came"
+        raise CaseError("nothing to show" + ("" if failed else f" ({why})"))
     viewing.write(output, tiles, columns)
     say(f"{len(tiles)} of {len(wanted)} shown")
     emit(output)

@@ -54,6 +54,44 @@ def test_view_refuses_what_cannot_be(data, tmp_path):
     assert ran.returncode == 1 and "2 of 10 shown" in ran.stderr and "cut.png" in ran.stderr
 
 
+def test_view_takes_cases_by_chance_from_a_seed(data, tmp_path):
+    def sheet(*more):
+        ran = run("mri-view", data / "many", "--count", 4, "--size", 64, "-o", tmp_path / "s.png", *more)
+        assert ran.returncode == 0, ran.stderr
+        return (tmp_path / "s.png").read_bytes()
+
+    even, one = sheet(), sheet("--random", "--seed", 1)
+    assert one == sheet("--random", "--seed", 1)
+    assert len({even, one, sheet("--random", "--seed", 2)}) == 3
+    assert "no effect" in run("mri-view", data / "many", "--seed", 1, cwd=tmp_path).stderr
+
+
+def test_view_takes_a_table_with_a_mark_of_its_order_and_names_that_are_no_text(data, tmp_path):
+    table = tmp_path / "t.csv"
+    rows = b"case,class,p_no,p_yes,seen\r\nyes/a1,yes,0.1,0.9,\r\n"
+    table.write_bytes(b"\xef\xbb\xbf" + rows)
+    assert "1 of 1 shown" in run("mri-view", table, "--cases", data / "in", "-o", tmp_path / "t.png").stderr
+    with open(table) as file:
+        ran = subprocess.run([BIN / "mri-view", "--cases", data / "in", "-o", tmp_path / "t.png"], stdin=file,
+                             capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0 and "1 of 1 shown" in ran.stderr
+    table.write_bytes(rows + b"yes/m\xe4rz,no,0.9,0.1,\r\n")
+    ran = run("mri-view", table, "--cases", data / "in", "-o", tmp_path / "t.png")
+    assert ran.returncode == 2 and "of no case in the reference" in ran.stderr and "unexpected" not in ran.stderr
+
+
+def test_view_says_why_there_is_nothing_to_show(data, tmp_path):
+    right = "case,class,p_no,p_yes,seen\nyes/a1,yes,0.1,0.9,\n"
+    ran = run("mri-view", "--cases", data / "in", "--mistakes", "-o", tmp_path / "m.png", text=right)
+    assert ran.returncode == 1 and "no mistake" in ran.stderr and not (tmp_path / "m.png").exists()
+    ran = run("mri-view", "-o", tmp_path / "m.png", text="")
+    assert ran.returncode == 1 and "no case came" in ran.stderr
+    ran = run("mri-view", "--cases", tmp_path / "nowhere", text=right, cwd=tmp_path)
+    assert ran.returncode == 2 and "nowhere: no such" in ran.stderr
+    ran = run("mri-view", data / "in", "--count", 400, "--size", 2048, cwd=tmp_path)
+    assert ran.returncode == 2 and "too large a sheet" in ran.stderr
+
+
 def test_inspect_says_what_a_folder_holds(data, tmp_path):
     ran = run("mri-inspect", data / "in", "--per-case", tmp_path / "cases.csv")
     told = dict(line.split(": ", 1) for line in ran.stdout.splitlines())
@@ -93,6 +131,9 @@ def test_phantoms_are_the_same_for_any_jobs_and_go_on_where_they_ended(tmp_path)
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
     assert len(list((tmp_path / "a/tumour").iterdir())) == 3
     assert run("mri-phantom", "-o", tmp_path / "a").returncode == 2
+    for option in ("--noise", "--tumours"):
+        ran = run("mri-phantom", option, "nan", "-o", tmp_path / "n")
+        assert ran.returncode == 2 and "not a number" in ran.stderr and not (tmp_path / "n").exists()
     other = run("mri-phantom", "-n", 2, "--size", 64, "--seed", 1, "--tumours", 1, "--noise", 0.2, "-o", tmp_path / "c")
     assert {Path(p).parent.name for p in other.stdout.split()} == {"tumour"}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from mri_tools.common.run import describe
 from mrilib import cases
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
+from mrilib.records import read_csv
 
 
 @dataclass(frozen=True)
@@ -26,14 +29,17 @@ class Shown:
 def given(paths: tuple[Path, ...], null: bool):
     """(names of cases, None) or ((), lines of a table of predictions): whatever came, on the command line or not."""
     if stream.from_stdin(paths):
-        data = sys.stdin.buffer.read()
+        data = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8)
         if data.startswith(b"case,"):
-            return (), data.decode("utf-8").splitlines(keepends=True)
+            return (), list(io.StringIO(data.decode("utf-8", "surrogateescape"), newline=""))
         return [Path(os.fsdecode(name)) for name in data.split(b"\0" if null else b"\n") if name], None
     if len(paths) == 1 and paths[0].suffix.lower() == ".csv" and paths[0].is_file():
-        lines = paths[0].read_text(encoding="utf-8-sig").splitlines(keepends=True)
-        if lines and lines[0].startswith("case,"):
-            return (), lines
+        try:
+            text = read_csv(paths[0])
+        except OSError as error:
+            raise UsageError(f"cannot be read: {error.strerror}", where=paths[0]) from error
+        if text.startswith("case,"):
+            return (), list(io.StringIO(text, newline=""))
     for path in paths:
         if not os.path.lexists(path):
             raise UsageError("no such file or folder", where=path, remedy="check the name")
@@ -51,6 +57,8 @@ def predicted(table: list[str], folder: Path, layout, root, mistakes: bool) -> t
     """Predictions, mistakes first and the surest of them first, with true class, called class and probability."""
     from mrilib.metrics import submission
 
+    if not folder.exists():
+        raise UsageError("no such file or folder", where=folder, remedy="check the name after --cases")
     found, failed = listed([folder], layout, root)
     by_id = {one.case.id: one.case for one in found}
     told = submission.read(table, "the table")
@@ -63,6 +71,18 @@ def predicted(table: list[str], folder: Path, layout, root, mistakes: bool) -> t
         rows.append((not wrong, -(p or 0), Shown(case, (case.id, text), wrong)))
     rows.sort(key=lambda row: row[:2])
     return [shown for right, _, shown in rows if not (mistakes and right)], failed
+
+
+def choose(wanted: list[Shown], count: int, seed: int | None) -> list[Shown]:
+    """At most so many of them in their order: evenly taken, or by chance from a seed."""
+    if len(wanted) <= count:
+        return wanted
+    if seed is None:
+        return [wanted[i * len(wanted) // count] for i in range(count)]
+    import numpy as np
+
+    places = np.random.default_rng(seed).choice(len(wanted), count, replace=False)
+    return [wanted[i] for i in sorted(places)]
 
 
 def tile(shown: Shown, size: int):
