@@ -16,6 +16,7 @@ from mrilib.training.sampling import balanced
 from mrilib.training.settings import Settings
 
 HEAD_START_C = 0.005  # inverse strength of the ridge of the logistic regression, features scaled to deviation 1
+FINE_TUNED_MOMENTUM = 0.9  # of batch normalisation: the 0.99 of ImageNet would not have adapted within few epochs
 HEAD_START_FLOOR = 0.3  # of the median deviation; see start_head
 
 
@@ -150,15 +151,15 @@ def augmenter(augment: str | dict, spacing) -> Callable | None:
 
 
 def _set_trainable(model, settings: Settings) -> None:
-    """Freeze what is to stay. With given weights, batch normalisation keeps the statistics it came with."""
+    """Freeze what is to stay. Batch normalisation that came with weights and is trained on adapts its statistics."""
     from mrilib.models import backbones
 
     if settings.freeze or settings.unfreeze_from:
         backbones.freeze(model, settings.unfreeze_from)
     if settings.weights is not None:
-        for layer in model.layers:
+        for layer in backbones.backbone_layers(model):
             if type(layer).__name__ == "BatchNormalization":
-                layer.trainable = False
+                layer.momentum = FINE_TUNED_MOMENTUM
 
 
 def start_head(model, images: np.ndarray, classes: np.ndarray, weights: list[float] | None,

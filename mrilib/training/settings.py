@@ -11,10 +11,13 @@ SAMPLINGS = ("natural", "equal")
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "constant", "step", "plateau")
 DEPTHWISE = ("mobilenet", "mobilenetv2", "efficientnetb0")  # backbones that a CPU computes best in float32
+OF_EPOCHS = ("freeze", "unfreeze_from", "learning_rate", "momentum", "weight_decay", "warmup", "average", "augment",
+             "patience", "dropout")  # what does nothing without epochs  # fmt: skip
+FEW = 500  # training cases below which given weights are not fine-tuned
 # Measured; docs/experiments.md has the table.
 SCRATCH = {"epochs": 60, "batch_size": 16, "learning_rate": 1e-3, "warmup": 3.0, "average": 6.0, "dropout": 0.3,
            "augment": "medium"}  # fmt: skip
-PRETRAINED = {"epochs": 20, "batch_size": 16, "learning_rate": 2e-4, "warmup": 2.0, "average": 4.0, "dropout": 0.3,
+PRETRAINED = {"epochs": 5, "batch_size": 16, "learning_rate": 3e-4, "warmup": 0.5, "average": 1.0, "dropout": 0.3,
               "augment": "medium"}  # fmt: skip
 
 
@@ -63,13 +66,21 @@ class Settings:
         return asdict(self)
 
 
-def complete(given: Settings, *, validated: bool) -> Settings:
+def complete(given: Settings, *, validated: bool, cases: int | None = None) -> Settings:
     """The settings with every default filled in. validated: whether there are validation cases.
 
+    cases: how many train. Of fewer than FEW a network with given weights learns the head alone unless epochs are
+    named, or settings that only matter with epochs: fine-tuning made it worse in every trial.
     Raises UsageError for a combination in which one of them would have no effect, or cannot be right.
     """
     pretrained = given.weights is not None
     defaults = {"backbone": "mobilenet" if pretrained else "small", **(PRETRAINED if pretrained else SCRATCH)}
+    usual = defaults["epochs"]
+    asked = [name for name in OF_EPOCHS if (value := getattr(given, name)) is not None and value is not False]
+    if given.epochs == 0 and asked:
+        raise UsageError(f"--{asked[0].replace('_', '-')} has no effect with --epochs 0", remedy="leave it out")
+    if pretrained and cases is not None and cases < FEW and not asked and given.head_start is not False:
+        defaults["epochs"] = 0
     defaults["head"] = "mirror" if pretrained else "mean"
     defaults["head_start"] = pretrained
     defaults["class_weights"] = "balanced" if given.loss == "weighted-ce" and given.sampling == "natural" else "none"
@@ -78,13 +89,8 @@ def complete(given: Settings, *, validated: bool) -> Settings:
     if given.schedule == "constant":
         defaults["warmup"] = 0.0
     if given.epochs is not None:  # a short run keeps the shape of a long one
-        part = given.epochs / max(1, defaults["epochs"])
+        part = given.epochs / usual
         defaults |= {name: min(defaults[name], defaults[name] * part) for name in ("warmup", "average")}
-    if given.epochs == 0:
-        idle = ("freeze", "unfreeze_from", "learning_rate", "momentum", "weight_decay", "warmup", "average", "augment",
-                "patience", "dropout")  # fmt: skip
-        if named := next((name for name in idle if getattr(given, name)), None):
-            raise UsageError(f"--{named.replace('_', '-')} has no effect with --epochs 0", remedy="leave it out")
     missing = {f.name: defaults[f.name] for f in fields(given) if getattr(given, f.name) is None and f.name in defaults}
     done = replace(given, **missing)
     _check(done, validated)

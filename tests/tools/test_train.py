@@ -115,7 +115,8 @@ def _fast() -> bool:
     (["--loss", "focal", "--class-weights", "no=0,yes=1"], "weights must be above 0"),
     (["--augment", "much"], "much"),
     (["--device", "tpu"], "device tpu is not known"),
-    (["--epochs", "0"], "0 is not in the range"),
+    (["--epochs", "0"], "0 epochs train nothing"),
+    (["--batch-size", "0"], "0 is not in the range"),
 ])  # fmt: skip
 def test_wrong_use_is_one_line_and_writes_nothing(images, tmp_path, options, what):
     ran = train(images, *QUICK[:2], *options, cwd=tmp_path)

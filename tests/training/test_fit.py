@@ -12,8 +12,8 @@ from mrilib.errors import UsageError
 from mrilib.training import classify
 from mrilib.training.settings import Settings, complete
 
-BASE = {"backbone": "lenet", "epochs": 1, "batch_size": 8, "warmup": 0.0, "average": 0.0, "augment": "none",
-        "learning_rate": 0.01}  # fmt: skip
+BASE = {"backbone": "lenet", "head": "mean", "epochs": 1, "batch_size": 8, "warmup": 0.0, "average": 0.0,
+        "augment": "none", "learning_rate": 0.01}  # fmt: skip
 
 
 def fit(data, device, watch=lambda *_: None, checkpoint=None, resume=False, **given):
@@ -43,7 +43,7 @@ def test_the_same_run_gives_the_same_bits(data, device, plain):
     {"sampling": "equal"}, {"optimizer": "sgd"}, {"optimizer": "adam"}, {"weight_decay": 0.5}, {"clip": 0.01},
     {"schedule": "step"}, {"warmup": 0.7}, {"dropout": 0.6}, {"label_smoothing": 0.3}, {"average": 1.0},
     {"augment": "light"}, {"augment": {"noise": "0.2"}}, {"seed": 1}, {"batch_size": 5}, {"learning_rate": 0.02},
-    {"width": 2.0}, {"epochs": 2},
+    {"width": 2.0}, {"epochs": 2}, {"head": "mirror"},
 ], ids=str)  # fmt: skip
 def test_each_setting_changes_the_model(data, device, plain, change):
     assert weights(fit(data, device, **change)[0]) != plain

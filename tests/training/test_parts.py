@@ -79,6 +79,9 @@ def test_balanced_weights_even_out_the_classes():
     ({"patience": 3}, False, "--patience needs validation"),
     ({"schedule": "plateau"}, False, "plateau needs validation"),
     ({"epochs": 2, "warmup": 2.0}, True, "leaves nothing of 2"),
+    ({"epochs": 0}, True, "0 epochs train nothing"),
+    ({"epochs": 0, "weights": "imagenet", "augment": "light"}, True, "--augment has no effect with --epochs 0"),
+    ({"head": "three"}, True, "unknown head"),
     ({"backbone": "lenet5"}, True, "unknown backbone"),
 ])  # fmt: skip
 def test_settings_without_effect_are_refused(given, validated, what):
@@ -92,6 +95,11 @@ def test_defaults_depend_on_given_weights():
     assert (scratch.head_start, tuned.head_start) == (False, True)
     few = complete(Settings(epochs=1), validated=False)
     assert few.warmup < 1
+    assert (scratch.head, tuned.head) == ("mean", "mirror")
+    small, large, asked, chosen = (
+        complete(Settings(weights="imagenet", **more), validated=False, cases=n).epochs
+        for n, more in ((100, {}), (2000, {}), (100, {"dropout": 0.0}), (100, {"epochs": 3})))  # fmt: skip
+    assert small == 0 < large == asked and chosen == 3
     assert None not in (scratch.backbone, scratch.augment, scratch.dropout, scratch.average, scratch.weight_decay)
 
 

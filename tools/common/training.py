@@ -48,6 +48,7 @@ def parts(cases, split: Path | None, fold: int | None, validation: float | None,
             raise UsageError("--fold needs --split", remedy="mri-split --folds 5 makes one")
         return _own_parts(cases, fraction, settings.seed)
     from mrilib import splits
+    from mrilib.recipe import source_record
     from mrilib.records import content_hash
 
     rows = splits.read(split)
@@ -57,9 +58,9 @@ def parts(cases, split: Path | None, fold: int | None, validation: float | None,
                              remedy="leave it out")
         fraction = 0.0
     known = {case.id: case for case in cases}
-    # A copy that mri-augment made is not in the split; its source is, and is its subject.
-    copies = {case.id for case in cases if case.id not in rows and case.subject in rows}
-    if strange := sorted(set(known) - set(rows) - copies):
+    # A copy that mri-augment made is not in the split, but what it was made of is.
+    copies = {c.id: source_record(c).get("augmented", {}).get("of") for c in cases if c.id not in rows}
+    if strange := sorted(i for i, of in copies.items() if of not in rows):
         raise UsageError(f"has no row for {strange[0]}" + (f" and {len(strange) - 1} more" if strange[1:] else ""),
                          where=split, remedy="make the split from these cases: mri-split")
     classes = {case.id: case.class_name for case in cases}
@@ -71,7 +72,7 @@ def parts(cases, split: Path | None, fold: int | None, validation: float | None,
     part_of = {i: part for part in ("train", "validation") for i in chosen[part]}
     if missing := sorted(set(part_of) - set(known)):
         say(f"{len(missing)} case{'s' * (len(missing) > 1)} of {split} not among the input, the first {missing[0]}")
-    part_of |= {i: "train" for i in copies if part_of.get(known[i].subject) == "train"}
+    part_of |= {i: "train" for i, of in copies.items() if part_of.get(of) == "train"}
     origin = {"file": split.name, "content": content_hash([split]), "fold": fold, "validation": fraction}
     return {i: part for i, part in part_of.items() if i in known}, origin
 
@@ -98,7 +99,8 @@ def complete(settings, part_of: dict):
     """The settings with their defaults, checked against what is there to train on."""
     from mrilib.training.settings import complete as fill
 
-    return fill(settings, validated="validation" in part_of.values())
+    found = list(part_of.values())
+    return fill(settings, validated="validation" in found, cases=found.count("train"))
 
 
 def describe(cases, part_of: dict, settings, output: Path) -> None:

@@ -47,7 +47,8 @@ learning = _several(
                  help="How training images are varied; a TOML or JSON file of mri-augment's options.  "
                       "[default: by measurement]"),
     click.option("--epochs", type=click.IntRange(0),
-                 help="Passes over the training cases; 0 with --weights: the head start alone."),
+                 help="Passes over the training cases; 0: the head start alone.  "
+                      "[default: 60; with --weights 5, of fewer than 500 cases 0]"),
     click.option("--batch-size", type=click.IntRange(1), help="Cases in one step."),
     click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="adamw", show_default=True,
                  help="How weights follow gradients."),
