@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -82,8 +83,8 @@ def find(paths: Iterable[Path], layout: str | None = None, root: Path | None = N
     """The cases below each path, which may be a folder, a file or a CSV of cases, each folder in sorted order.
 
     layout: a name of LAYOUTS, or None to see by itself. root: what ids are counted from; else the folder of the
-    nearest recipe.json, else the folder given, else (a file) its own folder when absolute, the current one
-    when relative. on_error takes what is wrong with one name while the others go on; without it that is raised.
+    nearest recipe.json, else the folder given, else (a file) the current one when relative and below that, else
+    its own. on_error takes what is wrong with one name while the others go on; without it that is raised.
     Raises UsageError for a folder in which no case is found or a table that cannot be right.
     """
     def fail(error):
@@ -117,9 +118,10 @@ def of_file(path: Path, root: Path | None = None) -> Case:
     path = Path(path)
     if not suffix_of(path):
         raise CaseError("is not an image by its suffix", where=path, remedy=f"known: {' '.join(SUFFIXES)}")
-    root = root or recipe_root(path.parent) or (path.parent if path.is_absolute() else Path())
+    outside = path.is_absolute() or ".." in path.parts
+    root = root or recipe_root(path.parent) or (path.parent if outside else Path())
     try:
-        below = path.absolute().relative_to(Path(root).absolute())
+        below = Path(os.path.abspath(path)).relative_to(os.path.abspath(root))  # no id may climb out by ..
     except ValueError as error:
         raise CaseError(f"does not lie below the root {root}", where=path, remedy="choose another --root") from error
     return Case((below.parent / stem_of(path)).as_posix(), Path(root), {"image": path})
@@ -128,8 +130,9 @@ def of_file(path: Path, root: Path | None = None) -> Case:
 def unite(cases: list[Case], layout: str | None, fail: Callable[[CaseError], None]) -> list[Case]:
     """Cases of one root as they are meant: collisions named apart, records read, classes given."""
     cases = list({case.path: case for case in cases}.values())  # a file named twice is one case
-    taken = Counter(case.id for case in cases)
-    cases = [replace(c, id=f"{c.id}{c.path.name[len(stem_of(c.path)):]}") if taken[c.id] > 1 else c for c in cases]
+    for _ in range(2):  # twice: what Y92.jpg is called now, Y92.jpg.png may have been called before
+        taken = Counter(case.id for case in cases)
+        cases = [replace(c, id=_with_suffix(c)) if taken[c.id] > 1 else c for c in cases]
     known = []
     for case in cases:
         try:
@@ -137,6 +140,11 @@ def unite(cases: list[Case], layout: str | None, fail: Callable[[CaseError], Non
         except CaseError as error:
             fail(error)
     return _with_classes(known, sure=layout == "classes") if layout in (None, "classes") else known
+
+
+def _with_suffix(case: Case) -> str:
+    name = case.path.name
+    return case.id if case.id.split("/")[-1] == name else f"{case.id}{name[len(stem_of(name)):]}"
 
 
 def _in_folder(folder: Path, layout: str | None, root: Path | None, fail) -> list[Case]:
