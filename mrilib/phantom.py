@@ -5,7 +5,14 @@ tissue with the brightness that its sequence gives it; a tumour is a lumpy core 
 runs out. Then come a bias field and Rician noise. Everything of a head hangs on the seed and its number alone. None
 of it is anatomy: a model trained on phantoms knows nothing of people.
 
-How hard the default slices are (n = 400, five folds): see docs/experiments.md.
+How hard the default slices are, learned from numbers 0 to 399 and tested on 1000 to 1399 (95 % interval over those
+400 heads), all prepared by `mri-normalize --crop --method percentile --size 96`, every choice made on the former:
+
+    constant guess                                        50 %
+    threshold on the brightest pixel                      50.0 % (44.8 to 55.0)
+    logistic regression on 32x32 pixels                   55.5 % (50.5 to 60.2); unprepared 58.0 % (53.2 to 63.0)
+    mri-train --epochs 20 --learning-rate 0.002           84.0 % (80.5 to 87.5), 60 s of CPU time
+    mri-train --epochs 40 --learning-rate 0.002           93.3 % (90.8 to 95.5), 113 s; with --seed 1 96.0 %
 """
 
 from __future__ import annotations
