@@ -44,6 +44,8 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
         raise UsageError("--seed has no effect without --random")
     plots.check_sheet(count, columns, size)
     names, table = viewing.given(paths, null)
+    if table is None and not names:
+        raise CaseError("nothing to show (no name and no table came)")
     if table is None and (mistakes or folder):
         raise UsageError(f"--{'mistakes' if mistakes else 'cases'} has no effect without a table of predictions")
     if table is not None:
@@ -68,7 +70,7 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
                 tiles.append(tile)
             bar.step()
     if not tiles:
-        why = "no mistake" if mistakes else "no case came"
+        why = "no mistake" if mistakes else "no case"
         raise CaseError("nothing to show" + ("" if failed else f" ({why})"))
     viewing.write(output, tiles, columns)
     say(f"{len(tiles)} of {len(wanted)} shown")

@@ -84,8 +84,9 @@ def test_view_says_why_there_is_nothing_to_show(data, tmp_path):
     right = "case,class,p_no,p_yes,seen\nyes/a1,yes,0.1,0.9,\n"
     ran = run("mri-view", "--cases", data / "in", "--mistakes", "-o", tmp_path / "m.png", text=right)
     assert ran.returncode == 1 and "no mistake" in ran.stderr and not (tmp_path / "m.png").exists()
-    ran = run("mri-view", "-o", tmp_path / "m.png", text="")
-    assert ran.returncode == 1 and "no case came" in ran.stderr
+    for words in ([], ["--cases", data / "in"]):  # mri-predict failed
+        ran = run("mri-view", *words, "-o", tmp_path / "m.png", text="")
+        assert ran.returncode == 1 and "no name and no table came" in ran.stderr
     ran = run("mri-view", "--cases", tmp_path / "nowhere", text=right, cwd=tmp_path)
     assert ran.returncode == 2 and "nowhere: no such" in ran.stderr
     ran = run("mri-view", data / "in", "--count", 400, "--size", 2048, cwd=tmp_path)
