@@ -20,7 +20,7 @@ from mri_tools.common.run import DONE, SOME_FAILED, complain, entry, say, to_ter
 @click.option("-m", "--model", "models", multiple=True, type=click.Path(path_type=Path),
               help="Look in this model's record for cases that it saw.")
 @click.option("--positive", metavar="CLASS", help="Of two classes the one to be found.  [default: yes, tumour, …]")
-@click.option("--level", type=click.FloatRange(50, 100, True, True), default=95, show_default=True,
+@click.option("--level", type=click.FloatRange(0, 100, True, True), default=95, show_default=True,
               help="Of the intervals, in percent.")
 @click.option("--resamples", type=click.IntRange(100), default=2000, show_default=True, help="Of the bootstrap.")
 @options.seed
