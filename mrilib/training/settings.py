@@ -17,7 +17,7 @@ FEW = 500  # training cases below which given weights are not fine-tuned
 # Measured; docs/experiments.md has the table.
 SCRATCH = {"epochs": 60, "batch_size": 16, "learning_rate": 1e-3, "warmup": 3.0, "average": 6.0, "dropout": 0.3,
            "augment": "medium"}  # fmt: skip
-PRETRAINED = {"epochs": 5, "batch_size": 16, "learning_rate": 3e-4, "warmup": 0.5, "average": 1.0, "dropout": 0.3,
+PRETRAINED = {"epochs": 8, "batch_size": 16, "learning_rate": 3e-4, "warmup": 0.5, "average": 1.0, "dropout": 0.3,
               "augment": "medium"}  # fmt: skip
 
 

@@ -100,7 +100,12 @@ def complete(settings, part_of: dict):
     from mrilib.training.settings import complete as fill
 
     found = list(part_of.values())
-    return fill(settings, validated="validation" in found, cases=found.count("train"))
+    done = fill(settings, validated="validation" in found, cases=found.count("train"))
+    if done.weights == "imagenet":
+        from mrilib.models.applications import imagenet_file
+
+        imagenet_file(done.backbone, done.width)  # says where they are missing before any work is done
+    return done
 
 
 def describe(cases, part_of: dict, settings, output: Path) -> None:
