@@ -146,28 +146,41 @@ def to_itk(image: Image):
 
 
 def _check_length(path: Path, suffix: str) -> None:
-    """ITK reads a cut NIfTI or MetaImage as zeros, without a word: look first."""
+    """ITK reads a cut NIfTI as zeros and NaN in one as 0, without a word: look first."""
+    if suffix not in (".nii", ".nii.gz"):
+        return
+    finite, length, rest = True, 0, b""
     try:
-        if suffix == ".nii.gz":
-            length = 0
-            with gzip.open(path) as file:
-                head = file.read(352)
-                length = len(head)
-                while block := file.read(1 << 22):
-                    length += len(block)
-        elif suffix == ".nii":
-            with open(path, "rb") as file:
-                head = file.read(352)
-            length = path.stat().st_size
-        else:
-            return
+        with (gzip.open if suffix == ".nii.gz" else open)(path, "rb") as file:
+            head = file.read(352)
+            length = len(head)
+            need, kind = nifti_length(head), _float_type(head)
+            while block := file.read(1 << 22):
+                length += len(block)
+                if kind is not None and finite:  # headers end at a multiple of 16 bytes: no number lies across that
+                    whole = len(rest + block) // kind.itemsize * kind.itemsize
+                    block = rest + block
+                    finite, rest = bool(np.isfinite(np.frombuffer(block[:whole], kind)).all()), block[whole:]
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CaseError(f"is damaged or cut short: {error}", where=path, remedy="copy it again") from error
-    need = nifti_length(head)
     if need is None:
         raise CaseError("is not a NIfTI file", where=path, remedy="check what it holds")
     if length < need:
         raise CaseError(f"is cut short: {length} of {need} bytes", where=path, remedy="copy it again")
+    if not finite:
+        raise CaseError("holds NaN or infinite values", where=path, remedy="mend the file it comes from")
+
+
+def _float_type(head: bytes) -> np.dtype | None:
+    """The type of a NIfTI file's voxels when it is float32 or float64 right after a header of 352 bytes, else None."""
+    if len(head) < 352:
+        return None
+    for order in "<>":
+        if int(np.frombuffer(head, f"{order}i4", 1)[0]) == 348 and np.frombuffer(head, f"{order}f4", 1, 108)[0] == 352:
+            names = {16: f"{order}f4", 64: f"{order}f8"}
+            code = int(np.frombuffer(head, f"{order}i2", 1, 70)[0])
+            return np.dtype(names[code]) if code in names else None
+    return None
 
 
 def nifti_length(head: bytes) -> int | None:

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from pipeline_data import head
 from PIL import Image as Picture
+from pipeline_data import head
 
 from mrilib import cases
 from mrilib.errors import CaseError

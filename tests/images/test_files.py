@@ -263,3 +263,19 @@ def test_storing_is_lossless_and_as_small_as_it_can_be(values):
     assert np.array_equal(stored, array)
     fits = [k for k in (np.uint8, np.int16) if np.iinfo(k).min <= array.min() and array.max() <= np.iinfo(k).max]
     assert stored.dtype == (fits[0] if fits else np.float32)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_nan_in_a_nifti_file_is_refused_though_itk_reads_it_as_zero(tmp_path, suffix, kind):
+    import SimpleITK as sitk
+
+    array = np.ones((3, 5, 7), kind)
+    path = tmp_path / f"v{suffix}"
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
+    assert files.read(path).array.shape == (3, 5, 7)
+    array[1, 2, 3] = np.nan
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
+    assert np.isfinite(sitk.GetArrayFromImage(sitk.ReadImage(str(path)))).all()  # this is why it must be looked for
+    with pytest.raises(CaseError, match="NaN or infinite"):
+        files.read(path)
