@@ -15,7 +15,7 @@ export PATH := $(BIN):$(PATH)
 # The experiment's settings; set any on the command line: make classify DATA=scans FOLDS=10
 OUT ?= results/$(shell basename "$(DATA)" | tr -c 'A-Za-z0-9._\n-' _)
 FOLDS ?= 5
-SIZE ?= 224
+SIZE ?= 160
 DENOISE ?= --method median
 NORMALIZE ?= --grey --crop --method percentile
 BACKBONE ?=

@@ -47,7 +47,7 @@ BRIGHT = 99.5  # percentile that stands for the brightest
 
 PRESETS: dict[str, dict] = {
     "none": {},
-    "light": {"flip": "lr", "rotate": "10", "scale": "0.9:1.1", "shift": "5%", "brightness": "0.1"},
+    "light": {"flip": "lr", "rotate": "8", "scale": "0.9:1.1", "shift": "3%", "gamma": "0.82:1.22"},
     "medium": {"flip": "lr", "rotate": "15", "shear": "5", "scale": "0.85:1.15", "shift": "8%",
                "contrast": "0.8:1.2", "brightness": "0.8:1.2", "gamma": "0.75:1.35"},
     "heavy": {"flip": "lr,ud", "rotate": "30", "shear": "10", "scale": "0.75:1.3", "shift": "12%",

@@ -8,6 +8,7 @@ from pathlib import Path
 from mrilib.errors import UsageError
 from mrilib.models.applications import PIXELS, SMALLEST, WIDTHS
 from mrilib.models.registry import BACKBONES, HEADS
+from mrilib.models.symmetry import MIRROR
 
 BEFORE = ("image", "scale", "rgb", "pixels")  # layers that lead to the backbone
 HEAD = ("pool", "dropout", "logits", "probabilities")  # layers after it, and all named head_...
@@ -118,7 +119,7 @@ def head_inputs(model) -> list:
 
 def layer_names(model) -> list[str]:
     """The names that `freeze` can start from: the backbone's layers that have weights, first to last."""
-    return [layer.name for layer in backbone_layers(model) if layer.weights]
+    return [layer.name for layer in backbone_layers(model) if layer.weights and not layer.name.endswith(MIRROR)]
 
 
 def freeze(model, unfreeze_from: str | None = None) -> list[str]:
@@ -135,5 +136,5 @@ def freeze(model, unfreeze_from: str | None = None) -> list[str]:
         raise UsageError(f"{model.name} has no layer {unfreeze_from!r}", remedy=f"its layers: {' '.join(shown)}")
     start = len(names) if unfreeze_from is None else names.index(unfreeze_from)
     for place, layer in enumerate(layers):
-        layer.trainable = place >= start
+        layer.trainable = place >= start and not layer.name.endswith(MIRROR)
     return [layer.name for layer in model.layers if layer.trainable_weights]

@@ -6,7 +6,7 @@ it. The last feature map goes into a layer "pool"; every further layer's name st
 
 from __future__ import annotations
 
-import numpy as np
+from mrilib.models.symmetry import unevenness
 
 EARLIER = 2  # feature maps of the mirror head before the last one
 
@@ -18,12 +18,18 @@ def mean(x, graph):
     return layers.GlobalAveragePooling2D(name="pool")(x)
 
 
+def mean_max(x, graph):
+    """Mean and maximum of each channel of the last feature map."""
+    from keras import layers
+
+    parts = [layers.GlobalAveragePooling2D(name="pool")(x), layers.GlobalMaxPooling2D(name="head_max")(x)]
+    return layers.Concatenate(name="head_features")(parts)
+
+
 def mirror(x, graph):
     """Mean and maximum of the last feature map, and how far it and two earlier ones differ from their mirror images.
 
-    A head is about the same left and right and a tumour is not: |map - map mirrored left to right| shows what
-    stands on one side only. The earlier maps are the last of each larger size, the largest averaged over 2 x 2
-    first. Images should be cropped to the head, whose middle is then the mirror.
+    See models.symmetry. The earlier maps are the last of each larger size, the largest averaged over 2 x 2 first.
     """
     from keras import layers
 
@@ -31,7 +37,7 @@ def mirror(x, graph):
     for i, feature in enumerate([x, *_earlier(graph)]):
         if i == EARLIER:
             feature = layers.AveragePooling2D(2, name=f"head_{i}_coarse")(feature)
-        uneven = _unevenness(feature, f"head_{i}")
+        uneven = unevenness(feature, f"head_{i}")
         parts.append(layers.GlobalAveragePooling2D(name=f"head_{i}_mean")(uneven))
         if i:
             parts.append(layers.GlobalMaxPooling2D(name=f"head_{i}_max")(uneven))
@@ -48,16 +54,3 @@ def _earlier(graph) -> list:
     smallest = tuple(graph.output.shape[1:3])
     sizes = sorted(size for size in found if size[0] > smallest[0] and size[1] > smallest[1])
     return [found[size] for size in sizes[:EARLIER]]
-
-
-def _unevenness(x, name: str):
-    """|x - x mirrored left to right|, the same shape. The mirror is a fixed dense layer along x."""
-    from keras import layers
-
-    width = x.shape[2]
-    turn = layers.Dense(width, use_bias=False, trainable=False, name=f"{name}_mirror")
-    across = turn(layers.Permute((1, 3, 2), name=f"{name}_across")(x))
-    turn.set_weights([np.eye(width, dtype=np.float32)[::-1].copy()])
-    other = layers.Permute((1, 3, 2), name=f"{name}_back")(across)
-    return layers.Subtract(name=f"{name}_uneven")([layers.Maximum(name=f"{name}_more")([x, other]),
-                                                   layers.Minimum(name=f"{name}_less")([x, other])])

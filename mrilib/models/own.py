@@ -5,12 +5,15 @@ Each is `function(x, width) -> feature map (batch, y, x, channel)`; width multip
 
 from __future__ import annotations
 
-GROUPS = 8  # of GroupNormalization (Wu & He 2018), which does not depend on the size of the batch
+from mrilib.models.symmetry import unevenness
+
+STEP = 8  # numbers of filters are multiples of it
+MOMENTUM = 0.9  # of batch normalisation: Keras' 0.99 would not settle within the few steps of a small set
 
 
 def _filters(n: int, width: float) -> int:
-    """n times the width, a multiple of GROUPS."""
-    return max(GROUPS, round(n * width / GROUPS) * GROUPS)
+    """n times the width, a multiple of STEP."""
+    return max(STEP, round(n * width / STEP) * STEP)
 
 
 def lenet(x, width: float = 1.0):
@@ -40,17 +43,15 @@ def alexnet(x, width: float = 1.0):
     return layers.MaxPooling2D(3, 2, name="pool5")(x)
 
 
-def _conv_norm(x, n: int, size: int, strides: int, name: str, norm: str, gamma: str = "ones"):
+def _conv_norm(x, n: int, size: int, strides: int, name: str, gamma: str = "ones"):
     from keras import layers
 
     x = layers.Conv2D(n, size, strides=strides, padding="same", use_bias=False, kernel_initializer="he_normal",
                       name=name)(x)
-    if norm == "group":
-        return layers.GroupNormalization(GROUPS, gamma_initializer=gamma, name=f"{name}_norm")(x)
-    return layers.BatchNormalization(gamma_initializer=gamma, name=f"{name}_norm")(x)
+    return layers.BatchNormalization(momentum=MOMENTUM, gamma_initializer=gamma, name=f"{name}_norm")(x)
 
 
-def _block(x, n: int, strides: int, name: str, norm: str):
+def _block(x, n: int, strides: int, name: str):
     """Two 3x3 convolutions and a short cut (He et al. 2016), the short cut a 1x1 convolution where shapes change.
 
     The last normalisation starts at zero (Goyal et al. 2017): at first each block passes its input on.
@@ -58,10 +59,10 @@ def _block(x, n: int, strides: int, name: str, norm: str):
     from keras import layers
 
     short = x
-    x = layers.ReLU(name=f"{name}_relu1")(_conv_norm(x, n, 3, strides, f"{name}_conv1", norm))
-    x = _conv_norm(x, n, 3, 1, f"{name}_conv2", norm, "zeros")
+    x = layers.ReLU(name=f"{name}_relu1")(_conv_norm(x, n, 3, strides, f"{name}_conv1"))
+    x = _conv_norm(x, n, 3, 1, f"{name}_conv2", "zeros")
     if strides != 1 or short.shape[-1] != n:
-        short = _conv_norm(short, n, 1, strides, f"{name}_short", norm)
+        short = _conv_norm(short, n, 1, strides, f"{name}_short")
     return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([x, short]))
 
 
@@ -69,21 +70,29 @@ def resnet18(x, width: float = 1.0):
     """ResNet-18 (He et al. 2016) with batch normalisation."""
     from keras import layers
 
-    x = layers.ReLU(name="stem_relu")(_conv_norm(x, _filters(64, width), 7, 2, "stem_conv", "batch"))
+    x = layers.ReLU(name="stem_relu")(_conv_norm(x, _filters(64, width), 7, 2, "stem_conv"))
     x = layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
     for stage, n in enumerate((64, 128, 256, 512), 1):
         for block in (1, 2):
             strides = 2 if stage > 1 and block == 1 else 1
-            x = _block(x, _filters(n, width), strides, f"stage{stage}_{block}", "batch")
+            x = _block(x, _filters(n, width), strides, f"stage{stage}_{block}")
     return x
 
 
 def small(x, width: float = 1.0):
-    """A compact residual network with group normalisation, for training from scratch on few images."""
+    """A compact residual network that is shown what differs left and right, for training from scratch on few images.
+
+    The differences (models.symmetry) of the image, smoothed over 5 x 5, and of the second stage's features go in
+    beside them.
+    """
     from keras import layers
 
-    x = layers.ReLU(name="stem_relu")(_conv_norm(x, _filters(32, width), 5, 2, "stem_conv", "group"))
-    x = layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
-    for stage, n in enumerate((32, 64, 128, 256), 1):
-        x = _block(x, _filters(n, width), 2 if stage > 1 else 1, f"stage{stage}_1", "group")
+    uneven = unevenness(layers.AveragePooling2D(5, 1, padding="same", name="smooth")(x), "image")
+    both = [_conv_norm(part, _filters(16, width), 3, 2, name) for part, name in ((x, "stem_conv"),
+                                                                                (uneven, "uneven_conv"))]
+    x = layers.ReLU(name="stem_relu")(layers.Add(name="stem_add")(both))
+    for stage, n in enumerate((16, 32, 64, 128), 1):
+        x = _block(x, _filters(n, width), 2 if stage > 1 else 1, f"stage{stage}_1")
+        if stage == 2:
+            x = layers.Concatenate(name="stage2_both")([x, unevenness(x, "stage2")])
     return x

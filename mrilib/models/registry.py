@@ -23,5 +23,6 @@ LOSSES = {
 }
 HEADS = {
     "mean": "mrilib.models.heads:mean",
+    "mean-max": "mrilib.models.heads:mean_max",
     "mirror": "mrilib.models.heads:mirror",
 }

@@ -9,6 +9,7 @@ import numpy as np
 
 from mrilib.errors import CaseError, UsageError
 from mrilib.models.applications import PIXELS, imagenet_file
+from mrilib.models.symmetry import MIRROR
 
 IMAGENET_VARIANCE = (0.229, 0.224, 0.225)
 
@@ -29,8 +30,8 @@ def load_weights(model, name: str, width: float, source: str | Path) -> None:
         giver = _of_keras_file(path, name, width)
     else:
         raise UsageError(f"holds no model of this suite, and Keras has no weights for {name}", where=path)
-    takers = [layer for layer in backbone_layers(model) if layer.weights]
-    givers = [layer for layer in backbone_layers(giver) if layer.weights]
+    takers, givers = ([layer for layer in backbone_layers(of) if layer.weights and not layer.name.endswith(MIRROR)]
+                      for of in (model, giver))
     if [type(layer) for layer in takers] != [type(layer) for layer in givers]:
         raise UsageError(f"its layers are not those of {name}", where=path)
     channels = next(layer for layer in givers if "Conv" in type(layer).__name__).kernel.shape[-2]

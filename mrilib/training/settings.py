@@ -15,8 +15,9 @@ OF_EPOCHS = ("freeze", "unfreeze_from", "learning_rate", "momentum", "weight_dec
              "patience", "dropout")  # what does nothing without epochs  # fmt: skip
 FEW = 500  # training cases below which given weights are not fine-tuned
 # Measured; docs/experiments.md has the table.
-SCRATCH = {"epochs": 60, "batch_size": 16, "learning_rate": 1e-3, "warmup": 3.0, "average": 6.0, "dropout": 0.3,
-           "augment": "medium"}  # fmt: skip
+SCRATCH = {"epochs": 40, "batch_size": 16, "learning_rate": 2e-3, "warmup": 4.0, "average": 4.0, "dropout": 0.3,
+           "augment": "light"}  # fmt: skip
+DECAY = {True: 0.01, False: 0.05}  # of adamw, with and without given weights
 PRETRAINED = {"epochs": 8, "batch_size": 16, "learning_rate": 3e-4, "warmup": 0.5, "average": 1.0, "dropout": 0.3,
               "augment": "medium"}  # fmt: skip
 
@@ -81,11 +82,11 @@ def complete(given: Settings, *, validated: bool, cases: int | None = None) -> S
         raise UsageError(f"--{asked[0].replace('_', '-')} has no effect with --epochs 0", remedy="leave it out")
     if pretrained and cases is not None and cases < FEW and not asked and given.head_start is not False:
         defaults["epochs"] = 0
-    defaults["head"] = "mirror" if pretrained else "mean"
+    defaults["head"] = "mirror" if pretrained else "mean-max"
     defaults["head_start"] = pretrained
     defaults["class_weights"] = "balanced" if given.loss == "weighted-ce" and given.sampling == "natural" else "none"
     defaults["momentum"] = 0.9 if given.optimizer == "sgd" else None
-    defaults["weight_decay"] = 0.01 if given.optimizer == "adamw" else 0.0
+    defaults["weight_decay"] = DECAY[pretrained] if given.optimizer == "adamw" else 0.0
     if given.schedule == "constant":
         defaults["warmup"] = 0.0
     if given.epochs is not None:  # a short run keeps the shape of a long one

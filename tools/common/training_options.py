@@ -24,8 +24,8 @@ network = _several(
     click.option("--width", type=_positive(), default=1.0, show_default=True,
                  help="Times as many filters, where the network can."),
     click.option("--head", type=click.Choice(list(HEADS)),
-                 help="Features of the last layer: their mean; mirror adds how left and right differ.  "
-                      "[default: mean; mirror with --weights]"),
+                 help="Features of the last layer: their mean; their mean and maximum; mirror adds how left and right "
+                      "differ.  [default: mean-max; mirror with --weights]"),
     click.option("--size", type=Pair(), help="Refuse images of another size than this."),
     click.option("--weights", metavar="imagenet|FILE", help="Start from these weights.  [default: from scratch]"),
     click.option("--freeze", is_flag=True, help="Train the head alone, on the features of --weights."),
@@ -48,13 +48,14 @@ learning = _several(
                       "[default: by measurement]"),
     click.option("--epochs", type=click.IntRange(0),
                  help="Passes over the training cases; 0: the head start alone.  "
-                      "[default: 60; with --weights 8, of fewer than 500 cases 0]"),
+                      "[default: 40; with --weights 8, of fewer than 500 cases 0]"),
     click.option("--batch-size", type=click.IntRange(1), help="Cases in one step."),
     click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="adamw", show_default=True,
                  help="How weights follow gradients."),
     click.option("--learning-rate", type=_positive(), help="Length of a step, after the warm-up."),
     click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), help="Of sgd.  [default: 0.9]"),
-    click.option("--weight-decay", type=click.FloatRange(0), help="Of adamw and sgd.  [default: 0.01, sgd 0]"),
+    click.option("--weight-decay", type=click.FloatRange(0),
+                 help="Of adamw and sgd.  [default: 0.05; with --weights 0.01; sgd 0]"),
     click.option("--clip", type=click.FloatRange(0), default=1.0, show_default=True,
                  help="Largest norm of a gradient; 0 for none."),
     click.option("--schedule", type=click.Choice(SCHEDULES), default="cosine", show_default=True,
