@@ -44,7 +44,7 @@ def main(predictions, reference, layout, output, per_case, split, fold, part, mo
     \b
     Examples:
       mri-predict scans/ --model m.h5 | mri-score --reference scans/
-      cat fold*.csv | mri-score --reference scans/ --split split.csv
+      cat fold[0-9].csv | mri-score --reference scans/ --split split.csv
       mri-score p.csv -r scans/ | awk -F, '$1 == "accuracy" {print $3, $4, $5}'
     """
     import os
