@@ -62,14 +62,14 @@ class Case:
 
 def suffix_of(path: Path) -> str:
     """The suffix of an image file in lower case, `.nii.gz` whole; empty when it is none of ours."""
-    name = Path(path).name.lower()
+    name = os.path.basename(path).lower()
     return next((s for s in SUFFIXES if name.endswith(s) and len(name) > len(s)), "")
 
 
 def stem_of(path: Path) -> str:
     """The file name without its image suffix."""
-    name = Path(path).name
-    return name[: len(name) - len(suffix_of(path))]
+    name = os.path.basename(path)
+    return name[: len(name) - len(suffix_of(name))]
 
 
 def recipe_root(path: Path) -> Path | None:
@@ -120,11 +120,11 @@ def of_file(path: Path, root: Path | None = None) -> Case:
         raise CaseError("is not an image by its suffix", where=path, remedy=f"known: {' '.join(SUFFIXES)}")
     outside = path.is_absolute() or ".." in path.parts
     root = root or recipe_root(path.parent) or (path.parent if outside else Path())
-    try:
-        below = Path(os.path.abspath(path)).relative_to(os.path.abspath(root))  # no id may climb out by ..
-    except ValueError as error:
-        raise CaseError(f"does not lie below the root {root}", where=path, remedy="choose another --root") from error
-    return Case((below.parent / stem_of(path)).as_posix(), Path(root), {"image": path})
+    whole, base = os.path.abspath(path), os.path.join(os.path.abspath(root), "")  # no id may climb out by ..
+    if not whole.startswith(base):
+        raise CaseError(f"does not lie below the root {root}", where=path, remedy="choose another --root")
+    below = whole[len(base) :].replace(os.sep, "/")
+    return Case(below[: len(below) - len(suffix_of(below))], Path(root), {"image": path})
 
 
 def unite(cases: list[Case], layout: str | None, fail: Callable[[CaseError], None]) -> list[Case]:
@@ -279,6 +279,7 @@ def _in_csv(table: Path, root: Path) -> list[Case]:
             raise UsageError(f"has no column file (columns: {' '.join(reader.fieldnames or ())})", where=table)
         rows = list(reader)
     found: dict[Path, Case] = {}
+    base = os.path.join(os.path.abspath(root), "")
     for line, row in enumerate(rows, 2):
         if not row["file"]:
             raise CaseError("names no file", where=f"{table}, line {line}")
@@ -286,7 +287,7 @@ def _in_csv(table: Path, root: Path) -> list[Case]:
         case = found.get(path)
         if case is None:
             try:
-                case = of_file(path, root if path.absolute().is_relative_to(root.absolute()) else table.parent)
+                case = of_file(path, root if os.path.abspath(path).startswith(base) else table.parent)
             except CaseError as error:
                 raise UsageError(error.what, where=f"{table}, line {line}: {row['file']}") from error
             label = row.get("label") or None
