@@ -95,7 +95,7 @@ def test_defaults_depend_on_given_weights():
     assert (scratch.head_start, tuned.head_start) == (False, True)
     few = complete(Settings(epochs=1), validated=False)
     assert few.warmup < 1
-    assert (scratch.head, tuned.head) == ("mean", "mirror")
+    assert (scratch.head, tuned.head) == ("mean-max", "mirror")
     small, large, asked, chosen = (
         complete(Settings(weights="imagenet", **more), validated=False, cases=n).epochs
         for n, more in ((100, {}), (2000, {}), (100, {"dropout": 0.0}), (100, {"epochs": 3})))  # fmt: skip
