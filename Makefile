@@ -15,7 +15,7 @@ export PATH := $(BIN):$(PATH)
 # The experiment's settings; set any on the command line: make classify DATA=scans FOLDS=10
 OUT ?= results/$(shell basename "$(DATA)" | tr -c 'A-Za-z0-9._\n-' _)
 FOLDS ?= 5
-SIZE ?= 160
+SIZE ?= $(if $(WEIGHTS),160,128)
 DENOISE ?= --method median
 NORMALIZE ?= --grey --crop --method percentile --low 0.5 --high 99.5
 BACKBONE ?=

@@ -18,7 +18,7 @@ FEW = 500  # training cases below which given weights are not fine-tuned
 SCRATCH = {"epochs": 40, "batch_size": 16, "learning_rate": 2e-3, "warmup": 4.0, "average": 4.0, "dropout": 0.3,
            "augment": "light"}  # fmt: skip
 DECAY = {True: 0.01, False: 0.05}  # of adamw, with and without given weights
-PRETRAINED = {"epochs": 8, "batch_size": 16, "learning_rate": 3e-4, "warmup": 0.5, "average": 1.0, "dropout": 0.3,
+PRETRAINED = {"epochs": 5, "batch_size": 16, "learning_rate": 3e-4, "warmup": 0.5, "average": 1.0, "dropout": 0.3,
               "augment": "medium"}  # fmt: skip
 
 

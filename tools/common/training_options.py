@@ -48,7 +48,7 @@ learning = _several(
                       "[default: by measurement]"),
     click.option("--epochs", type=click.IntRange(0),
                  help="Passes over the training cases; 0: the head start alone.  "
-                      "[default: 40; with --weights 8, of fewer than 500 cases 0]"),
+                      "[default: 40; with --weights 5, of fewer than 500 cases 0]"),
     click.option("--batch-size", type=click.IntRange(1), help="Cases in one step."),
     click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="adamw", show_default=True,
                  help="How weights follow gradients."),
