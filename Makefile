@@ -58,6 +58,7 @@ NETWORK := $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WIDTH),--width $(WIDT
 # an experiment's settings and its images stand in small files, which change only when these do
 accuracy = awk -F, -v more="$(2)" '$$1 == "accuracy" && $$8 == "all" { \
   printf "accuracy %.1f %% (%d %% interval %.1f to %.1f, %d images, %s)\n", $$3, $$9, $$4, $$5, $$7, more }' $(1)
+mend = { code=$$?; echo "make: see the lines above; mend or move what is named there, then run make again" >&2; exit $$code; }
 keep = { mkdir -p $(@D); cat > $@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi; }
 
 classify: $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv) ## DATA=folder [OUT=folder] [TEST=folder]: cross-validate on one's own images
@@ -79,13 +80,13 @@ $(OUT)/training.txt: FORCE
 
 $(OUT)/split.csv: $(OUT)/files.txt $(OUT)/training.txt
 	@echo "split: $(FOLDS) folds that part no subject and no near-duplicates"
-	@mri-split "$(DATA)" --folds $(FOLDS) --seed $(SEED) > $@
+	@mri-split "$(DATA)" --folds $(FOLDS) --seed $(SEED) > $@ || $(mend)
 
 $(OUT)/normalized.txt: $(OUT)/files.txt $(OUT)/settings.txt
 	@echo "prepare: mri-denoise $(DENOISE) | mri-normalize $(NORMALIZE) --size $(SIZE)"
 	@$(if $(filter %/settings.txt,$?),rm -rf $(OUT)/denoised $(OUT)/normalized)
 	@mri-denoise "$(DATA)" $(DENOISE) -o $(OUT)/denoised | \
-	  mri-normalize $(NORMALIZE) --size $(SIZE) -o $(OUT)/normalized > $@
+	  mri-normalize $(NORMALIZE) --size $(SIZE) -o $(OUT)/normalized > $@ || $(mend)
 
 $(OUT)/fold%.h5: $(OUT)/split.csv $(OUT)/normalized.txt $(OUT)/training.txt
 	@echo "train: fold $* of $(FOLDS)"
