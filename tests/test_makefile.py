@@ -1,0 +1,47 @@
+"""make classify: the whole experiment, its last line, and that finished stages are not done again."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAST = r"accuracy \d+\.\d % \(95 % interval \d+\.\d to \d+\.\d, 24 images, 2 duplicate-safe folds\)"
+
+
+def make(*words):
+    """make in the repository, with the environment that runs the tests, which it may not install anew."""
+    given = ["make", "--no-print-directory", "-o", f"{sys.prefix}/installed", f"VENV={sys.prefix}", *words]
+    return subprocess.run(given, cwd=ROOT, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("make") / "heads & more"
+    phantom = Path(sys.executable).with_name("mri-phantom")
+    subprocess.run([phantom, "-n", "24", "--size", "64", "-o", folder], check=True, capture_output=True,
+                   stdin=subprocess.DEVNULL)
+    return folder
+
+
+def test_classify_runs_every_stage_once(scans):
+    settings = (f"DATA={scans}", f"OUT={scans.parent}/out", "FOLDS=2", "SIZE=32",
+                "TRAIN=--backbone lenet --epochs 1 --device cpu")
+    first = make("-j2", "classify", *settings)
+    assert first.returncode == 0, first.stderr
+    assert re.fullmatch(LAST, first.stdout.splitlines()[-1])
+    assert [stage in first.stdout for stage in ("split:", "prepare:", "train: fold 1", "predict: fold 1")] == [True] * 4
+    again = make("classify", *settings)
+    assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
+    assert not re.search("^(split|prepare|train|predict):", again.stdout, re.M)
+    shifted = make("classify", *settings, "SEED=1")
+    assert "train: fold 0" in shifted.stdout and "prepare:" not in shifted.stdout  # images are prepared the same
+
+
+def test_what_is_missing_is_said(scans):
+    assert "make classify DATA=folder" in make("classify").stderr
+    assert "is no folder" in make("classify", "DATA=nowhere", f"OUT={scans.parent}/none").stderr
+    told = make("help").stdout
+    assert all(f"  {target} " in told for target in ("install", "demo", "classify", "test", "lint", "bench", "docs"))
