@@ -153,7 +153,7 @@ def to_terminal() -> bool:
 
 def write(text: str) -> None:
     """Results to standard output, whole and at once. Raises BrokenPipeError when its reader is gone."""
-    data = os.fsencode(text) if "\udc80" <= max(text, default="") <= "\udcff" else text.encode()
+    data = text.encode("utf-8", "surrogateescape")  # a name of bytes that are no text goes out as it came
     while data:
         try:
             data = data[os.write(_records, data) :]
@@ -165,14 +165,7 @@ def write(text: str) -> None:
 
 def emit(path: object) -> None:
     """One result on standard output, ended by a newline (a NUL with -0)."""
-    text = os.fsencode(str(path)) + _end.encode()
-    while text:
-        try:
-            text = text[os.write(_records, text) :]
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise MachineError(f"cannot write the results: {error.strerror}", where="standard output") from error
+    write(f"{path}{_end}")
 
 
 _bar = None
