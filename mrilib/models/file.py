@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 from mrilib import records
-from mrilib.errors import CaseError, UsageError
+from mrilib.errors import CaseError, MachineError, UsageError
 from mrilib.models import safety
 
 FORMAT = 1
@@ -28,13 +28,18 @@ def save(model, path: Path, record: dict) -> None:
     path: ends with .h5 or .keras. record: JSON types only, no NaN; its "format" is set here. The network is
     stored without optimizer and as float32, whatever precision it was trained in, so that it works alike on
     every machine. It opens with keras.models.load_model(path, compile=False). Raises UsageError for another
-    suffix, and for a network that this module would refuse to load.
+    suffix, and for a network that this module would refuse to load; MachineError for weights that are no numbers,
+    which a half-precision run can end with though its loss is one.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise UsageError("a model file ends with .h5 or .keras", where=path)
     import keras
+    import numpy as np
 
+    if spoilt := [w.path for w in model.weights if not np.isfinite(keras.ops.convert_to_numpy(w)).all()]:
+        raise MachineError(f"{len(spoilt)} of the model's weights are no numbers, the first {spoilt[0]}", where=path,
+                           remedy="train with --mixed-precision off, or a lower --learning-rate")
     text = json.dumps({**record, "format": FORMAT}, allow_nan=False)
     model = keras.Model(model.input, model.output, name=model.name)  # the same layers, not compiled
     with records.whole(path, sync=True) as temporary, _quiet():

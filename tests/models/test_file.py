@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mrilib.errors import CaseError, UsageError
+from mrilib.errors import CaseError, MachineError, UsageError
 from mrilib.models import file, safety
 from mrilib.models.backbones import classifier
 
@@ -253,3 +253,13 @@ def test_links_inside_a_keras_zip_are_refused(network, tmp_path):
         for member, content in members.items():
             opened.writestr(member, content)
     refused(path, "link to elsewhere")
+
+
+def test_weights_that_are_no_numbers_are_not_kept(tmp_path):
+    model = classifier("lenet", (16, 16, 1), 2)
+    kernel, bias = model.get_layer("logits").get_weights()
+    kernel[0, 0] = np.nan
+    model.get_layer("logits").set_weights([kernel, bias])
+    with pytest.raises(MachineError, match="logits"):
+        file.save(model, tmp_path / "m.h5", {"task": "classify"})
+    assert not list(tmp_path.iterdir())
