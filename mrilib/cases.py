@@ -42,7 +42,8 @@ class Case:
 
     id: path below root without suffix, '/' between parts. channels: name -> file, in order ("image" alone for
     a case of one file whose sequence is not known). label: label map file. class_name: category.
-    boxes: ((x0, y0, x1, y1, class), ...) in native pixels.
+    boxes: ((x0, y0, x1, y1, class), ...) in native pixels. scheme: what the numbers of the label map mean (see
+    labels.scheme), where the layout says so.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Case:
     label: Path | None = None
     class_name: str | None = None
     boxes: tuple = field(default=())
+    scheme: str | None = None
 
     @property
     def path(self) -> Path:
