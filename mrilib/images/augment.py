@@ -255,6 +255,20 @@ def apply_array(array: np.ndarray, drawn: dict, spacing) -> np.ndarray:
     return _intensity(array, _spatial(array, drawn, grid), drawn, spacing)
 
 
+def apply_pair(array: np.ndarray, label: np.ndarray | None, drawn: dict, spacing) -> tuple:
+    """An image and its label map moved by the same transform: (array, label).
+
+    array: (y, x, c) or (z, y, x, c) float32 without NaN. label: (y, x) or (z, y, x) of whole numbers, or None,
+    which comes back as None; it gets no new values, 0 beyond the image, and no intensity transform. spacing: mm in
+    array order. Returns new arrays, float32 and of the label's own type.
+    """
+    if label is not None and label.shape != array.shape[:-1]:
+        raise ValueError(f"label {label.shape} does not lie on an image of {array.shape[:-1]}")
+    grid = Grid.of(array.shape[:-1], tuple(spacing))
+    moved = None if label is None else _spatial(label, drawn, grid, nearest=True)
+    return apply_array(array, drawn, spacing), moved
+
+
 def _spatial(array: np.ndarray, drawn: dict, grid: Grid, nearest: bool = False) -> np.ndarray:
     if not any(name in drawn for name in affine.SPATIAL):
         return array.copy()

@@ -185,6 +185,26 @@ def test_channels_move_together():
     assert np.array_equal(augment.apply_array(image.array, drawn, (1, 1)), made.array)
 
 
+@pytest.mark.parametrize("shape", [(40, 50), (9, 30, 24)])
+def test_an_image_and_its_label_map_move_as_one(shape):
+    image, spacing = picture(shape, channels=2), (1.5, 0.7, 0.9)[-len(shape):]
+    label = (image.array[..., 0] > 0.5).astype(np.uint8) * 4
+    chosen = augment.settings({**{n: v for n, v in FULL.items() if n in affine.SPATIAL}, "gamma": 0.3})
+    for copy in range(5):
+        grid = Grid.of(shape, spacing)
+        drawn = augment.draw(chosen, augment.generator(0, "a", copy), grid)
+        array, moved = augment.apply_pair(image.array, label, drawn, spacing)
+        assert np.array_equal(array, augment.apply_array(image.array, drawn, spacing))
+        assert np.array_equal(moved, augment.apply(Image(label, grid), drawn, label=True).array)
+        assert moved.dtype == np.uint8 and set(np.unique(moved)) == {0, 4}
+        alone, nothing = augment.apply_pair(image.array, None, drawn, spacing)
+        assert nothing is None and np.array_equal(alone, array)
+    same, unmoved = augment.apply_pair(image.array, label, {}, spacing)
+    assert np.array_equal(same, image.array) and np.array_equal(unmoved, label) and unmoved is not label
+    with pytest.raises(ValueError, match="does not lie on"):
+        augment.apply_pair(image.array, label[:-1], {}, spacing)
+
+
 @pytest.mark.parametrize("preset", list(augment.PRESETS))
 def test_presets_are_settings_and_come_back_from_their_text(preset, tmp_path):
     chosen = augment.settings(preset)
