@@ -23,9 +23,10 @@ LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as everywhere
 class Prepared:
     """One case, ready for a model.
 
-    array: float32 (y, x, channel). content: hash of the case as first given. adapted: what was done to its
-    channels, a word for the user, else "". grid: where `array` lies. native: the case on its native grid, only
-    where asked for.
+    array: float32 (y, x, channel), or (z, y, x, channel) of prepare_volume. content: hash of the case as first
+    given. adapted: what was done to its channels, a word for the user, else "". grid: where `array` lies (in 2D
+    it lacks the first axis of prepare_volume's). native: the case on its native grid, only where asked for.
+    native_grid: that grid, of prepare_volume.
     """
 
     array: np.ndarray
@@ -33,6 +34,7 @@ class Prepared:
     adapted: str
     grid: Grid
     native: Image | None = None
+    native_grid: Grid | None = None
 
 
 def remaining_steps(record: dict, root: Path, as_is: bool = False) -> tuple[Step, ...]:
@@ -62,9 +64,14 @@ def array_of(case: Case, image: Image, channels: Sequence[str]) -> tuple[np.ndar
     folder of pictures mixes both, and reading makes grey out of colour that is none). A case of one unnamed
     channel is taken for the one channel wanted. Raises CaseError for other channels, volumes, and NaN.
     """
-    have, want = channels_of(case, image), tuple(channels)
     if image.grid.dimension != 2:
         raise CaseError("is a volume; this model takes 2D images", where=case.path, remedy="give it slices")
+    return wanted_channels(case, image, channels)
+
+
+def wanted_channels(case: Case, image: Image, channels: Sequence[str]) -> tuple[np.ndarray, str]:
+    """array_of for an image of any dimension: float32 (..., channel), and what was adapted."""
+    have, want = channels_of(case, image), tuple(channels)
     array = np.asarray(image.by_channel(), np.float32)
     if not np.isfinite(array).all():
         raise CaseError("holds values that are not finite (NaN or infinity)", where=case.path)
@@ -101,6 +108,67 @@ def prepare(case: Case, steps: Sequence[Step], channels: Sequence[str], shape: S
         raise CaseError(f"is {_size(array.shape)} after preparing; the model takes {_size(shape)}", where=case.path,
                         remedy="mri-normalize --size brings images to one size")
     return Prepared(array, source["content"], adapted, image.grid, _native(case, given, source) if native else None)
+
+
+def prepare_volume(case: Case, steps: Sequence[Step], channels: Sequence[str],
+                   spacing: Sequence[float] | None = None, check: bool = True) -> Prepared:
+    """Read a case, volume or picture, and take it through `steps` to float32 (z, y, x, channel), z = 1 in 2D.
+
+    Volumes come out upright (see upright), so that a network meets every head the same way round, however its
+    file is turned. spacing: what the model takes, mm in the order of its window's axes, two numbers for a 2D
+    network, whose slices stay as they are; a volume of another spacing is resampled. None leaves it.
+    Raises CaseError as prepare does.
+    """
+    if check:
+        recipe.check_origin(case)
+    given = files.read_case(case)
+    source = recipe.source_record(case)
+    image, _ = recipe.apply(steps, given)
+    array, adapted = wanted_channels(case, image, channels)
+    image = upright(Image(array, image.grid, tuple(channels)))
+    if spacing is not None and image.grid.dimension == 3:
+        image = _spaced(image, spacing)
+    array = np.ascontiguousarray(image.array, np.float32)
+    native = Grid.from_dict(source["native_grid"]) if "native_grid" in source else given.grid
+    if native.dimension != image.grid.dimension:
+        raise CaseError("is not of the dimension its record tells", where=case.path)
+    return Prepared(array if array.ndim == 4 else array[None], source["content"], adapted, image.grid,
+                    native_grid=native)
+
+
+def upright(image: Image) -> Image:
+    """A volume with its axes in the order, and each the way, that comes nearest to z, y, x of the world (LPS).
+
+    No value changes and no voxel moves in the world; a picture stays as it is. The array may be a view.
+    """
+    n = image.grid.dimension
+    if n != 3:
+        return image
+    from itertools import permutations
+
+    matrix = np.asarray(image.grid.direction)
+    order = max(permutations(range(n)), key=lambda p: sum(abs(matrix[i, p[i]]) for i in range(n)))
+    array, start, columns = image.array, np.zeros(n), []
+    flips = [slice(None)] * n
+    for i, axis in enumerate(order):
+        sign = -1 if matrix[i, axis] < 0 else 1
+        if sign < 0:
+            flips[i], start[axis] = slice(None, None, -1), image.grid.size[axis] - 1
+        columns.append(sign * matrix[:, axis])
+    array = array.transpose(*order, *range(n, array.ndim))[tuple(flips)]
+    grid = Grid.of(array.shape[:n], tuple(image.grid.spacing[a] for a in order),
+                   tuple(image.grid.to_world(start)), np.stack(columns, 1))
+    return Image(array, grid, image.channels)
+
+
+def _spaced(image: Image, wanted: Sequence[float]) -> Image:
+    """A volume resampled to a spacing, unless it is that already to within a hundredth."""
+    from mrilib.images import geometry
+
+    wanted = [*image.grid.spacing[: 3 - len(wanted)], *wanted]
+    if np.allclose(image.grid.spacing, wanted, rtol=0.01, atol=0):
+        return image
+    return geometry.spacing(image, spacing=wanted)[0]
 
 
 def _native(case: Case, given: Image, source: dict) -> Image:

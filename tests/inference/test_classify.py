@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.inference.classify import average, check_model, check_records, predict, seen_by
+from mrilib.inference.classify import average, check_model, predict
+from mrilib.inference.ensemble import check_records, seen_by
 
 RECORD = {"task": "classify", "classes": ["no", "yes"], "channels": ["image"], "shape": [32, 32, 1],
           "recipe": {"format": 1, "steps": []}}  # fmt: skip
@@ -73,7 +74,7 @@ def test_models_that_were_trained_otherwise_are_not_averaged(change, said):
 ])  # fmt: skip
 def test_a_record_that_cannot_be_is_refused(change, said):
     with pytest.raises(CaseError, match=said):
-        check_records({"a.h5": {**RECORD, **change}})
+        check_records({"a.h5": {**RECORD, **change}}, "classify")
     with pytest.raises(CaseError, match="lacks classes"):
         check_records({"a.h5": {k: v for k, v in RECORD.items() if k != "classes"}})
 

@@ -9,7 +9,7 @@ from mrilib.cases import Case, find
 from mrilib.errors import CaseError, UsageError
 from mrilib.images import files
 from mrilib.images.grid import Grid, Image
-from mrilib.inference.prepare import array_of, prepare, remaining_steps
+from mrilib.inference.prepare import array_of, prepare, prepare_volume, remaining_steps, upright
 from mrilib.recipe import Recipe, Step
 
 MEDIAN, RESIZE, ZSCORE = Step("median", {"radius": 1}), Step("resize", {"size": [32, 32]}), Step("zscore", {})
@@ -116,3 +116,39 @@ def test_the_native_image_is_the_one_as_given_or_brought_back_to_its_grid(raw, t
     back = prepare(next(find([whole])), (), ["image"], native=True).native
     assert back.grid.same_as(given.grid)
     assert prepare(case, (), ["image"]).native is None
+
+
+def test_every_volume_comes_out_upright_with_each_voxel_at_its_place_in_the_world():
+    from itertools import permutations, product
+
+    rng = np.random.default_rng(0)
+    tilt = np.array([[0.98, -0.199, 0], [0.199, 0.98, 0], [0, 0, 1]])  # 11 degrees
+    for order, signs in product(permutations(range(3)), product((1, -1), repeat=3)):
+        direction = tilt @ np.eye(3)[:, order] * signs
+        grid = Grid.of((4, 5, 6), (1.0, 2.0, 3.0), (7.0, 8.0, 9.0), direction)
+        values = rng.normal(size=(4, 5, 6, 2))
+        made = upright(Image(values, grid, ("a", "b")))
+        assert np.allclose(np.asarray(made.grid.direction), tilt, atol=1e-9)
+        index = np.stack(np.indices(made.grid.size), -1)
+        there = np.rint(grid.to_index(made.grid.to_world(index))).astype(int)
+        assert np.array_equal(made.array, values[tuple(np.moveaxis(there, -1, 0))])
+        assert upright(made).grid == made.grid
+
+
+def test_a_volume_is_resampled_to_the_models_spacing_and_keeps_its_native_grid(tmp_path):
+    values = np.random.default_rng(0).normal(size=(8, 20, 24)).astype(np.float32)
+    grid = Grid.of((8, 20, 24), (4.0, 1.0, 1.0), (0.0, 0.0, 0.0), np.diag([1, -1, 1]))
+    files.write(tmp_path / "v.nii.gz", Image(values, grid))
+    case = next(find([tmp_path]))
+    plain = prepare_volume(case, (), ["flair"])
+    assert plain.array.shape == (8, 20, 24, 1) and np.array_equal(plain.array[..., 0], values[:, ::-1])
+    assert plain.native_grid.same_as(grid) and plain.grid.direction[1][1] == 1 and len(plain.content) == 64
+    assert prepare_volume(case, (), ["flair"], [2.0, 2.0, 2.0]).array.shape == (16, 10, 12, 1)
+    assert prepare_volume(case, (), ["flair"], [2.0, 2.0]).array.shape == (8, 10, 12, 1)
+    assert prepare_volume(case, (), ["flair"], [4.0, 1.004, 1.0]).array.shape == (8, 20, 24, 1)
+    with pytest.raises(CaseError, match="no flair t1"):
+        prepare_volume(case, (), ["flair", "t1"])
+    picture = tmp_path / "p"
+    picture.mkdir()
+    files.write(picture / "p.tif", Image(values[0], Grid.of((20, 24))))
+    assert prepare_volume(next(find([picture])), (), ["image"], [2.0, 2.0]).array.shape == (1, 20, 24, 1)

@@ -22,13 +22,13 @@ class Models:
     """Model files whose probabilities are averaged, their records read and compared; no network built yet."""
 
     def __init__(self, paths: Iterable[Path]):
-        from mrilib.inference.classify import check_records, seen_by
+        from mrilib.inference.ensemble import check_records, seen_by
         from mrilib.models import safety
         from mrilib.models.file import read_record
 
         self.paths = list(dict.fromkeys(matching(paths)))
         self.records = {path: read_record(path) for path in self.paths}
-        self.record = check_records(self.records)
+        self.record = check_records(self.records, "classify")
         for path in self.paths:
             safety.check(path)
         self.classes = self.record["classes"]
