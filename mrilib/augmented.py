@@ -36,7 +36,7 @@ def make(case, plan: dict, out: Path, suffix: str | None, recipe_hash: str, forc
     check_origin(case)
     before = source_record(case)
     image = files.read_case(case)
-    label = files.read(case.label) if case.label else None
+    label = files.read_label(case, image.grid)
     paths = []
     for copy in plan["copies"] if "copies" in plan else plan["drawn"]:
         if "copies" not in plan:

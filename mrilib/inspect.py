@@ -40,15 +40,8 @@ def look(case: Case, copies: bool = True) -> Seen:
     if not np.isfinite(array).all():
         raise CaseError("holds NaN or infinite values", where=case.path, remedy="mend the file it comes from")
     labels: tuple[int, ...] = ()
-    if case.label is not None:
-        found = files.read(case.label)
-        if found.grid.size != image.grid.size:
-            raise CaseError(f"is of {found.grid.size[::-1]} voxels, its image of {image.grid.size[::-1]}",
-                            where=case.label)
-        values = np.unique(found.array)
-        if not (np.isfinite(values).all() and (values == np.rint(values)).all()):
-            raise CaseError("is no label map: it holds other values than whole numbers", where=case.label)
-        labels = tuple(int(v) for v in values)
+    if (label := files.read_label(case, image.grid)) is not None:
+        labels = tuple(int(v) for v in np.unique(label.array))
     names = image.channels or tuple(case.channels)
     spacing = image.grid.spacing[::-1]
     if set(spacing) == {1.0} and suffix_of(case.path) in PICTURES:

@@ -128,7 +128,7 @@ def check_origin(case) -> None:
     Raises CaseError when a header's recipe hash is not that of the recipe.json of the case's root.
     """
     expected = None
-    for path in case.channels.values():
+    for path in case.image_files:
         found = files.read_recipe_hash(path)
         if not found:
             continue
@@ -157,7 +157,7 @@ def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force:
     if case.label is not None:
         from mrilib.images.geometry import resample
 
-        label = resample(files.read(case.label), made.grid, order=0)
+        label = resample(files.read_label(case, image.grid), made.grid, order=0)
     record = {
         "source": sources,
         **before,
@@ -184,22 +184,25 @@ def write_case(case, image: Image, label: Image | None, out: Path, suffix: str |
     The id, subject, class and boxes are those of `case`. record: what else is to be noted. suffix as in prepare.
     """
     suffix = suffix or (".tif" if image.grid.dimension == 2 else ".nii.gz")
-    names = list(case.channels)
-    if len(names) == 1:
-        first = out / f"{case.id}{suffix}"
-        parts = {first: image}
+    names = image.channels or tuple(case.channels)[:1]
+    several = len(names) > 1 and (image.grid.dimension == 3 or not case.held and len(case.channels) > 1)
+    if several:
+        first, arrays, own = out / case.id, image.by_channel(), Path(case.id).name
+        apart = {} if case.held or "image" in case.channels else case.channels  # these have names of their own
+        stems = {n: case_files.stem_of(apart[n]) if n in apart else f"{own}-{n}" for n in names}
+        place = {n: first / f"{stem}{suffix}" for n, stem in stems.items()}
+        parts = {place[n]: Image(np.ascontiguousarray(arrays[..., i]), image.grid) for i, n in enumerate(names)}
     else:
-        arrays = image.by_channel()
-        first = out / case.id
-        parts = {
-            first / f"{case_files.stem_of(Path(case.channels[n]))}{suffix}" if n in case.channels
-            else first / f"{Path(case.id).name}-{n}{suffix}": Image(np.ascontiguousarray(arrays[..., i]), image.grid)
-            for i, n in enumerate(image.channels)
-        }  # fmt: skip
-    known = {"subject": case.subject, "class": case.class_name, "boxes": [list(box) for box in case.boxes]}
+        first = out / f"{case.id}{suffix}"
+        place = dict.fromkeys(names, first)
+        parts = {first: image}
+    known = {"subject": case.subject, "class": case.class_name, "boxes": [list(box) for box in case.boxes],
+             "scheme": case.scheme}
+    if several or names != ("image",) and case.channels.keys() == set(names):
+        known["channels"] = {n: path.relative_to(out).as_posix() for n, path in place.items()}
     if label is not None:
-        name = first.with_name(f"{case_files.stem_of(first)}_mask{suffix}") if len(names) == 1 else (
-            first / f"{case_files.stem_of(Path(case.label))}{suffix}")
+        name = first.with_name(f"{case_files.stem_of(first)}_mask{suffix}") if not several else (
+            first / f"{case_files.stem_of(case.label) if apart else f'{own}-seg'}{suffix}")
         parts[name] = label
         known["label"] = name.relative_to(out).as_posix()
     outputs = {}
@@ -218,8 +221,8 @@ def write_case(case, image: Image, label: Image | None, out: Path, suffix: str |
 
 
 def input_files(case) -> list[Path]:
-    """All files of a case: its channels in order, then its label map."""
-    return [*case.channels.values(), *([case.label] if case.label else [])]
+    """All files of a case: its channels in order, slices in order, then its label map."""
+    return [*case.image_files, *case.label_files]
 
 
 def source_record(case) -> dict:
@@ -232,7 +235,7 @@ def source_record(case) -> dict:
     if path.is_file() and (Path(case.root) / "recipe.json").is_file():
         record = records.read_json(path)
         return {k: record[k] for k in ("content", "native_grid", "measured", "augmented") if k in record}
-    return {"content": records.content_hash(case.channels.values())}
+    return {"content": records.content_hash(case.image_files)}
 
 
 def moved_boxes(boxes, before, after) -> list[list]:

@@ -162,7 +162,7 @@ def test_brats_folders(tmp_path):
     for case in found.values():
         assert list(case.channels) == ["t1", "t1ce", "t2", "flair"]
         assert case.label.name.endswith("seg.nii.gz") and case.path == tmp_path / case.id
-    assert [c.subject for c in found.values()] == ["BraTS-GLI-00005", "BraTS-GLI-00005", None]
+    assert [c.subject for c in found.values()] == ["BraTS-GLI-00005", "BraTS-GLI-00005", "BraTS20_Training_001"]
 
 
 @pytest.mark.parametrize("names", [

@@ -55,7 +55,7 @@ def fingerprint(case: Case) -> Fingerprint:
     colours = image.grid.dimension == 2
     grey = picture.astype(np.float32).mean(-1) if colours else picture[..., 0].astype(np.float32)
     hashes, thumbnail = _seen(np.nan_to_num(_smaller(grey), posinf=0, neginf=0))
-    return Fingerprint(content_hash(case.channels.values()), pixels, hashes, thumbnail)
+    return Fingerprint(content_hash(case.image_files), pixels, hashes, thumbnail)
 
 
 def _smaller(grey: np.ndarray) -> np.ndarray:

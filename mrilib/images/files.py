@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,8 @@ from mrilib.images.grid import Grid, Image
 NOTE = "mri-suite recipe "  # how a header says that a file was prepared; the hash follows
 
 
-def read(path: Path) -> Image:
-    """Read one image file.
+def read(path: Path, grey: bool = True, several: bool = False) -> Image:
+    """Read one image file. grey: make one channel of colours that are none. several: a fourth dimension is channels.
 
     Returns an Image: 2D (y, x), volume (z, y, x), with a last channel axis where the file has several that
     differ; integers or float32/64 as stored, slope applied. Colour that is really grey becomes one channel;
@@ -35,10 +36,10 @@ def read(path: Path) -> Image:
         if path.stat().st_size == 0:
             raise CaseError("the file is empty", where=path, remedy="copy it again")
         if suffix in (".tif", ".tiff"):
-            return pictures.read_tiff(path)
+            return pictures.read_tiff(path, grey)
         if suffix in PICTURES and not pictures.is_deep_colour(path):
-            return pictures.read(path)
-        return _read_itk(path, suffix)
+            return pictures.read(path, grey)
+        return _read_itk(path, suffix, grey, several)
     except OSError as error:
         raise CaseError(f"cannot be read: {error.strerror or error}", where=path,
                         remedy="check the file and its permissions") from error
@@ -47,21 +48,115 @@ def read(path: Path) -> Image:
 
 
 def read_case(case: Case) -> Image:
-    """Read a case: its channels in order on the last axis, no such axis when there is one.
+    """Read a case, whatever its files: (z, y, x[, channel]) or (y, x[, channel]).
 
-    Raises CaseError when a channel is damaged or lies on another grid than the first.
+    Its channels in order on the last axis; no such axis when there is one. A stack's slices lie 1 mm apart, for
+    pictures do not say. Raises CaseError when a file is damaged, holds other channels than the case says, is of
+    another size than the slice before, or lies on another grid than the first channel.
     """
-    images = {name: read(path) for name, path in case.channels.items()}
-    if len(images) == 1:
-        return next(iter(images.values()))
+    if case.held:
+        return _chosen(case, _part(case, next(iter(case.channels)), len(case.held)))
+    images = {name: _part(case, name, 1) for name in case.channels}
     first_name, first = next(iter(images.items()))
+    if len(images) == 1:
+        return first
     for name, image in images.items():
         if image.has_channels:
-            raise CaseError(f"channel {name} holds several channels itself", where=case.id)
+            raise CaseError(f"channel {name} holds several channels itself", where=case.path)
         if not image.grid.same_as(first.grid):
             raise CaseError(f"channel {name} lies on another grid ({_grid_text(image.grid)}) than {first_name} "
-                            f"({_grid_text(first.grid)})", where=case.id, remedy="bring them to one grid first")
+                            f"({_grid_text(first.grid)})", where=case.path,
+                            remedy="mri-normalize --align brings them to one")
     return Image(np.stack([i.array for i in images.values()], -1), first.grid, tuple(images))
+
+
+def _part(case: Case, name: str, count: int) -> Image:
+    """One channel of a case, or the `count` channels that its source holds together."""
+    slices = case.slices.get(name)
+    if slices is None:
+        return read(case.channels[name], grey=count == 1, several=count > 1)
+    return stack([read(path, grey=count == 1) for path in slices], slices, case.path)
+
+
+def _chosen(case: Case, image: Image) -> Image:
+    """Of an image that holds several channels, those of the case, in its order."""
+    found = image.by_channel().shape[-1]
+    if found != len(case.held):
+        raise CaseError(f"holds {found} channels, not {len(case.held)} ({' '.join(case.held)})", where=case.path,
+                        remedy="name them with --channels")
+    places = [case.held.index(name) for name in case.channels]
+    if len(places) == 1:
+        return Image(image.by_channel()[..., places[0]], image.grid)
+    array = image.array if places == list(range(found)) else image.array[..., places]
+    return Image(array, image.grid, tuple(case.channels))
+
+
+def stack(images: list[Image], names: Sequence[Path], where: object) -> Image:
+    """Slices (y, x[, channel]) on one another, (z, y, x[, channel]), 1 mm apart.
+
+    Raises CaseError when one differs from the first in size or channels.
+    """
+    first = images[0]
+    for image, name in zip(images, names, strict=True):
+        if image.array.shape != first.array.shape or image.grid.dimension != 2:
+            mine, theirs = ("x".join(map(str, i.array.shape)) for i in (image, first))
+            raise CaseError(f"slice {Path(name).name} is {mine}, the first {theirs} (y, x, channels)", where=where,
+                            remedy="mend it, or read the slices one by one with --as slices")
+    flat = first.grid
+    direction = np.eye(3)
+    direction[1:, 1:] = flat.direction
+    grid = Grid.of((len(images), *flat.size), (1.0, *flat.spacing), (0.0, *flat.origin), direction)
+    return Image(np.stack([i.array for i in images]), grid, first.channels)
+
+
+def read_label(case: Case, grid: Grid | None = None) -> Image | None:
+    """The label map of a case, (z, y, x) or (y, x) uint8, on its own grid, or nearest on `grid`; None without one.
+
+    A mask of 0 and 255 alone, as pictures have it, is 0 and 1. Raises CaseError for one that holds other values
+    than whole numbers from 0 to 255, and for one that does not cover `grid`: what is outside of it is not known.
+    """
+    if case.label is None:
+        return None
+    slices = case.slices.get("label")
+    image = read(case.label) if slices is None else stack([read(path) for path in slices], slices, case.path)
+    where = case.label
+    if image.has_channels:
+        raise CaseError(f"is no label map: it holds {image.array.shape[-1]} channels", where=where)
+    made = Image(whole_numbers(image.array, where), image.grid)
+    if grid is None or made.grid.same_as(grid):
+        return made
+    if made.grid == Grid.of(made.grid.size) and grid == Grid.of(grid.size):  # pictures say nothing of a world
+        mine, theirs = ("x".join(map(str, g.size[::-1])) for g in (made.grid, grid))
+        raise CaseError(f"is of {mine} voxels, its image of {theirs}", where=where,
+                        remedy="give the mask of this image")
+    if grid.dimension != made.grid.dimension or not _covers(made.grid, grid):
+        raise CaseError(f"lies on another grid ({_grid_text(made.grid)}) than its image ({_grid_text(grid)}) and does "
+                        "not cover it", where=where, remedy="mend its header, or bring it to the image's grid")
+    from mrilib.images.geometry import resample
+
+    return resample(made, grid, order=0)
+
+
+def whole_numbers(array: np.ndarray, where: object = None) -> np.ndarray:
+    """A label map as uint8, any shape. Raises CaseError for fractions, NaN and numbers outside of 0 to 255."""
+    low, high = (array.min(), array.max()) if array.size else (0, 0)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise CaseError("is no label map: it holds NaN or infinite values, not whole numbers", where=where)
+    if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
+        raise CaseError("is no label map: it holds other values than whole numbers", where=where,
+                        remedy="store label numbers, not probabilities or a smoothed mask")
+    if high in (255, 65535) and array.dtype.kind in "uib" and np.isin(array, (0, high)).all():
+        return (array > 0).astype(np.uint8)
+    if low < 0 or high > 255:
+        raise CaseError(f"is no label map: it holds {low:g} to {high:g}, labels are 0 to 255", where=where)
+    return array.astype(np.uint8)
+
+
+def _covers(outer: Grid, inner: Grid) -> bool:
+    """Whether every voxel of a grid lies within another, but for one voxel of that at its border."""
+    corners = np.stack(np.meshgrid(*[(0, s - 1) for s in inner.size], indexing="ij"), -1)
+    index = outer.to_index(inner.to_world(corners))
+    return bool((index > -1.01).all() and (index < np.asarray(outer.size) + 0.01).all())
 
 
 def _grid_text(grid: Grid) -> str:
@@ -70,7 +165,7 @@ def _grid_text(grid: Grid) -> str:
     return f"{size}, {spacing} mm"
 
 
-def _read_itk(path: Path, suffix: str) -> Image:
+def _read_itk(path: Path, suffix: str, grey: bool, several: bool) -> Image:
     import SimpleITK as sitk
 
     _check_length(path, suffix)
@@ -81,18 +176,18 @@ def _read_itk(path: Path, suffix: str) -> Image:
         size = reader.GetSize()
         if np.prod([float(s) for s in size]) * reader.GetNumberOfComponents() > 1 << 31:
             raise CaseError(f"is too large: {'x'.join(map(str, size))}", where=path)
-        if len(size) > 3 and int(np.prod(size[3:])) > 1:
+        if int(np.prod(size[4 if several else 3 :])) > 1:
             raise CaseError(f"has {len(size)} dimensions ({'x'.join(map(str, size))})", where=path,
-                            remedy="split it into one file a channel")
+                            remedy="name the channels of the fourth with --channels")
         image = reader.Execute()
     except RuntimeError as error:
         raise CaseError(f"cannot be read: {_itk_reason(error)}", where=path, remedy="check what it holds") from error
     if image.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise CaseError("holds complex numbers", where=path, remedy="save their magnitude")
-    made = from_itk(image)
+    made = from_itk(image, grey)
     if suffix == ".png" and image.GetNumberOfComponentsPerPixel() in (2, 4):
         array = pictures.on_black(sitk.GetArrayFromImage(image), 65535).astype(np.uint16)
-        return Image(pictures.grey_if_grey(array) if array.shape[-1] == 3 else array[..., 0], made.grid)
+        return Image(pictures.grey_if_grey(array) if array.shape[-1] == 3 and grey else array[..., 0], made.grid)
     return made
 
 
@@ -107,13 +202,15 @@ def _itk_reason(error: RuntimeError) -> str:
     return text.split("): ")[-1][:200]
 
 
-def from_itk(image) -> Image:
-    """A SimpleITK image as ours; a single slice becomes 2D."""
+def from_itk(image, grey: bool = True) -> Image:
+    """A SimpleITK image as ours; a single slice becomes 2D, a fourth dimension the channels."""
     import SimpleITK as sitk
 
     if image.GetDimension() > 3:
         size = list(image.GetSize())
-        image = sitk.Extract(image, size[:3] + [0] * (len(size) - 3))
+        image = sitk.Extract(image, size[:4] + [0] * (len(size) - 4)) if len(size) > 4 else image
+        images = [sitk.Extract(image, [*size[:3], 0], [0, 0, 0, i]) for i in range(size[3])]
+        image = images[0] if len(images) == 1 else sitk.Compose(images)
     array = sitk.GetArrayFromImage(image)
     n = image.GetDimension()
     spacing, origin = image.GetSpacing()[::-1], image.GetOrigin()[::-1]
@@ -127,7 +224,7 @@ def from_itk(image) -> Image:
         array = array[..., 0]
     names: tuple[str, ...] = ()
     if array.ndim == n + 1:
-        if n == 2 and array.shape[-1] in (3, 4) and array.dtype.kind == "u":
+        if n == 2 and array.shape[-1] in (3, 4) and array.dtype.kind == "u" and grey:
             array = pictures.grey_if_grey(array[..., :3])
         if array.ndim == n + 1:
             names = tuple(f"c{i}" for i in range(array.shape[-1]))

@@ -25,8 +25,11 @@ BROKEN = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, Arit
 PLAIN = (1, 8, 32946)  # TIFF compressions that tifffile reads without further libraries: none and deflate
 
 
-def read(path: Path) -> Image:
-    """Read a picture as (y, x) or (y, x, channel), by Pillow. Raises CaseError for one that is not whole."""
+def read(path: Path, grey: bool = True) -> Image:
+    """Read a picture as (y, x) or (y, x, channel), by Pillow. grey: make one channel of colours that are none.
+
+    Raises CaseError for one that is not whole.
+    """
     from PIL import Image as Picture
     from PIL import UnidentifiedImageError
 
@@ -49,7 +52,7 @@ def read(path: Path) -> Image:
             if isinstance(error, PermissionError | FileNotFoundError):
                 raise
             raise CaseError(f"is damaged or cut short: {error}", where=path, remedy="copy it again") from error
-    return _image(array, note, path)
+    return _image(array, note, path, grey)
 
 
 def is_deep_colour(path: Path) -> bool:
@@ -79,8 +82,8 @@ def on_black(array: np.ndarray, full: int) -> np.ndarray:
     return (colour * opacity + full // 2) // full
 
 
-def _image(array: np.ndarray, note: dict, path: Path) -> Image:
-    if array.ndim == 3 and array.shape[-1] in (3, 4) and not note:
+def _image(array: np.ndarray, note: dict, path: Path, grey: bool) -> Image:
+    if array.ndim == 3 and array.shape[-1] in (3, 4) and not note and grey:
         array = grey_if_grey(array[..., :3])
     try:
         grid = Grid.from_dict(note["grid"]) if "grid" in note else Grid.of(array.shape[:2])
@@ -123,8 +126,11 @@ def _in_step(array: np.ndarray) -> bool:
     return bool(np.corrcoef(flat.T).min() >= GREY_CORRELATION)
 
 
-def read_tiff(path: Path) -> Image:
-    """Read a TIFF as (y, x) or (y, x, channel). Raises CaseError for one that is not whole or has several pages."""
+def read_tiff(path: Path, grey: bool = True) -> Image:
+    """Read a TIFF as (y, x) or (y, x, channel), grey as in read.
+
+    Raises CaseError for one that is not whole or has several pages.
+    """
     import tifffile
 
     try:
@@ -142,7 +148,7 @@ def read_tiff(path: Path) -> Image:
                 if page.bitspersample > 8 and page.samplesperpixel > 1:
                     raise CaseError(f"holds colours of {page.bitspersample} bit in a compression not read here",
                                     where=path, remedy="save it without compression")  # Pillow would cut them to 8
-                return read(path)
+                return read(path, grey)
             note = description(page.description)
             array = page.asarray()
             if page.photometric == 0:  # white is zero
@@ -158,7 +164,7 @@ def read_tiff(path: Path) -> Image:
         raise CaseError(f"is damaged or of an unknown kind: {error}", where=path, remedy="copy it again") from error
     if array.ndim not in (2, 3):
         raise CaseError(f"has {array.ndim} axes", where=path, remedy="save a volume as NIfTI")
-    return _image(array, note, path)
+    return _image(array, note, path, grey)
 
 
 def inverted(array: np.ndarray) -> np.ndarray:

@@ -57,14 +57,11 @@ def about(paths, cases: list[Case], seen: list, failed: list) -> list[tuple[str,
 
 def layout_of(cases: list[Case]) -> str:
     """How the cases were laid out, in words."""
-    first = cases[0]
-    if len(first.channels) > 1:
-        return "a folder for each case, a volume for each channel"
-    if first.boxes or (first.class_name and first.class_name not in first.id.split("/")):
-        return "a CSV that names files"
-    if first.class_name:
-        return "a folder for each class"
-    return "images with label maps" if first.label else "images"
+    from mrilib.cases import explain
+
+    names = dict.fromkeys(case.layout or "plain" for case in cases)
+    texts = [explain(name) for name in names]
+    return "; ".join(texts)
 
 
 def as_dicts(cases: list[Case], seen: list) -> list[dict]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from functools import wraps
 from pathlib import Path
 
 import click
 
 from mrilib import __version__
-from mrilib.cases import LAYOUTS
+from mrilib.cases import CHANNELS, LAYOUTS, Reading
 
 
 class Pair(click.ParamType):
@@ -31,6 +33,27 @@ class Pair(click.ParamType):
         if not 1 <= len(parts) <= 3 or min(parts) <= 0:
             self.fail(f"{value!r}: one to three numbers above 0", param, ctx)
         return parts
+
+
+class Names(click.ParamType):
+    """Names joined by commas (`--channels t1,flair,t1ce`)."""
+
+    name = "NAME,…"
+
+    def convert(self, value, param, ctx):
+        parts = tuple(value) if isinstance(value, (tuple, list)) else tuple(v.strip() for v in value.split(","))
+        if not all(re.fullmatch(r"[A-Za-z0-9][\w+-]*", part) for part in parts) or len(set(parts)) < len(parts):
+            self.fail(f"{value!r}: names, each once, of letters, digits, - _ and +", param, ctx)
+        return tuple(CHANNELS.get(part.lower(), part) for part in parts)
+
+
+def _known_scheme(ctx, param, value):
+    """Refuse a scheme that is none before any work."""
+    if value is not None:
+        from mrilib.labels import scheme
+
+        scheme(value)
+    return value
 
 
 def _load_config(ctx, param, path):
@@ -102,8 +125,23 @@ common = _several(
     click.version_option(__version__, message="%(prog)s %(version)s"),
 )
 
-# Tools that take cases: PATHS or names on standard input.
-cases = _several(paths, null, root, layout)
+channels = click.option("--channels", type=Names(), metavar="NAME,…",
+                        help="Name the channels that one file holds, or choose among named ones.")
+as_ = click.option("--as", "as_", type=click.Choice(["volumes", "slices"]), default="volumes", show_default=True,
+                   help="What a stack of numbered slices is taken for.")
+scheme = click.option("--scheme", metavar="NAME|1=a,2=b", callback=_known_scheme,
+                      help="What the numbers of the label maps mean: binary, brats2013, brats2020, brats2023, msd, or "
+                           "one's own such as 1=necrotic,2=oedema,4=enhancing.  [default: as the layout says]")
+
+
+def cases(command):
+    """Tools that take cases: PATHS or names on standard input, and how to read them, in one: `layout` is a Reading."""
+    @wraps(command)
+    def with_reading(*, layout, channels, as_, **others):
+        return command(layout=Reading(layout, channels or (), as_ == "slices"), **others)
+
+    return _several(paths, null, root, layout, channels, as_)(with_reading)
+
 
 # Which cases of a split a tool works on.
 split = _several(

@@ -93,10 +93,8 @@ def tile(shown: Shown, size: int):
     case = shown.case
     try:
         image = files.read_case(case)
-        label = files.read(case.label).array if case.label else None
-        if label is not None and label.shape != image.grid.size:
-            raise CaseError("its label map is of another size", where=case.id)
-        return plots.Tile(plots.picture(image, size, label, case.boxes), shown.caption, shown.wrong)
+        label = files.read_label(case, image.grid)
+        return plots.Tile(plots.picture(image, size, label and label.array, case.boxes), shown.caption, shown.wrong)
     except CaseError as error:
         return CaseError(describe(case, error))
 

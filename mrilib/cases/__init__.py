@@ -1,0 +1,232 @@
+"""Cases: what one prediction is made for, and how they are found in a folder."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from mrilib.cases.case import Case, Reading, Search, of_file, recipe_root
+from mrilib.cases.folders import missing_channels
+from mrilib.cases.names import (
+    CHANNELS,
+    CLASS_WORDS,
+    COLOURS,
+    MASK_ENDINGS,
+    MASK_FOLDERS,
+    PICTURES,
+    SUFFIXES,
+    VOLUMES,
+    channel_of,
+    stem_of,
+    subject_of,
+    suffix_of,
+)
+from mrilib.cases.tables import in_csv
+from mrilib.errors import CaseError, UsageError
+from mrilib.records import read_json, record_path
+
+__all__ = ["CHANNELS", "CLASS_WORDS", "LAYOUTS", "MASK_ENDINGS", "MASK_FOLDERS", "PICTURES", "SUFFIXES", "VOLUMES",
+           "Case", "Reading", "channel_of", "explain", "find", "of_file", "recipe_root", "stem_of", "subject_of",
+           "suffix_of", "unite"]
+
+# Looked for in this order; each takes the files that are its own and leaves the rest to the next.
+LAYOUTS = {
+    "csv": "mrilib.cases.tables:table",
+    "prepared": "mrilib.cases.folders:prepared",
+    "brats": "mrilib.cases.folders:brats",
+    "stacks": "mrilib.cases.twins:stacks",
+    "masks": "mrilib.cases.twins:masks",
+    "classes": "mrilib.cases:classes",
+    "plain": "mrilib.cases:plain",
+}
+
+
+def find(paths: Iterable[Path], layout: str | Reading | None = None, root: Path | None = None,
+         on_error: Callable[[CaseError], None] | None = None) -> Iterator[Case]:
+    """The cases below each path, which may be a folder, a file or a CSV of cases, each folder in sorted order.
+
+    layout: a name of LAYOUTS, or all that its user says of how to read, or None to see by itself. root: what ids
+    are counted from; else the folder of the nearest recipe.json, else the folder given (its parent, when that
+    folder is itself one case), else (a file) the current one when relative and below that, else its own. on_error
+    takes what is wrong with one name while the others go on; without it that is raised.
+    Raises UsageError for a folder in which no case is found or a table that cannot be right.
+    """
+    def fail(error):
+        if on_error is None:
+            raise error
+        on_error(error)
+
+    reading = layout if isinstance(layout, Reading) else Reading(layout)
+    raw: list[Case] = []
+    for path in map(Path, paths):
+        try:
+            if path.is_dir():
+                raw += _in_folder(path, reading, root, fail)
+            elif not path.exists():
+                what = "is a dangling link" if path.is_symlink() else "no such file or folder"
+                raise CaseError(what, where=path, remedy="check the name")
+            elif path.suffix.lower() == ".csv":
+                raw += in_csv(path, root or recipe_root(path) or path.parent)
+            else:
+                raw.append(of_file(path, root))
+        except CaseError as error:
+            fail(error)
+    by_root = defaultdict(list)
+    for case in raw:
+        by_root[case.root].append(case)
+    for members in by_root.values():
+        yield from unite(members, reading, fail)
+
+
+def unite(cases: list[Case], reading: Reading, fail: Callable[[CaseError], None]) -> list[Case]:
+    """Cases of one root as they are meant: collisions named apart, records read, channels and classes named."""
+    cases = list({case.path: case for case in cases}.values())  # a file named twice is one case
+    for _ in range(2):  # twice: what Y92.jpg is called now, Y92.jpg.png may have been called before
+        taken = Counter(case.id for case in cases)
+        cases = [replace(c, id=_with_suffix(c)) if taken[c.id] > 1 else c for c in cases]
+    wrong = {} if reading.channels else missing_channels(cases)
+    known = []
+    for case in cases:
+        try:
+            if case.id in wrong:
+                raise wrong[case.id]
+            known.append(_as_read(_with_record(case), reading))
+        except CaseError as error:
+            fail(error)
+    seen = reading.layout in (None, "classes")
+    return _with_classes(known, sure=reading.layout == "classes") if seen else known
+
+
+def _with_suffix(case: Case) -> str:
+    name = case.path.name
+    return case.id if case.id.split("/")[-1] == name else f"{case.id}{name[len(stem_of(name)):]}"
+
+
+def _in_folder(folder: Path, reading: Reading, root: Path | None, fail) -> list[Case]:
+    files = sorted(_image_files(folder, fail), key=lambda p: p.relative_to(folder).parts)
+    found = root or recipe_root(folder)
+    search = Search(folder, found or folder, reading, fail, free=found is None)
+    cases: list[Case] = []
+    wrong: list[CaseError] = []
+    search = replace(search, fail=lambda error: (wrong.append(error), fail(error)))
+    for name in LAYOUTS if reading.layout is None else (reading.layout,):
+        mine, files = _function(name)(search, files)
+        cases += mine
+    if not cases and not wrong:
+        names = LAYOUTS if reading.layout is None else (reading.layout,)
+        looked = "; ".join(f"{name}: {explain(name)}" for name in names)
+        raise UsageError("holds no case", where=folder, remedy=f"looked for {looked}")
+    return sorted(cases, key=lambda case: case.id.split("/"))
+
+
+def explain(name: str) -> str:
+    """What a layout is, in a few words."""
+    return _function(name).__doc__.strip().split("\n")[0]
+
+
+def _function(name: str):
+    module, function = LAYOUTS[name].split(":")
+    return getattr(import_module(module), function)
+
+
+def _image_files(folder: Path, fail) -> Iterator[Path]:
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        fail(CaseError(f"cannot be opened: {error.strerror}", where=folder, remedy="check its permissions"))
+        return
+    for path in inside:
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _image_files(path, fail)
+        elif suffix_of(path):
+            yield path
+
+
+def plain(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
+    """a folder of images"""
+    return [replace(of_file(path, search.root), layout="plain") for path in files], []
+
+
+def classes(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
+    """a folder for each class"""
+    mine = [replace(of_file(path, search.root), layout="classes") for path in files]
+    return (mine, []) if search.reading.layout == "classes" else ([], files)  # else seen when all cases are known
+
+
+def _with_record(case: Case) -> Case:
+    """What the record beside a prepared case says of it; other cases as they are."""
+    if not (Path(case.root) / "recipe.json").is_file():
+        return case
+    path = record_path(case.root, case.id)
+    if not path.is_file():
+        return case
+    known = read_json(path).get("case", {})
+    label, channels = known.get("label"), known.get("channels")
+    if channels:
+        channels = {name: Path(case.root) / place for name, place in channels.items()}
+        one = len(channels) > 1 and len(set(channels.values())) == 1
+        case = replace(case, channels=channels, held=tuple(channels) if one else ())
+    return replace(
+        case,
+        subject=case.subject or known.get("subject"),
+        class_name=known.get("class"),
+        label=Path(case.root) / label if label else case.label,
+        boxes=tuple(tuple(box) for box in known.get("boxes", ())),
+        scheme=known.get("scheme") or case.scheme,
+        layout="prepared",
+    )
+
+
+def _as_read(case: Case, reading: Reading) -> Case:
+    """A case with its channels named, or chosen, by Reading.channels, and the scheme that the user names.
+
+    Raises CaseError when it has others.
+    """
+    case = replace(case, scheme=reading.scheme) if reading.scheme else case
+    wanted, have = reading.channels, tuple(case.channels)
+    if not wanted or wanted == have:
+        return case
+    if set(wanted) <= set(have):
+        return replace(case, channels={name: case.channels[name] for name in wanted})
+    first = case.channels[have[0]]
+    if have == ("image",):
+        files = case.slices.get("image")
+        slices = {**dict.fromkeys(wanted, files), **case.slices} if files else case.slices
+        held = wanted if len(wanted) > 1 else ()
+        return replace(case, channels=dict.fromkeys(wanted, first), held=held, slices=slices)
+    if case.held == COLOURS and len(wanted) == len(have):
+        again = dict(zip(have, wanted, strict=True))
+        return replace(case, channels=dict.fromkeys(wanted, first), held=wanted,
+                       slices={again.get(name, name): files for name, files in case.slices.items()})
+    raise CaseError(f"has channels {' '.join(have)}, not {' '.join(wanted)}", where=case.path,
+                    remedy="name others with --channels")
+
+
+def _with_classes(cases: list[Case], sure: bool) -> list[Case]:
+    """Class folders: known words anywhere in the path, or 2 to 10 first folders that hold 3 images or more each."""
+    if any(c.class_name is not None or c.label is not None or len(c.channels) > 1 for c in cases):
+        return cases
+
+    def word(case):
+        return next((p for p in reversed(case.id.split("/")[:-1]) if p.lower() in CLASS_WORDS), None)
+
+    words = [word(case) for case in cases]
+    if not all(words):
+        tops = Counter(case.id.split("/")[0] for case in cases if "/" in case.id)
+        enough = 2 <= len(tops) <= 10 and min(tops.values()) >= 3
+        if sum(tops.values()) != len(cases) or not (sure or enough):
+            if sure:
+                raise UsageError("not every case lies in a class folder", remedy="use a CSV with a column class")
+            given = words if any(words) else [None] * len(cases)
+            return [_of_class(c, w) if w else c for c, w in zip(cases, given, strict=True)]
+        words = [case.id.split("/")[0] for case in cases]
+    return [_of_class(case, w) for case, w in zip(cases, words, strict=True)]
+
+
+def _of_class(case: Case, name: str) -> Case:
+    return replace(case, class_name=name, layout=case.layout if case.layout == "prepared" else "classes")

@@ -1,0 +1,134 @@
+"""Cases that are a folder each, with a volume for each channel: BraTS of any year, and what this suite writes."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from mrilib.cases.case import Case, Search
+from mrilib.cases.names import CHANNELS, VOLUMES, channel_of, in_order, stem_of, subject_of, suffix_of, words_of
+from mrilib.errors import CaseError
+from mrilib.records import read_json, record_path
+
+YEARS = {"seg": ("t1n", "t1c", "t2w", "t2f")}  # BraTS 2023 on: these spellings of the channels beside a -seg
+
+
+def by_folder(files: list[Path]) -> dict[Path, list[Path]]:
+    """Files by the folder they lie in, folders in the order of their first file."""
+    found = defaultdict(list)
+    for path in files:
+        found[path.parent].append(path)
+    return found
+
+
+def brats(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
+    """a folder for each case, a volume for each channel"""
+    cases, rest = [], []
+    folders = by_folder(files)
+    several = any(len(_channels(members)[0]) > 1 for members in folders.values())
+    for folder, members in folders.items():
+        channels, label, others = _channels(members)
+        place = search.place(folder)
+        if place and (len(channels) > 1 or (channels and (several or label))):
+            cases.append(_case(*place, channels, label))
+            rest += others
+            continue
+        grouped = defaultdict(list)
+        for path in members:
+            grouped[_before_channel(path)].append(path)
+        for start, mine in grouped.items():
+            channels, label, others = _channels(mine) if start else ({}, None, mine)
+            if len(channels) > 1:
+                name = f"{search.id_of(folder)}/{start}".removeprefix("./")
+                cases.append(_case(name, search.root, channels, label, next(iter(in_order(channels).values()))))
+            rest += others if len(channels) > 1 else mine
+    return cases, rest
+
+
+def _case(name: str, root: Path, channels: dict[str, Path], label: Path | None, goes_by: Path | None = None) -> Case:
+    return Case(name, root, in_order(channels), subject=subject_of(name), label=label, layout="brats",
+                scheme=_scheme(channels, label), name=goes_by)
+
+
+def _channels(members: list[Path]) -> tuple[dict[str, Path], Path | None, list[Path]]:
+    """(channels, label map, files that are neither) of a folder; no channels where one is there twice.
+
+    A file whose last word is the channel goes before one that names it elsewhere (`t1.nii` before `t1_bias.nii`).
+    """
+    named: dict[str, list[Path]] = defaultdict(list)
+    for path in members:
+        if suffix_of(path) in VOLUMES and (name := channel_of(path)):
+            named[name].append(path)
+    chosen = {}
+    for name, paths in named.items():
+        if len(paths) > 1:
+            paths = [p for p in paths if CHANNELS.get(words_of(p)[-1]) == name]
+        if len(paths) != 1:
+            return {}, None, members
+        chosen[name] = paths[0]
+    label = chosen.pop("label", None)
+    used = {*chosen.values(), label}
+    masks = {p for p in members if suffix_of(p) in VOLUMES and channel_of(p) is None}
+    return chosen, label, [p for p in members if p not in used and not (chosen and p in masks)]
+
+
+def _before_channel(path: Path) -> str:
+    """What stands before the channel at the end of a volume's name; empty where no channel does."""
+    last = words_of(path)[-1:]
+    if suffix_of(path) not in VOLUMES or not last or channel_of(path) is None:
+        return ""
+    return stem_of(path)[: -len(last[0])].rstrip("-_. ")
+
+
+def _scheme(channels: dict[str, Path], label: Path | None) -> str | None:
+    """The label scheme that a BraTS folder's spelling tells: OT of 2013 to 2015, _seg of 2017 to 2021, -seg of 2023."""
+    if label is None:
+        return None
+    words = words_of(label)
+    if words[-1] == "otmulticlass" or "ot" in words:
+        return "brats2013"
+    if words[-1] != "seg":
+        return None
+    spelt = {words_of(path)[-1] for path in channels.values()}
+    if stem_of(label).lower().endswith("-seg") and spelt <= set(YEARS["seg"]):
+        return "brats2023" if "-gli-" in stem_of(label).lower() else None
+    return "brats2020" if stem_of(label).lower().startswith("brats") else None
+
+
+def prepared(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
+    """the output of this suite: recipe.json, and ID.json beside each case"""
+    if not (search.root / "recipe.json").is_file():
+        return [], files
+    cases, rest = [], []
+    for folder, members in by_folder(files).items():
+        name = search.id_of(folder)
+        record = record_path(search.root, name)
+        known = read_record(search, record) if record.is_file() else {}
+        if not known.get("case", {}).get("channels") or known.get("path") != name:
+            rest += members
+            continue
+        channels = {c: search.root / p for c, p in known["case"]["channels"].items()}
+        cases.append(Case(name, search.root, channels, layout="prepared"))
+    return cases, rest
+
+
+def read_record(search: Search, path: Path) -> dict:
+    """A record beside a case; empty, and said, when it cannot be read."""
+    try:
+        return read_json(path)
+    except CaseError as error:
+        search.fail(error)
+        return {}
+
+
+def missing_channels(cases: list[Case]) -> dict[str, CaseError]:
+    """Case id -> what is wrong with it, for cases of folders that lack a channel which half of the others have."""
+    named = [c for c in cases if c.layout == "brats"]
+    counts = Counter(name for case in named for name in case.channels)
+    usual = [name for name in in_order(dict.fromkeys(counts)) if 2 * counts[name] >= len(named)]
+    wrong = {}
+    for case in named:
+        if lacking := [name for name in usual if name not in case.channels]:
+            wrong[case.id] = CaseError(f"has no {' '.join(lacking)}; the other cases have {' '.join(usual)}",
+                                       where=case.path, remedy="add it, or choose others with --channels")
+    return wrong

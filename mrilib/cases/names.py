@@ -1,0 +1,87 @@
+"""What file names say: suffixes, MRI sequences, masks, classes, subjects."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
+VOLUMES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".dcm")
+SUFFIXES = VOLUMES + PICTURES
+CHANNELS = {  # any year's and data set's spelling -> our name
+    "t1": "t1", "t1n": "t1", "t1w": "t1", "t1pre": "t1", "t1ce": "t1ce", "t1c": "t1ce", "t1gd": "t1ce",
+    "t1post": "t1ce", "t1ca": "t1ce", "t2": "t2", "t2w": "t2", "flair": "flair", "t2f": "flair", "t2flair": "flair",
+    "fla": "flair", "red": "red", "green": "green", "blue": "blue",
+}  # fmt: skip
+ORDER = ("t1", "t1ce", "t2", "flair", "red", "green", "blue")  # of the channels of a case; others follow by name
+COLOURS = ("red", "green", "blue")
+LABEL_WORDS = {"seg", "segm", "label", "labels", "gt", "ot", "otmulticlass", "segmentation"}
+OTHER_WORDS = {"brainmask", "mask"}  # of volumes that are neither a channel nor a label map
+CLASS_WORDS = {
+    "yes", "no", "tumor", "tumour", "notumor", "notumour", "no_tumor", "no_tumour", "no-tumor", "no-tumour",
+    "healthy", "normal", "glioma", "meningioma", "pituitary", "glioma_tumor", "meningioma_tumor", "pituitary_tumor",
+    "benign", "malignant", "positive", "negative", "0", "1",
+}  # fmt: skip
+MASK_ENDINGS = ("_mask", "-mask", "_seg", "-seg")
+MASK_FOLDERS = {"masks": "images", "labels": "images", "labelsTr": "imagesTr"}
+SUBJECTS = (  # each finds the person at the beginning of a case's own name; what follows is the visit or the date
+    r"BraTS-[A-Za-z]+-\d+(?=-\d+$)",
+    r"TCGA[-_][A-Z0-9]{2}[-_][A-Z0-9]{4}",
+    r"(?i:brats)\d*_(?:2013|TCIA\d*|CBICA|TMC|UAB|WashU)_\w+?(?=_\d+$)",
+    r"BraTS(?:\d+_(?:Training|Validation)|2021)_\d+$",
+    r"UPENN-GBM-\d+(?=_\d+$)",
+    r"UCSF-PDGM-\d+",
+    r"sub-[A-Za-z0-9]+",
+)
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix of an image file in lower case, `.nii.gz` whole; empty when it is none of ours."""
+    name = os.path.basename(path).lower()
+    return next((s for s in SUFFIXES if name.endswith(s) and len(name) > len(s)), "")
+
+
+def stem_of(path: Path) -> str:
+    """The file name without its image suffix."""
+    name = os.path.basename(path)
+    return name[: len(name) - len(suffix_of(name))]
+
+
+def words_of(path: Path) -> list[str]:
+    """The parts of a file's stem in lower case, cut at - _ . and spaces."""
+    return [word for word in re.split(r"[-_. ]+", stem_of(path).lower()) if word]
+
+
+def channel_of(path: Path) -> str | None:
+    """Which MRI sequence a file name speaks of (`p07-t1c.nii.gz` -> t1ce), `label` for a label map, else None.
+
+    Its last word decides; where that says nothing, the one sequence that any other word names
+    (`Flair_subtrMeanDivStd`, `VSD.Brain.XX.O.MR_T1c.54541`).
+    """
+    words = words_of(path)
+    if not words or words[-1] in OTHER_WORDS:
+        return None
+    for word in (words[-1], *words[-2:-1]) if words[-1].isdigit() else words[-1:]:
+        if word in LABEL_WORDS:
+            return "label"
+        if word in CHANNELS:
+            return CHANNELS[word]
+    inside = {CHANNELS[w] for w in words if w in CHANNELS} - set(COLOURS)
+    return inside.pop() if len(inside) == 1 else None
+
+
+def in_order(channels: dict[str, Path]) -> dict[str, Path]:
+    """Channels in the one order that every tool keeps: t1 t1ce t2 flair, then any others by name."""
+    names = [c for c in ORDER if c in channels]
+    return {c: channels[c] for c in (*names, *sorted(set(channels) - set(names)))}
+
+
+def subject_of(case_id: str) -> str | None:
+    """The person, from a case's name as known sets build it (`BraTS-GLI-00005-100`: 100 is the visit); else None."""
+    parts = case_id.split("/")
+    for i, name in reversed(list(enumerate(parts))):
+        for pattern in SUBJECTS:
+            if match := re.match(pattern, name):
+                return "/".join([*parts[:i], match.group(0)])
+    return None
