@@ -15,7 +15,7 @@ from mrilib import records
 from mrilib.errors import CaseError, UsageError
 from mrilib.images import files
 from mrilib.images.grid import Image
-from mrilib.images.registry import STEPS
+from mrilib.images.registry import DENOISERS, STEPS
 
 FORMAT = 1
 
@@ -122,6 +122,36 @@ def apply(steps, image: Image) -> tuple[Image, list[dict]]:
     return image, measured
 
 
+def read(case, steps, separate: bool = False) -> tuple[Image | dict[str, Image], tuple[Step, ...], list[dict]]:
+    """Read a case as far as its grids ask for: (image, steps still to do, what those done measured).
+
+    Channels that lie on one grid become one image, no step done. Others go through the steps before `align` each
+    alone, if those denoise, and through `align`. separate: without `align` they are given as {name: image}, done.
+    Raises CaseError, naming the grids, when they can be neither.
+    """
+    steps = tuple(steps)
+    images = files.read_channels(case)
+    first = next(iter(images.values()))
+    if len(images) == 1:
+        return first, steps, []
+    if all(image.grid.same_as(first.grid) for image in images.values()):
+        return files.stacked(images, case.id), steps, []
+    alone = next((i for i, step in enumerate(steps) if step.step == "align"), len(steps))
+    if any(step.step not in DENOISERS for step in steps[:alone]) or (alone == len(steps) and not separate):
+        return files.stacked(images, case.id), steps, []  # says which grids differ
+    measured: list[dict] = []
+    for name in images:
+        images[name], seen = apply(steps[:alone], images[name])
+        measured += [{"channel": name, **one} for one in seen]
+    if alone == len(steps):
+        return images, (), measured
+    from mrilib.images.align import together
+
+    made, seen = together(images, **steps[alone].parameters)
+    made = made.with_array(files.compact(made.array))
+    return made, steps[alone + 1 :], [*measured, {"step": "align", **seen}]
+
+
 def check_origin(case) -> None:
     """Refuse a prepared file that was copied away from its recipe: it would be prepared twice.
 
@@ -151,21 +181,42 @@ def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force:
         return out / record["path"]
     check_origin(case)
     before = source_record(case)
-    image = files.read_case(case)
-    made, measured = apply(steps, image)
-    label = None
-    if case.label is not None:
-        from mrilib.images.geometry import resample
-
-        label = resample(files.read_label(case, image.grid), made.grid, order=0)
+    image, rest, measured = read(case, steps, separate=True)
+    if isinstance(image, Image):
+        native = image.grid
+        made, more = apply(rest, image)
+        grid, label = made.grid, _label_on(case, native, made.grid, steps)
+        measured += more
+    else:
+        made, native, label = image, next(iter(image.values())).grid, files.read_label(case)
+        grid = native
     record = {
         "source": sources,
         **before,
-        "native_grid": before.get("native_grid") or image.grid.as_dict(),
+        "native_grid": before.get("native_grid") or native.as_dict(),
         "measured": [*before.get("measured", []), *measured],
     }
-    boxes = moved_boxes(case.boxes, image.grid, made.grid)
+    boxes = moved_boxes(case.boxes, native, grid)
     return write_case(replace(case, boxes=boxes), made, label, out, suffix, recipe_hash, record)
+
+
+def _label_on(case, native, grid, steps) -> Image | None:
+    """The label map of a case on the grid that its image was brought to.
+
+    Raises CaseError where channels were registered and the label map lies on another grid than the first of them:
+    which of them it belongs to, and so how it has moved, is not said anywhere.
+    """
+    from mrilib.images.geometry import resample
+
+    label = files.read_label(case)
+    if label is None:
+        return None
+    if not label.grid.same_as(native):
+        if any(step.step == "align" and step.parameters.get("method") == "rigid" for step in steps):
+            raise CaseError("lies on another grid than the first channel, so it cannot follow the registration",
+                            where=case.label, remedy="--align headers, or put it on the first channel's grid")
+        label = files.read_label(case, native)
+    return resample(label, grid, order=0)
 
 
 def finished(case_id: str, out: Path, sources: list[dict], recipe_hash: str) -> dict | None:
@@ -177,21 +228,27 @@ def finished(case_id: str, out: Path, sources: list[dict], recipe_hash: str) -> 
     return record if records.is_complete(record, out, sources, recipe_hash) else None
 
 
-def write_case(case, image: Image, label: Image | None, out: Path, suffix: str | None, recipe_hash: str,
-               record: dict) -> Path:
+def write_case(case, image: Image | dict[str, Image], label: Image | None, out: Path, suffix: str | None,
+               recipe_hash: str, record: dict) -> Path:  # fmt: skip
     """Write a case below `out`: its image, its label map, and last its record; returns the path to print.
 
-    The id, subject, class and boxes are those of `case`. record: what else is to be noted. suffix as in prepare.
+    image: one, or {channel: image} where channels lie on grids of their own. The id, subject, class and boxes are
+    those of `case`. record: what else is to be noted. suffix as in prepare.
     """
-    suffix = suffix or (".tif" if image.grid.dimension == 2 else ".nii.gz")
-    names = image.channels or tuple(case.channels)[:1]
-    several = len(names) > 1 and (image.grid.dimension == 3 or not case.held and len(case.channels) > 1)
+    apart_grids = not isinstance(image, Image)
+    dimension = (next(iter(image.values())) if apart_grids else image).grid.dimension
+    suffix = suffix or (".tif" if dimension == 2 else ".nii.gz")
+    names = tuple(image) if apart_grids else image.channels or tuple(case.channels)[:1]
+    several = len(names) > 1 and (dimension == 3 or not case.held and len(case.channels) > 1)
     if several:
-        first, arrays, own = out / case.id, image.by_channel(), Path(case.id).name
+        first, own = out / case.id, Path(case.id).name
         apart = {} if case.held or "image" in case.channels else case.channels  # these have names of their own
         stems = {n: case_files.stem_of(apart[n]) if n in apart else f"{own}-{n}" for n in names}
         place = {n: first / f"{stem}{suffix}" for n, stem in stems.items()}
-        parts = {place[n]: Image(np.ascontiguousarray(arrays[..., i]), image.grid) for i, n in enumerate(names)}
+        if not apart_grids:
+            arrays = image.by_channel()
+            image = {n: Image(arrays[..., i], image.grid) for i, n in enumerate(names)}
+        parts = {place[n]: image[n] for n in names}
     else:
         first = out / f"{case.id}{suffix}"
         place = dict.fromkeys(names, first)

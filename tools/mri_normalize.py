@@ -11,6 +11,9 @@ from mrilib.images.registry import COLOURS, EDGES, GEOMETRY, NORMALIZERS
 @options.cases
 @options.output("normalized")
 @click.option("--grey", is_flag=True, help="Make colours, as of a photographed screen, one channel.")
+@click.option("--reorient", metavar="CODE", help="Turn the axes of volumes by quarters, to RAS or another such code.")
+@click.option("--align", type=click.Choice(["rigid", "headers"]),
+              help="Bring all channels to the grid of the first: registered to it, or as their headers say.")
 @click.option("--crop", is_flag=True, help="First cut away what lies around the head.")
 @click.option("--margin", type=click.FloatRange(0), help="What --crop leaves around the head, in mm.  [default: 0]")
 @click.option("--spacing", type=options.Pair(float), help="Resample to this distance of voxels, in mm.")
@@ -31,14 +34,14 @@ from mrilib.images.registry import COLOURS, EDGES, GEOMETRY, NORMALIZERS
 @options.force
 @options.dry_run
 @options.common
-def main(paths, null, root, layout, output, grey, crop, margin, spacing, size, fit, method, region, low, high, clip,
-         edges, suffix, jobs, force, dry_run):
+def main(paths, null, root, layout, output, grey, align, reorient, crop, margin, spacing, size, fit, method, region,
+         low, high, clip, edges, suffix, jobs, force, dry_run):
     """Bring images to one geometry and one intensity scale.
 
     PATHS are images or folders; with none, their names are read from
     standard input. Each finished image is written below the output
     folder and its name is printed, so commands can be joined by a pipe.
-    Order: grey, crop, spacing, size, intensity, edges.
+    Order: grey, align, reorient, crop, spacing, size, intensity, edges.
 
     \b
     Example:
@@ -58,6 +61,10 @@ def main(paths, null, root, layout, output, grey, crop, margin, spacing, size, f
             raise UsageError(f"--{name} has no effect without --{'crop' if name == 'margin' else 'size'}")
     if grey:
         add("grey", COLOURS)
+    if align:
+        add("align", GEOMETRY, method=align)
+    if reorient:
+        add("reorient", GEOMETRY, orientation=reorient.upper())
     if crop:
         add("crop", GEOMETRY, margin=margin)
     if spacing:
@@ -76,7 +83,7 @@ def main(paths, null, root, layout, output, grey, crop, margin, spacing, size, f
     if edges:
         add(edges, EDGES)
     if not steps:
-        raise UsageError("nothing to do with --method none", remedy="give --grey, --crop, --spacing, --size or --edges")
+        raise UsageError("nothing to do with --method none", remedy="see --help for the steps")
     return convert(paths, steps, output, program=program(), suffix=suffix, null=null, root=root, layout=layout,
                    jobs=jobs, force=force, dry_run=dry_run)
 

@@ -102,7 +102,7 @@ def _each_channel(image: Image, work: Callable) -> tuple[Image, dict]:
     import SimpleITK as sitk
 
     array = finite(image)
-    result = np.empty(array.shape, np.float32)
+    result = np.empty_like(array, np.float32)
     measured: dict[str, list] = {}
     for i in range(array.shape[-1]):
         channel = np.ascontiguousarray(array[..., i])

@@ -54,20 +54,37 @@ def read_case(case: Case) -> Image:
     pictures do not say. Raises CaseError when a file is damaged, holds other channels than the case says, is of
     another size than the slice before, or lies on another grid than the first channel.
     """
+    return stacked(read_channels(case), case.path)
+
+
+def read_channels(case: Case) -> dict[str, Image]:
+    """Read a case channel by channel, each on the grid it was given on; one entry where one source holds several.
+
+    Raises CaseError as read_case does, but for the grids.
+    """
     if case.held:
-        return _chosen(case, _part(case, next(iter(case.channels)), len(case.held)))
+        return {"image": _chosen(case, _part(case, next(iter(case.channels)), len(case.held)))}
     images = {name: _part(case, name, 1) for name in case.channels}
+    for name, image in images.items():
+        if image.has_channels and len(images) > 1:
+            raise CaseError(f"channel {name} holds several channels itself", where=case.path)
+    return images
+
+
+def stacked(images: dict[str, Image], where: object = None) -> Image:
+    """Channels of one grid as one image, in order on the last axis, each in one piece; a single one as it is.
+
+    Raises CaseError when one lies on another grid than the first.
+    """
     first_name, first = next(iter(images.items()))
     if len(images) == 1:
         return first
     for name, image in images.items():
-        if image.has_channels:
-            raise CaseError(f"channel {name} holds several channels itself", where=case.path)
         if not image.grid.same_as(first.grid):
             raise CaseError(f"channel {name} lies on another grid ({_grid_text(image.grid)}) than {first_name} "
-                            f"({_grid_text(first.grid)})", where=case.path,
+                            f"({_grid_text(first.grid)})", where=where,
                             remedy="mri-normalize --align brings them to one")
-    return Image(np.stack([i.array for i in images.values()], -1), first.grid, tuple(images))
+    return Image(np.moveaxis(np.stack([i.array for i in images.values()]), 0, -1), first.grid, tuple(images))
 
 
 def _part(case: Case, name: str, count: int) -> Image:

@@ -47,13 +47,28 @@ def otsu(values: np.ndarray, bins: int = 256) -> float:
     return low + width * (int(np.nanargmax(between[:-1])) + 1)
 
 
+def flat_outside(array: np.ndarray) -> float | None:
+    """The one value around the head of a volume, (z, y, x), when nearly all of its border is exactly that, else None.
+
+    So it is after skull-stripping. Of a picture nothing is exact, for JPEG may have been at it: None.
+    """
+    if array.ndim != 3:
+        return None
+    edge = border(array)
+    flat = np.median(edge)
+    return float(flat) if (edge == flat).mean() >= FLAT_BORDER else None
+
+
 def foreground(array: np.ndarray) -> np.ndarray:
     """The voxels of one channel, (z, y, x) or (y, x), that are head rather than background, as a bool array.
 
     Where nearly all of the border is one value (skull-stripped, or air set to nothing) the background is
-    that value, give or take what JPEG adds; otherwise the foreground is what lies above Otsu's threshold.
+    that value, in pictures give or take what JPEG adds; otherwise the foreground is what lies above Otsu's threshold.
     Holes stay.
     """
+    empty = flat_outside(array)
+    if empty is not None:
+        return array != empty
     edge = border(array)
     flat = np.median(edge)
     tolerance = np.float32(FLAT_TOLERANCE * (float(array.max()) - float(array.min())))

@@ -5,10 +5,12 @@ Sizes and spacings here are in array order, (z, y, x) or (y, x).
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.images.foreground import border, finite, otsu
+from mrilib.images.foreground import border, finite, flat_outside, otsu
 from mrilib.images.grid import Grid, Image
 
 HEAD_SIDE = 256  # crop_to_head looks at every k-th voxel, so that no axis has more than this
@@ -60,6 +62,40 @@ def spacing(image: Image, *, mask=None, rng=None, spacing) -> tuple[Image, dict]
     return result, {"size": size.tolist()}
 
 
+def reorient(image: Image, *, mask=None, rng=None, orientation: str = "RAS") -> tuple[Image, dict]:
+    """Turn and flip the axes of a volume by whole quarters so that x, y, z run towards `orientation`; no new values.
+
+    orientation: three letters for x, y, z, one each of R or L, A or P, S or I (nibabel's axis codes: "RAS" runs to
+    the right, to the front, upwards). An oblique volume takes the nearest axes and stays oblique. A 2D image says
+    nothing of where its patient lay and comes back as it is. Measured: given, the orientation that it had ("" in 2D).
+    Raises UsageError for other letters.
+    """
+    sides = {"R": (0, -1), "L": (0, 1), "A": (1, -1), "P": (1, 1), "S": (2, 1), "I": (2, -1)}  # of ITK's world, LPS
+    wanted = [sides.get(letter) for letter in orientation.upper()]
+    if len(wanted) != 3 or None in wanted or sorted(axis for axis, _ in wanted) != [0, 1, 2]:
+        raise UsageError(f"orientation {orientation} is not of one letter each of RL, AP, SI", remedy="such as RAS")
+    if image.grid.dimension == 2:
+        return image, {"given": ""}
+    direction = np.asarray(image.grid.direction)[::-1, ::-1]  # world x, y, z by index x, y, z
+    best = max(permutations(range(3)), key=lambda order: sum(abs(direction[w, order[w]]) for w in range(3)))
+    names = {side: letter for letter, side in sides.items()}
+    given = [""] * 3
+    for world, axis in enumerate(best):
+        given[axis] = names[world, 1 if direction[world, axis] > 0 else -1]
+    order = [2 - best[world] for world, _ in wanted][::-1]  # array axes of the result, z first
+    flips = [(1 if direction[world, best[world]] > 0 else -1) != sign for world, sign in wanted][::-1]
+    array = image.array.transpose(*order, *range(3, image.array.ndim))
+    array = array[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+    start = np.zeros(3)
+    columns = np.asarray(image.grid.direction)[:, order]
+    for axis, flip in zip(order, flips, strict=True):
+        start[axis] = image.grid.size[axis] - 1 if flip else 0
+    columns = columns * [-1.0 if flip else 1.0 for flip in flips]
+    grid = Grid.of(array.shape[:3], tuple(image.grid.spacing[a] for a in order), tuple(image.grid.to_world(start)),
+                   columns + 0.0)
+    return image.with_array(array, grid), {"given": "".join(given)}
+
+
 def crop_to_head(image: Image, *, mask=None, rng=None, margin: float = 0) -> tuple[Image, dict]:
     """Cut away the air around the head: the bounding box of the head, with `margin` mm around it.
 
@@ -98,11 +134,16 @@ def crop_to_head(image: Image, *, mask=None, rng=None, margin: float = 0) -> tup
 def _above_air(array: np.ndarray) -> np.ndarray:
     """What is not air in one channel, (z, y, x) or (y, x): bool.
 
+    Of a volume with nothing around it, such as a skull-stripped one, all that is not this nothing. Else:
     Air is the 10th percentile of the border, for a head that is cut off may fill the most of it. A frame drawn
     around the image, if even its dimmest part is far from the air just inside, is air too. The threshold is
     that between the two darker of three classes where a bright lesion has pushed up that between two, within
     a quarter and a half of the latter.
     """
+    empty = flat_outside(array)
+    if empty is not None:
+        return array != empty
+
     def within(k):
         return tuple(slice(k, n - k) for n in array.shape)
 

@@ -10,6 +10,7 @@ from mrilib.errors import CaseError, UsageError
 from mrilib.images.foreground import finite, foreground
 from mrilib.images.grid import Image
 
+NORMAL_IQR = 1.349  # distance of the quartiles of a normal distribution of deviation 1
 REGIONS = ("image", "foreground")
 
 
@@ -69,12 +70,26 @@ def percentile(image: Image, *, mask=None, rng=None, region: str = "image", low:
     return _each_channel(image, mask, region, scale, clip)
 
 
+def robust(image: Image, *, mask=None, rng=None, region: str = "image") -> tuple[Image, dict]:
+    """Shift and scale so that the region has median 0 and quartiles as far apart as those of a deviation of 1.
+
+    Like zscore, but a few very bright or dark voxels change nothing. Arguments and errors as there. Measured, for
+    each channel: median, iqr (the distance of the quartiles).
+    """
+
+    def scale(values):
+        low, middle, high = (float(v) for v in np.percentile(values, (25, 50, 75)))
+        return middle, (high - low) / NORMAL_IQR, {"median": middle, "iqr": high - low}
+
+    return _each_channel(image, mask, region, scale)
+
+
 def _each_channel(image: Image, mask, region: str, scale: Callable, clip: bool = False) -> tuple[Image, dict]:
     """(value - shift) / width for every channel, where scale(values) gives shift, width and what to note."""
     if region not in REGIONS:
         raise UsageError(f"unknown region {region}", remedy=f"choose from {' '.join(REGIONS)}")
     array = finite(image)
-    result = np.empty(array.shape, np.float32)
+    result = np.empty_like(array, np.float32)  # of the same layout, so that a channel stays in one piece
     measured: dict[str, list] = {}
     for i in range(array.shape[-1]):
         channel = array[..., i]
@@ -89,7 +104,8 @@ def _each_channel(image: Image, mask, region: str, scale: Callable, clip: bool =
         shift, width, noted = scale(values)
         # a deviation that is only rounding of equal values is no scale to divide by
         if not width > 1e-6 * max(abs(shift), float(np.abs(values).max()), 1e-30):
-            raise CaseError(f"{place}: all values are {shift:g}", remedy="leave this case out")
+            share = "all" if values.min() == values.max() else "nearly all"
+            raise CaseError(f"{place}: {share} values are {shift:g}", remedy="leave this case out")
         np.subtract(channel, np.float32(shift), out=result[..., i])
         result[..., i] *= np.float32(1 / width)
         if clip:

@@ -13,6 +13,8 @@ DENOISERS = {
     "curvature": "mrilib.images.denoise:curvature",
 }
 GEOMETRY = {
+    "align": "mrilib.images.align:align",
+    "reorient": "mrilib.images.geometry:reorient",
     "crop": "mrilib.images.geometry:crop_to_head",
     "spacing": "mrilib.images.geometry:spacing",
     "resize": "mrilib.images.geometry:resize",
@@ -22,6 +24,7 @@ NORMALIZERS = {
     "zscore": "mrilib.images.intensity:zscore",
     "minmax": "mrilib.images.intensity:minmax",
     "percentile": "mrilib.images.intensity:percentile",
+    "robust": "mrilib.images.intensity:robust",
 }
 COLOURS = {
     "grey": "mrilib.images.intensity:grey",

@@ -11,7 +11,6 @@ import numpy as np
 from mrilib import recipe
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
-from mrilib.images import files
 from mrilib.images.grid import Grid, Image
 from mrilib.recipe import Recipe, Step
 
@@ -100,7 +99,7 @@ def prepare(case: Case, steps: Sequence[Step], channels: Sequence[str], shape: S
     """
     if check:
         recipe.check_origin(case)
-    given = files.read_case(case)  # before it is hashed: it says best what is wrong with a file
+    given, steps, _ = recipe.read(case, steps)  # before it is hashed: it says best what is wrong with a file
     source = recipe.source_record(case)
     image, _ = recipe.apply(steps, given)
     array, adapted = array_of(case, image, channels)

@@ -7,10 +7,10 @@ from pipeline_data import head
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.foreground import foreground, otsu
 from mrilib.images.grid import Grid, Image
-from mrilib.images.intensity import minmax, percentile, zscore
+from mrilib.images.intensity import minmax, percentile, robust, zscore
 from mrilib.images.registry import NORMALIZERS
 
-STEPS = (zscore, minmax, percentile)
+STEPS = (zscore, minmax, percentile, robust)
 
 
 def image(array):
@@ -21,6 +21,8 @@ def test_the_scales_are_those_of_numpy():
     array = head(1).astype(np.float64)
     assert np.allclose(zscore(image(array))[0].array, (array - array.mean()) / array.std(), atol=1e-5)
     assert np.allclose(minmax(image(array))[0].array, (array - array.min()) / np.ptp(array), atol=1e-6)
+    low, middle, high = np.percentile(array, (25, 50, 75))
+    assert np.allclose(robust(image(array))[0].array, (array - middle) / ((high - low) / 1.349), atol=1e-4)
     low, high = np.percentile(array, (2, 95))
     made, measured = percentile(image(array), low=2, high=95)
     assert np.allclose(made.array, np.clip((array - low) / (high - low), 0, 1), atol=1e-6)
@@ -96,3 +98,12 @@ def test_every_normaliser_by_name_is_there():
         module, name = target.split(":")
         made, measured = getattr(import_module(module), name)(image(head(1)))
         assert made.array.dtype == np.float32 and measured
+
+
+def test_around_a_stripped_volume_is_exactly_one_value():
+    array = np.zeros((8, 9, 10), np.float32)
+    array[2:6, 2:7, 2:8] = np.random.default_rng(0).normal(0, 1, (4, 5, 6))  # near 0 and below it too
+    array[3, 3, 3] = 1e5
+    assert foreground(array).sum() == 120 and foreground(array - 7).sum() == 120
+    made, measured = zscore(Image(array, Grid.of(array.shape)), region="foreground")
+    assert np.isclose(measured["mean"][0], array[2:6, 2:7, 2:8].mean(), rtol=1e-4)

@@ -63,7 +63,8 @@ def plain(tmp_path_factory):
 
 @pytest.mark.parametrize("more", [
     ("--margin", "6"), ("--spacing", "2"), ("--size", "40,30"), ("--fit", "crop"), ("--fit", "keep"),
-    ("--method", "minmax"), ("--method", "none"), ("--region", "foreground"), ("--low", "60"), ("--high", "90"),
+    ("--method", "minmax"), ("--method", "robust"), ("--method", "none"), ("--region", "foreground"),
+    ("--low", "60"), ("--high", "90"),
     ("--no-clip",), ("--edges", "sobel"),
 ])  # fmt: skip
 def test_every_option_changes_values_and_recipe(plain, more):
