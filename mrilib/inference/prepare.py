@@ -120,7 +120,7 @@ def prepare_volume(case: Case, steps: Sequence[Step], channels: Sequence[str],
     """
     if check:
         recipe.check_origin(case)
-    given = files.read_case(case)
+    given, steps, _ = recipe.read(case, steps)
     source = recipe.source_record(case)
     image, _ = recipe.apply(steps, given)
     array, adapted = wanted_channels(case, image, channels)

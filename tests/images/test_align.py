@@ -48,11 +48,12 @@ def test_a_known_turn_and_shift_between_unlike_channels_is_found(head):
 
 
 def test_channels_that_lie_well_are_not_interpolated(head):
-    made, measured = together(head)
-    assert all(one["turn"] == one["shift"] == 0 for one in measured["moved"]) and len(measured["moved"]) == 3
-    assert np.array_equal(made.array, files.stacked(head).array) and made.channels == tuple(head)
-    again, _ = align(files.stacked(head))
-    assert np.array_equal(again.array, made.array)
+    two = {name: head[name] for name in ("t1", "t2")}
+    made, measured = together(two)
+    assert measured["moved"] == [{"channel": "t2", "turn": 0.0, "shift": 0.0}]
+    assert np.array_equal(made.array, files.stacked(two).array) and made.channels == ("t1", "t2")
+    again, _ = align(files.stacked(head), method="headers")
+    assert np.array_equal(again.array, files.stacked(head).array) and again.channels == tuple(head)
 
 
 def test_headers_alone_are_believed_when_told_to(head):
