@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from mrilib.cases import MASK_ENDINGS, suffix_of
 from mrilib.errors import CaseError, UsageError
+from mrilib.metrics.pairing import pair, some
 
 TOLERANCE = 0.01  # by which probabilities, rounded for print, may miss a sum of 1
 SEEN = ("", "train", "validation")
@@ -95,41 +94,6 @@ def _probability(text: str, name: str, place: str) -> float:
     if not 0 <= value <= 1:  # NaN fails too
         raise UsageError(f"{name} is {text!r}, not a probability", where=place)
     return value
-
-
-def pair(predicted: Iterable[str], reference: Iterable[str]) -> dict[str, str]:
-    """Predicted id -> reference id: by id, else by the last part of it, else by that less suffix and known endings.
-
-    Of these the first that gives each prediction a reference of its own. Raises UsageError, listing what is left
-    over, when none does.
-    """
-    predicted, reference = list(predicted), list(reference)
-    for key in (str, _last, _stem):
-        count = Counter(map(key, reference))
-        of_key = {key(name): name for name in reference if count[key(name)] == 1}
-        keys = [key(name) for name in predicted]
-        if len(set(keys)) == len(keys) and of_key.keys() >= set(keys):
-            return {name: of_key[k] for name, k in zip(predicted, keys, strict=True)}
-    left = [name for name in predicted if name not in set(reference)]
-    unused = [name for name in reference if name not in set(predicted)]
-    raise UsageError(f"{len(left)} prediction{'s are' if left[1:] else ' is'} of no case in the reference: "
-                     f"{some(left)}; cases without prediction: {some(unused)}",
-                     remedy="is it the right reference, and the folder that the ids are counted from?")
-
-
-def _last(name: str) -> str:
-    return name.split("/")[-1]
-
-
-def _stem(name: str) -> str:
-    last = _last(name)
-    last = last[: len(last) - len(suffix_of(last))] if suffix_of(last) else last
-    return next((last[: -len(e)] for e in MASK_ENDINGS if last.lower().endswith(e)), last)
-
-
-def some(names: list[str], most: int = 10) -> str:
-    """The first names of a list and how many more there are, for a message."""
-    return (", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")) or "none"
 
 
 @dataclass

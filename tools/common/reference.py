@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import io
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from mri_tools.common import stream
 from mri_tools.common.run import complain, say
 from mrilib import cases
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
-from mrilib.records import read_csv
 
 
-def read_predictions(paths: tuple[Path, ...]):
-    """The predictions of all tables together, from files or standard input."""
+def read_predictions(tables: list):
+    """The predicted classes of all tables together."""
     from mrilib.metrics import submission
 
-    if stream.from_stdin(paths):
-        given = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        return submission.read(given, "standard input")
     found = None
-    for path in paths:
-        try:
-            text = read_csv(path)
-        except OSError as error:
-            raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
-        found = submission.read(io.StringIO(text, newline=""), path, found)
+    for table in tables:
+        found = submission.read(io.StringIO(table.text, newline=""), table.where, found)
     return found
 
 
@@ -36,6 +26,7 @@ def read_predictions(paths: tuple[Path, ...]):
 class Reference:
     """The truth. chosen: ids of the cases to be scored. group: what each of them belongs to; empty without a split."""
 
+    path: Path
     cases: dict[str, Case]
     chosen: list[str]
     group: dict[str, str]
@@ -49,7 +40,7 @@ class Reference:
 def read_reference(path: Path, layout, split: Path | None, fold: int | None, part: str | None) -> Reference:
     """The truth below a path, and which of it is asked for.
 
-    Raises UsageError when a case to be scored has no class, or the split names cases that are not there.
+    Raises UsageError when the split names cases that are not there.
     """
     for name, value in (("--fold", fold), ("--part", part)):
         if value is not None and split is None:
@@ -84,23 +75,56 @@ def read_reference(path: Path, layout, split: Path | None, fold: int | None, par
         if left := len(found) - len(rows):
             say(f"{left} cases of the reference are not in the split and are left out")
         chosen = wanted
-    if without := [name for name in chosen if found[name].class_name is None]:
-        raise UsageError(f"{len(without)} cases have no class, the first {without[0]}", where=path,
+    return Reference(path, found, chosen, group)
+
+
+def need_classes(reference: Reference) -> None:
+    """Raises UsageError when a case to be scored has no class."""
+    if without := [name for name in reference.chosen if reference.cases[name].class_name is None]:
+        raise UsageError(f"{len(without)} cases have no class, the first {without[0]}", where=reference.path,
                          remedy="give a folder with a folder for each class, or a CSV with columns file,class")
-    return Reference(found, chosen, group)
 
 
-def units_of(ids: list[str], group: dict[str, str]):
-    """What the bootstrap draws, as an (n,) array of numbers, and its name: groups of the split, else cases."""
+def label_maps(reference: Reference) -> bool:
+    """Whether the cases of a reference are the label maps themselves, not images that have one each.
+
+    Cases without a label map beside others that have one are not scored (said). Raises UsageError when none is left.
+    """
+    chosen = [reference.cases[name] for name in reference.chosen]
+    if any(case.label is not None for case in chosen):
+        reference.chosen = [case.id for case in chosen if case.label is not None]
+        if left := len(chosen) - len(reference.chosen):
+            say(f"{left} cases of the reference have no label map and are not scored")
+        return False
+    if without := [case.id for case in chosen if len(case.channels) > 1]:
+        raise UsageError(f"{len(without)} cases have no label map, the first {without[0]}", where=reference.path,
+                         remedy="give a folder of cases with label maps, or of label maps alone")
+    return True
+
+
+def units_of(ids: list[str], reference: Reference):
+    """What the bootstrap draws, as an (n,) array of numbers, and its name: groups of the split, else subjects where
+    they are known, else cases."""
     import numpy as np
 
-    number: dict[str, int] = {}
-    units = np.array([number.setdefault(group.get(name, name), len(number)) for name in ids])
-    return units, "group" if group else "case"
+    belongs, what = reference.group, "group"
+    if not belongs:
+        belongs = {name: reference.cases[name].subject for name in ids if reference.cases[name].subject}
+        what = "subject" if belongs else "case"
+    number: dict[tuple, int] = {}
+    units = np.array([number.setdefault((name in belongs, belongs.get(name, name)), len(number)) for name in ids])
+    return units, what
 
 
 def mark_seen(matched, reference: Reference, models: tuple[Path, ...]) -> None:
     """Note in matched.seen where a model's own record holds a case, by its content."""
+    told = seen_by(models, reference, matched.ids)
+    for i, name in enumerate(matched.ids):
+        matched.seen[i] = min({told.get(name, ""), matched.seen[i]} - {""}, default="")
+
+
+def seen_by(models: tuple[Path, ...], reference: Reference, names: list[str]) -> dict[str, str]:
+    """Which of these cases a model's own record holds, by their content: name -> train or validation."""
     from mrilib.models.file import read_record
     from mrilib.recipe import source_record
 
@@ -108,12 +132,13 @@ def mark_seen(matched, reference: Reference, models: tuple[Path, ...]) -> None:
     for path in models:
         for known in read_record(path).get("training", {}).get("cases", {}).values():
             part[known["content"]] = min(part.get(known["content"], "validation"), known["part"])  # train goes first
-    if not part:
-        return
-    for i, name in enumerate(matched.ids):
+    found = {}
+    for name in names if part else ():
         try:
             content = source_record(reference.cases[name])["content"]
         except OSError as error:
             raise UsageError(f"cannot be compared with what the model saw: {error.strerror}", where=name,
                              remedy="give the folder of the images as the reference") from error
-        matched.seen[i] = min({part.get(content, ""), matched.seen[i]} - {""}, default="")
+        if content in part:
+            found[name] = part[content]
+    return found

@@ -1,0 +1,154 @@
+"""Label maps in files set against each other: read, checked, brought to one scheme, measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mrilib import labels
+from mrilib.cases import Case, stem_of
+from mrilib.errors import CaseError, MriError
+from mrilib.images import files
+from mrilib.images.grid import Grid, Image
+from mrilib.labels import Scheme
+from mrilib.metrics import segmentation
+from mrilib.records import read_json
+
+MOST_LABELS = 64  # a map with more different numbers is an image
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How label maps are scored. parts: name -> numbers, of `scheme`, the reference's. predicted: the scheme of
+    predictions whose record does not say; None for the reference's. empty: a name of segmentation.EMPTY."""
+
+    scheme: Scheme
+    parts: dict[str, tuple[int, ...]]
+    predicted: Scheme | None = None
+    empty: str = "worst"
+
+
+def parts_of(scheme: Scheme, each_label: bool = False) -> dict[str, tuple[int, ...]]:
+    """What is scored: the regions, with `each_label` the labels too; where there are no regions the labels."""
+    single = {name: (value,) for value, name in sorted(scheme.labels.items())}
+    return {**scheme.regions, **single} if each_label or not scheme.regions else dict(scheme.regions)
+
+
+def in_scheme(parts: dict[str, tuple[int, ...]], want: Scheme, have: Scheme) -> dict[str, tuple[int, ...]]:
+    """The numbers that another scheme has for the same parts; a single label of its own stands for the whole tumour.
+
+    Raises CaseError for a part that it has no numbers for.
+    """
+    if have.values == want.values and have.labels == want.labels:
+        return parts
+    known = parts_of(have, each_label=True)
+    if len(have.labels) == 1:
+        known.setdefault(labels.WHOLE, tuple(have.labels))
+    if len(want.labels) == 1 and labels.WHOLE in known:
+        known.setdefault(next(iter(want.labels.values())), known[labels.WHOLE])
+    if lacking := [name for name in parts if name not in known]:
+        raise CaseError(f"its scheme {have} has no {lacking[0]}, which scheme {want} of the reference has",
+                        remedy="name the prediction's scheme with --predicted-scheme")
+    return {name: known[name] for name in parts}
+
+
+def read_labels(path: Path) -> Image:
+    """A label map from a file: uint8 on its grid. Raises CaseError for one that holds anything but labels."""
+    return whole_numbers(files.read(path), path)
+
+
+def whole_numbers(image: Image, where: object) -> Image:
+    """An image of whole numbers 0 to 255 as uint8. Raises CaseError for any other, or for several channels."""
+    array = image.array
+    if image.has_channels:
+        raise CaseError(f"has {array.shape[-1]} channels; a label map has one", where=where)
+    if array.dtype == np.uint8:
+        return image
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise CaseError("holds NaN or infinite values, no labels", where=where)
+    made = array.astype(np.uint8)
+    if not np.array_equal(made, array):
+        odd = array[made != array].flat[0]
+        raise CaseError(f"holds {odd:g}, no label (whole numbers 0 to 255)", where=where,
+                        remedy="is it an image, or a map of probabilities?")
+    return image.with_array(made)
+
+
+def reference_of(case: Case, itself: bool) -> Image:
+    """The label map of a case of the reference; itself: its image is the label map."""
+    return read_labels(case.path if itself else case.label)
+
+
+def numbers_in(case: Case, itself: bool) -> list[int]:
+    """The numbers that occur in the label map of a case of the reference."""
+    image = reference_of(case, itself)
+    found = np.flatnonzero(np.bincount(image.array.ravel(), minlength=256)).tolist()
+    if len(found) > MOST_LABELS:
+        raise CaseError(f"holds {len(found)} different numbers: an image, no label map", where=case.path,
+                        remedy="is the reference the folder of the label maps?")
+    return found
+
+
+def record_of(path: Path) -> dict:
+    """The record that mri-predict writes beside a label map; empty when there is none."""
+    record = path.with_name(f"{stem_of(path)}.json")
+    return read_json(record) if record.is_file() else {}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One prediction of one case. parts: figures of each as segmentation.measure gives them; those of a missing one
+    where `error` says what is wrong with it. seen: what its record says of it."""
+
+    parts: dict[str, dict]
+    error: CaseError | None = None
+    seen: str = ""
+
+
+def score(case: Case, itself: bool, paths: list[Path | None], rules: Rules) -> list[Scored]:
+    """Several predictions of one case, each on its own; None stands for a missing one.
+
+    Raises CaseError when it is the reference that is wrong.
+    """
+    reference = reference_of(case, itself)
+    labels.check(np.flatnonzero(np.bincount(reference.array.ravel(), minlength=256)), rules.scheme, case.path)
+    return [_one(reference, path, rules) for path in paths]
+
+
+def _one(reference: Image, path: Path | None, rules: Rules) -> Scored:
+    spacing = reference.grid.spacing
+    nothing = segmentation.missing(rules.parts, reference.array, spacing)
+    if path is None:
+        return Scored(nothing)
+    try:
+        prediction = read_labels(path)
+        check_grid(prediction.grid, reference.grid, path)
+        record = record_of(path)
+        have = labels.scheme(record["scheme"]) if record.get("scheme") else rules.predicted or rules.scheme
+        labels.check(np.flatnonzero(np.bincount(prediction.array.ravel(), minlength=256)), have, path)
+        theirs = in_scheme(rules.parts, rules.scheme, have)
+        made = segmentation.measure(prediction.array, reference.array, spacing, rules.parts, theirs, rules.empty)
+        return Scored(made, seen=record.get("seen") or "")
+    except MriError as error:
+        return Scored(nothing, CaseError(error.what, where=error.where or path, remedy=error.remedy))
+
+
+def check_grid(have: Grid, want: Grid, where: object) -> None:
+    """Raise CaseError that says in what a grid differs from the reference's."""
+    if have.same_as(want, 0.01):
+        return
+    def text(values):
+        return ",".join(f"{v:g}" for v in np.round(values[::-1], 4))
+
+    if have.size != want.size:
+        how = f"size {text(have.size)} and {text(want.size)}"
+    elif not np.allclose(have.spacing, want.spacing, rtol=1e-4):
+        how = f"spacing {text(have.spacing)} and {text(want.spacing)} mm"
+    elif not np.allclose(have.direction, want.direction, atol=1e-3):
+        how = "direction (flipped or turned axes)"
+    else:
+        how = f"origin {text(have.origin)} and {text(want.origin)} mm"
+    raise CaseError(f"grid differs from the reference's: {how}", where=where,
+                    remedy="give predictions on the case's own grid")

@@ -1,0 +1,75 @@
+"""Overlap of label maps against scikit-learn, and what is agreed for empty parts."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from mrilib.metrics import overlap
+
+PARTS = {"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)}
+
+
+def maps(seed, shape=(6, 7, 8)):
+    rng = np.random.default_rng(seed)
+    reference = rng.choice(np.array([0, 1, 2, 4], np.uint8), shape)
+    prediction = np.where(rng.random(shape) < 0.6, reference, rng.choice(np.array([0, 1, 2, 4], np.uint8), shape))
+    return prediction, reference
+
+
+@given(st.integers(0, 10**6), st.sampled_from([(4, 5), (3, 4, 5), (1, 9, 2)]))
+def test_figures_are_those_of_scikit_learn(seed, shape):
+    prediction, reference = maps(seed, shape)
+    for name, numbers in PARTS.items():
+        p, r = np.isin(prediction, numbers).ravel(), np.isin(reference, numbers).ravel()
+        if not (p.any() and r.any() and not r.all()):
+            continue
+        found = overlap.counts(prediction, reference, PARTS)[name]
+        assert overlap.dice(*found) == pytest.approx(metrics.f1_score(r, p), abs=1e-12)
+        assert overlap.iou(*found) == pytest.approx(metrics.jaccard_score(r, p), abs=1e-12)
+        assert overlap.sensitivity(*found) == pytest.approx(metrics.recall_score(r, p), abs=1e-12)
+        assert overlap.specificity(*found) == pytest.approx(metrics.recall_score(~r, ~p), abs=1e-12)
+        assert overlap.precision(*found) == pytest.approx(metrics.precision_score(r, p), abs=1e-12)
+
+
+@given(st.integers(0, 10**6))
+def test_swapped_maps_swap_sensitivity_and_precision_and_counts_fill_the_map(seed):
+    prediction, reference = maps(seed)
+    there, back = overlap.counts(prediction, reference, PARTS), overlap.counts(reference, prediction, PARTS)
+    for name in PARTS:
+        assert sum(there[name]) == prediction.size
+        assert overlap.dice(*there[name]) == overlap.dice(*back[name])
+        assert overlap.sensitivity(*there[name]) == overlap.precision(*back[name])
+
+
+def test_empty_parts():
+    empty, full = np.zeros((5, 5), np.uint8), np.full((5, 5), 4, np.uint8)
+    both = overlap.counts(empty, empty, PARTS)["core"]
+    assert both == (0, 0, 0, 25)
+    figures = (overlap.dice, overlap.iou, overlap.sensitivity, overlap.specificity, overlap.precision)
+    assert [figure(*both) for figure in figures] == [1] * 5 and overlap.volumes(*both, 8.0) == (0, 0, 0)
+    missed = overlap.counts(empty, full, PARTS)["core"]
+    assert [figure(*missed) for figure in figures[:3]] == [0] * 3 and math.isnan(overlap.precision(*missed))
+    assert math.isnan(overlap.specificity(*missed)) and overlap.volumes(*missed, 8.0) == (0, 200, -1)
+    made_up = overlap.counts(full, empty, PARTS)["core"]
+    assert overlap.dice(*made_up) == 0 and math.isnan(overlap.sensitivity(*made_up))
+    assert math.isnan(overlap.volumes(*made_up, 8.0)[2])
+
+
+def test_parts_may_have_other_numbers_in_the_prediction():
+    prediction, reference = maps(3)
+    other = np.array([0, 2, 1, 0, 3], np.uint8)[prediction]  # 1 and 2 swapped, 4 is 3
+    theirs = {"whole": (1, 2, 3), "core": (2, 3), "enhancing": (3,)}
+    assert overlap.counts(other, reference, PARTS, theirs) == overlap.counts(prediction, reference, PARTS)
+
+
+@pytest.mark.parametrize(("prediction", "reference"), [
+    (np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8)),
+    (np.zeros((2, 3), np.int16), np.zeros((2, 3), np.uint8)),
+])
+def test_what_cannot_be_compared_is_refused(prediction, reference):
+    with pytest.raises(ValueError, match="label maps of"):
+        overlap.counts(prediction, reference, PARTS)
