@@ -25,7 +25,7 @@ ALLOWED = {
     "splits": {"cases", "images", "records"},
     "phantom": {"labels", "images", "records"},
     "recipe": {"labels", "cases", "images", "records"},
-    "metrics": {"labels", "cases", "images", "splits"},
+    "metrics": {"labels", "cases", "images", "splits", "records"},
     "gpu": set(),
     "models": {"gpu", "records"},
     "inference": {"labels", "models", "gpu", "metrics", "recipe", "images", "cases", "records"},
