@@ -14,6 +14,7 @@ from mri_tools.common.run import entry
 @click.option("-r", "--reference", required=True, type=click.Path(path_type=Path),
               help="The truth: a folder of cases with their classes or label maps, or a CSV of them.")
 @options.layout
+@options.as_
 @options.scheme
 @click.option("--predicted-scheme", metavar="SCHEME",
               help="Of predictions whose record does not say.  [default: the reference's]")
@@ -37,7 +38,7 @@ from mri_tools.common.run import entry
 @options.json_
 @options.jobs
 @options.common
-def main(predictions, null, **given):
+def main(predictions, null, layout, as_, **given):
     """Score predictions against the truth, with intervals.
 
     PREDICTIONS are label maps (a folder of them, or their names), or tables as
@@ -62,7 +63,9 @@ def main(predictions, null, **given):
 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads only cost, on products this small
     from mri_tools.common import scoring_classes, scoring_maps, submitted
+    from mrilib.cases import Reading
 
+    given["layout"] = Reading(layout, slices=as_ == "slices")
     found = submitted.given(predictions, null)
     if isinstance(found[0], submitted.Table):
         return scoring_classes.score(found, **given)

@@ -56,29 +56,18 @@ def in_scheme(parts: dict[str, tuple[int, ...]], want: Scheme, have: Scheme) -> 
 
 def read_labels(path: Path) -> Image:
     """A label map from a file: uint8 on its grid. Raises CaseError for one that holds anything but labels."""
-    return whole_numbers(files.read(path), path)
+    return _labels(files.read(path), path)
 
 
-def whole_numbers(image: Image, where: object) -> Image:
-    """An image of whole numbers 0 to 255 as uint8. Raises CaseError for any other, or for several channels."""
-    array = image.array
+def _labels(image: Image, where: object) -> Image:
     if image.has_channels:
-        raise CaseError(f"has {array.shape[-1]} channels; a label map has one", where=where)
-    if array.dtype == np.uint8:
-        return image
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise CaseError("holds NaN or infinite values, no labels", where=where)
-    made = array.astype(np.uint8)
-    if not np.array_equal(made, array):
-        odd = array[made != array].flat[0]
-        raise CaseError(f"holds {odd:g}, no label (whole numbers 0 to 255)", where=where,
-                        remedy="is it an image, or a map of probabilities?")
-    return image.with_array(made)
+        raise CaseError(f"is no label map: it holds {image.array.shape[-1]} channels", where=where)
+    return image.with_array(files.whole_numbers(image.array, where))
 
 
 def reference_of(case: Case, itself: bool) -> Image:
     """The label map of a case of the reference; itself: its image is the label map."""
-    return read_labels(case.path if itself else case.label)
+    return _labels(files.read_case(case), case.path) if itself else files.read_label(case)
 
 
 def numbers_in(case: Case, itself: bool) -> list[int]:

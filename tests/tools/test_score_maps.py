@@ -131,7 +131,8 @@ def test_what_is_wrong_with_a_prediction_is_said_and_the_case_counts_as_missing(
     for said in ("p0.nii.gz: grid differs from the reference's: spacing 1,1,3 and 1,1,2 mm",
                  "p1.nii.gz: grid differs from the reference's: size 19,24,10 and 20,24,10",
                  "p2.nii.gz: label 3 is not in scheme brats2020 (0 1 2 4)",
-                 "p3.nii.gz: holds 0.6, no label", "p4.nii.gz: grid differs from the reference's: direction",
+                 "p3.nii.gz: is no label map: it holds other values",
+                 "p4.nii.gz: grid differs from the reference's: direction",
                  "p5: 2 files for one case: p5.mha, p5.nii.gz",
                  "1 predictions are of no case in the reference: stranger", "6 cases have no prediction"):
         assert said in done.stderr
@@ -197,9 +198,10 @@ def test_seen_cases_limits_and_json(folders, tmp_path):
 def test_pictures_with_mask_twins(tmp_path):
     from PIL import Image as Picture
 
-    for i in range(3):
-        for path, array in ((f"in/{i}.png", np.full((24, 20), 90)), (f"in/{i}_mask.png", (tumour(i)[5] > 0) * 1),
-                            (f"p/{i}.png", (tumour(i + 9)[5] > 0) * 1)):
+    for i, name in enumerate(("one", "two", "three")):
+        for path, array in ((f"in/{name}.png", np.full((24, 20), 90)),
+                            (f"in/{name}_mask.png", (tumour(i)[5] > 0) * 255),
+                            (f"p/{name}.png", (tumour(i + 9)[5] > 0) * 1)):
             (tmp_path / path).parent.mkdir(exist_ok=True)
             Picture.fromarray(array.astype(np.uint8)).save(tmp_path / path)
     done = score("p", "-r", "in", cwd=tmp_path)

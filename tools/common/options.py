@@ -104,9 +104,6 @@ root = click.option("--root", type=click.Path(path_type=Path, file_okay=False),
                     help="Folder that ids are counted from.  [default: the folder given]")
 layout = click.option("--layout", type=click.Choice(list(LAYOUTS)),
                       help="How the folder is laid out.  [default: seen by itself]")
-scheme = click.option("--scheme", metavar="NAME|1=a,2=b,…",
-                      help="What the numbers of label maps mean: binary, brats2013, brats2020, brats2023, msd, or "
-                           "one's own names.  [default: what the layout says]")
 force = click.option("--force", is_flag=True, help="Replace what another run left in the output.")
 seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
                     help="Where chance starts; the same seed gives the same result.")
