@@ -38,13 +38,37 @@ class Scheme:
         return self.name or ",".join(f"{value}={name}" for value, name in sorted(self.labels.items()))
 
 
+TUMOUR = {"necrosis", "necrotic", "oedema", "non-enhancing", "enhancing"}
+
+
 def _brats(name: str, labels: dict[int, str]) -> Scheme:
-    """A tumour scheme: whole tumour is every label, core all but the oedema."""
-    core = tuple(value for value, what in labels.items() if what != "oedema")
-    enhancing = tuple(value for value, what in labels.items() if what == "enhancing")
-    return Scheme(name, labels, {WHOLE: tuple(labels), CORE: core, ENHANCING: enhancing})
+    """A tumour scheme: whole tumour is every label of TUMOUR, core all but the oedema; others stand alone."""
+    words = {value: _our_word(what) for value, what in labels.items()}
+    whole = tuple(value for value, word in words.items() if word in TUMOUR or word == "tumour")
+    core = tuple(value for value in whole if words[value] != "oedema")
+    enhancing = tuple(value for value in whole if words[value] == "enhancing")
+    others = {what: (value,) for value, what in labels.items() if value not in whole}
+    return Scheme(name, labels, {WHOLE: whole, CORE: core, ENHANCING: enhancing, **others})
 
 
+def _our_word(name: str) -> str:
+    """A label's name as data sets spell it, in our words."""
+    plain = re.sub(r"[=,+\s]+", " ", name.strip().lower())
+    for word, pattern in WORDS.items():
+        if re.search(pattern, plain):
+            return word
+    return plain
+
+
+# our words for what a label names, and how it is spelt; the first that fits
+WORDS = {
+    "non-enhancing": r"non.?enhanc",
+    "necrosis": r"^necrosis$",
+    "necrotic": r"necro|^ncr|^net$",
+    "oedema": r"o?edema|^ed$",
+    "enhancing": r"enhanc|^et$",
+    "tumour": r"^(tumou?r|lesion|whole tumou?r|mask)$",
+}
 SCHEMES = {
     "binary": Scheme("binary", {1: "tumour"}),
     "brats2013": _brats("brats2013", {1: "necrosis", 2: "oedema", 3: "non-enhancing", 4: "enhancing"}),
@@ -58,23 +82,74 @@ HOW = f"--scheme {'|'.join(SCHEMES)}, or one's own such as 1=necrotic,2=oedema,4
 def scheme(text: str) -> Scheme:
     """The scheme of a name, or of numbers with names: `1=necrotic,2=oedema,4=enhancing`.
 
-    One's own has regions where its names are those of a tumour scheme (oedema and enhancing among them).
-    Raises UsageError for what is neither.
+    One's own has the regions that are spelt with it, `1=rim,2=centre,lesion=1+2`; else, where its names are those
+    of a tumour scheme (oedema and enhancing among them), that one's. Raises UsageError for what is neither.
     """
     if text in SCHEMES:
         return SCHEMES[text]
     labels: dict[int, str] = {}
+    regions: dict[str, tuple[int, ...]] = {}
     for part in str(text).split(","):
+        if region := re.fullmatch(r"\s*([^=,\s][^=,]*?)\s*=\s*(\d+(?:\+\d+)+)\s*", part):
+            regions[region[1]] = tuple(int(v) for v in region[2].split("+"))
+            continue
         match = re.fullmatch(r"\s*(\d+)\s*=\s*([^=,\s][^=,]*?)\s*", part)
         if match is None or not 0 < int(match[1]) < 256 or int(match[1]) in labels:
             raise UsageError(f"unknown label scheme {text!r}", remedy=HOW)
         labels[int(match[1])] = match[2]
     if len(set(labels.values())) < len(labels):
         raise UsageError(f"label scheme {text!r} gives two numbers one name", remedy=HOW)
-    spelt = ",".join(f"{value}={name}" for value, name in labels.items())
-    if {"oedema", "enhancing"} <= set(labels.values()):
+    if strange := sorted({v for values in regions.values() for v in values} - set(labels)):
+        raise UsageError(f"label scheme {text!r} has a region of {strange[0]}, which it does not name", remedy=HOW)
+    spelt = ",".join([*(f"{value}={name}" for value, name in labels.items()),
+                      *(f"{name}={'+'.join(map(str, values))}" for name, values in regions.items())])
+    if not regions and {"oedema", "enhancing"} <= {_our_word(name) for name in labels.values()}:
         return _brats(spelt, labels)
-    return Scheme(spelt, labels)
+    if regions:  # what is scored is the regions, and the labels that none of them unites
+        united = {v for values in regions.values() for v in values}
+        regions |= {name: (value,) for value, name in labels.items() if value not in united}
+    return Scheme(spelt, labels, regions)
+
+
+def of_dataset(labels: dict) -> str:
+    """The scheme, as text for `scheme`, of the labels of a dataset.json, {number: name} or {name: number or numbers}.
+
+    Names are brought to our words ("edema", "enhancing tumour"); where numbers and names are then those of a known
+    scheme it is that one. Raises ValueError for labels that cannot be understood.
+    """
+    single: dict[int, str] = {}
+    united: dict[str, tuple[int, ...]] = {}
+    for key, value in labels.items():
+        name, numbers = (value, key) if isinstance(value, str) else (key, value)
+        numbers = [int(n) for n in (numbers if isinstance(numbers, list) else [numbers])]
+        if numbers == [0] or name == "ignore":
+            continue
+        if len(numbers) > 1:
+            united[name] = tuple(numbers)
+        else:
+            single[numbers[0]] = name
+    words = {n: _our_word(name) for n, name in single.items()}
+    if len(set(words.values())) == len(words):  # else our words are too few for these labels
+        single = words
+    whole, core = (next((v for name, v in united.items() if word in name.lower()), ()) for word in ("whole", "core"))
+    if whole and core and len(single) == 1:  # regions of a tumour alone: what lies in which tells the labels
+        single = {**{n: "oedema" for n in whole if n not in core}, **dict.fromkeys(core, "non-enhancing"),
+                  **dict.fromkeys(single, "enhancing")}
+        united = {}
+    single |= {n: str(n) for numbers in united.values() for n in numbers if n not in single}
+    for name, known in SCHEMES.items():
+        if not united and known.labels.keys() == single.keys() and all(
+                word == known.labels[n] or known.labels[n] in NEAR.get(word, ()) for n, word in single.items()):
+            return name
+    def plain(name):
+        return re.sub(r"[=,+\s]+", " ", name).strip()
+
+    text = ",".join([*(f"{n}={plain(name)}" for n, name in sorted(single.items())),
+                     *(f"{plain(name)}={'+'.join(map(str, numbers))}" for name, numbers in united.items())])
+    try:
+        return scheme(text).name
+    except UsageError as error:
+        raise ValueError(error.what) from error
 
 
 def of_values(values: Iterable[int]) -> Scheme:
@@ -103,8 +178,10 @@ def convert(array: np.ndarray, have: Scheme, want: Scheme) -> np.ndarray:
     """A label map, any shape, in another scheme's numbers, by name: uint8.
 
     Between tumour schemes necrosis, necrotic and non-enhancing are one where the other has but one of them.
-    Raises UsageError for a label that the other scheme has no place for.
+    Raises UsageError for a label that the other scheme has no place for, CaseError for a number that `have` lacks.
     """
+    array = np.asarray(array).astype(np.uint8)
+    check(np.flatnonzero(np.bincount(array.ravel(), minlength=256)), have)
     table = np.zeros(256, np.uint8)
     by_name = {name: value for value, name in want.labels.items()}
     for value, name in have.labels.items():
@@ -112,7 +189,7 @@ def convert(array: np.ndarray, have: Scheme, want: Scheme) -> np.ndarray:
         if not near:
             raise UsageError(f"label {value} ({name}) of scheme {have} has no place in {want}")
         table[value] = by_name[near[0]]
-    return table[np.asarray(array).astype(np.uint8)]
+    return table[array]
 
 
 NEAR = {"necrosis": ("necrotic", "non-enhancing"), "necrotic": ("necrosis", "non-enhancing"),

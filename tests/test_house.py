@@ -19,7 +19,7 @@ HEAVY = {"tensorflow", "keras", "SimpleITK", "sklearn", "numpy", "scipy", "rich"
 ALLOWED = {
     "errors": set(),
     "records": set(),
-    "cases": {"records"},
+    "cases": {"records", "labels"},
     "labels": set(),
     "images": {"labels", "cases", "records"},
     "splits": {"cases", "images", "records"},

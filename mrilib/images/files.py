@@ -14,7 +14,7 @@ import numpy as np
 
 from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.errors import CaseError
-from mrilib.images import pictures
+from mrilib.images import pictures, series
 from mrilib.images.grid import Grid, Image
 
 NOTE = "mri-suite recipe "  # how a header says that a file was prepared; the hash follows
@@ -92,6 +92,8 @@ def _part(case: Case, name: str, count: int) -> Image:
     slices = case.slices.get(name)
     if slices is None:
         return read(case.channels[name], grey=count == 1, several=count > 1)
+    if suffix_of(slices[0]) not in PICTURES:
+        return series.read(slices, case.path)
     return stack([read(path, grey=count == 1) for path in slices], slices, case.path)
 
 

@@ -1,0 +1,299 @@
+"""The layouts of public data sets, built small: each found without being told, with channels, labels, schemes."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from pipeline_data import save
+
+from mrilib import cases
+from mrilib.cases import Reading
+from mrilib.errors import CaseError, UsageError
+from mrilib.images import files
+from mrilib.images.grid import Grid, Image
+
+
+def volume(path, seed=0, label=False, size=(4, 5, 6), **where):
+    """A volume of noise, or of 0 to 3, written by ITK as other programs would."""
+    rng = np.random.default_rng(seed)
+    array = rng.integers(0, 4, size).astype(np.uint8) if label else rng.integers(0, 999, size).astype(np.int16)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(files.to_itk(Image(array, Grid.of(size, **where))), str(path))
+    return array
+
+
+def told(path, reading=None):
+    """id -> case of a folder in which nothing is wrong."""
+    return {case.id: case for case in cases.find([path], reading)}
+
+
+def with_errors(path):
+    errors = []
+    found = [case.id for case in cases.find([path], on_error=errors.append)]
+    return found, [str(error) for error in errors]
+
+
+BRATS = {  # a case's name, its files' start and ends: t1 t1ce t2 flair label; subject; scheme
+    "2013": ("pat1", "VSD.Brain.XX.O.", ("MR_T1.54513.mha", "MR_T1c.54514.mha", "MR_T2.54515.mha", "MR_Flair.54512.mha",
+                                         "OT.54517.mha"), None, "brats2013"),
+    "deepmedic": ("brats_2013_pat0003_1", "", ("T1_subtrMeanDivStd.nii.gz", "T1c_subtrMeanDivStd.nii.gz",
+                                               "T2_subtrMeanDivStd.nii.gz", "Flair_subtrMeanDivStd.nii.gz",
+                                               "OTMultiClass.nii.gz"), "brats_2013_pat0003", "brats2013"),
+    "2018": ("Brats18_TCIA08_167_1", "Brats18_TCIA08_167_1_", ("t1.nii.gz", "t1ce.nii.gz", "t2.nii.gz", "flair.nii.gz",
+                                                               "seg.nii.gz"), "Brats18_TCIA08_167", "brats2020"),
+    "2020": ("BraTS20_Training_001", "BraTS20_Training_001_", ("t1.nii", "t1ce.nii", "t2.nii", "flair.nii", "seg.nii"),
+             "BraTS20_Training_001", "brats2020"),
+    "2021": ("BraTS2021_00002", "BraTS2021_00002_", ("t1.nii.gz", "t1ce.nii.gz", "t2.nii.gz", "flair.nii.gz",
+                                                     "seg.nii.gz"), "BraTS2021_00002", "brats2020"),
+    "2023": ("BraTS-GLI-00005-100", "BraTS-GLI-00005-100-", ("t1n.nii.gz", "t1c.nii.gz", "t2w.nii.gz", "t2f.nii.gz",
+                                                             "seg.nii.gz"), "BraTS-GLI-00005", "brats2023"),
+    "UPENN": ("UPENN-GBM-00001_11", "UPENN-GBM-00001_11_", ("T1.nii.gz", "T1GD.nii.gz", "T2.nii.gz", "FLAIR.nii.gz",
+                                                            "segm.nii.gz"), "UPENN-GBM-00001", None),
+    "exam": ("p7", "", ("T1_AX_SE_10_se2d1_t1.nii.gz", "MRHR_T1_AX_POST_GAD_SE_13_se2d1r_t1c.nii.gz",
+                        "MRHR_T2_AX_SE_2_tse2d1_11_t2.nii.gz", "MRHR_FLAIR_AX_SE_IR_5_tir2d1_21_fla.nii.gz",
+                        "gt.nii.gz"), None, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("year", BRATS)
+def test_brats_of_any_year(year, tmp_path):
+    name, start, ends, subject, scheme = BRATS[year]
+    arrays = [volume(tmp_path / "set" / name / f"{start}{end}", i, i == 4) for i, end in enumerate(ends)]
+    volume(tmp_path / "set" / name / "brainmask.nii.gz", 9)
+    case, = cases.find([tmp_path / "set"])
+    assert [case] == list(cases.find([tmp_path / "set" / name]))
+    assert (case.id, list(case.channels), case.subject, case.scheme) == (name, ["t1", "t1ce", "t2", "flair"], subject,
+                                                                          scheme)
+    assert case.path == tmp_path / "set" / name and case.label.name == f"{start}{ends[4]}" and case.layout == "brats"
+    image = files.read_case(case)
+    assert image.channels == ("t1", "t1ce", "t2", "flair")
+    assert all(np.array_equal(image.array[..., i], array) for i, array in enumerate(arrays[:4]))
+    assert np.array_equal(files.read_label(case).array, arrays[4])
+    two, = cases.find([tmp_path / "set"], Reading(channels=("flair", "t1")))
+    assert np.array_equal(files.read_case(two).array, image.array[..., [3, 0]])
+
+
+def test_a_case_that_lacks_a_channel_is_named(tmp_path):
+    for i, name in enumerate(("p1", "p2", "p3")):
+        for channel in ("t1", "t2", "flair", "seg")[: 4 - (i == 2) * 2]:
+            volume(tmp_path / name / f"{name}_{channel}.nii.gz")
+    (tmp_path / "p3/p3_t2.nii.gz").rename(tmp_path / "p3/p3_t1ce.nii.gz")
+    found, errors = with_errors(tmp_path)
+    assert found == ["p1", "p2"]
+    assert errors == [f"{tmp_path}/p3: has no t2 flair; the other cases have t1 t2 flair (add it, or choose others "
+                      "with --channels)"]
+    assert list(told(tmp_path, Reading(channels=("t1",)))) == ["p1", "p2", "p3"]
+
+
+def test_channel_files_of_many_cases_in_one_folder(tmp_path):
+    for name in ("a", "b_2"):
+        for i, channel in enumerate(("flair", "t1", "seg")):
+            volume(tmp_path / f"{name}_{channel}.nii.gz", i, channel == "seg")
+    found = told(tmp_path)
+    assert {k: (list(c.channels), c.label.name) for k, c in found.items()} == {
+        "a": (["t1", "flair"], "a_seg.nii.gz"), "b_2": (["t1", "flair"], "b_2_seg.nii.gz")}
+
+
+def test_nnunet(tmp_path):
+    write(tmp_path / "dataset.json", {"channel_names": {"0": "FLAIR", "1": "T1w", "2": "T1gd"},
+                                      "labels": {"background": 0, "whole tumor": [1, 2, 3], "tumor core": [2, 3],
+                                                 "enhancing tumor": [3]}})
+    for name, folder in (("BRATS_001", "Tr"), ("BRATS_002", "Tr"), ("BRATS_485", "Ts")):
+        for n in range(3):
+            volume(tmp_path / f"images{folder}/{name}_{n:04d}.nii.gz", n)
+        if folder == "Tr":
+            volume(tmp_path / f"labelsTr/{name}.nii.gz", 7, label=True)
+    found = told(tmp_path)
+    assert list(found) == ["imagesTr/BRATS_001", "imagesTr/BRATS_002", "imagesTs/BRATS_485"]
+    one, test = found["imagesTr/BRATS_001"], found["imagesTs/BRATS_485"]
+    assert (list(one.channels), one.scheme, one.layout) == (["flair", "t1", "t1ce"], "msd", "nnunet")
+    assert (one.label, test.label) == (tmp_path / "labelsTr/BRATS_001.nii.gz", None)
+    assert files.read_case(one).channels == ("flair", "t1", "t1ce") and files.read_label(one).array.max() == 3
+    inside = told(tmp_path / "imagesTr")
+    assert list(inside) == ["BRATS_001", "BRATS_002"] and inside["BRATS_001"].label == one.label
+    (tmp_path / "imagesTr/BRATS_002_0001.nii.gz").unlink()
+    found, errors = with_errors(tmp_path)
+    assert found == ["imagesTr/BRATS_001", "imagesTs/BRATS_485"]
+    assert errors == [f"{tmp_path}/imagesTr/BRATS_002_0000.nii.gz: channel 0001 (t1) is missing (add it, or leave the "
+                      "case out)"]
+
+
+def write(path, record):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record), encoding="utf-8")
+
+
+def test_nnunet_without_its_json_and_with_pictures(tmp_path):
+    for name in ("a", "b"):
+        for n in range(2):
+            volume(tmp_path / f"in/{name}_{n:04d}.nii.gz", n)
+    assert {k: list(c.channels) for k, c in told(tmp_path / "in").items()} == {"a": ["c0", "c1"], "b": ["c0", "c1"]}
+    write(tmp_path / "two/dataset.json", {"channel_names": {"0": "R", "1": "G", "2": "B"}, "labels": {"tumor": 1}})
+    save(tmp_path / "two/imagesTr/x_0000.png", np.full((5, 6, 3), 7, np.uint8))
+    save(tmp_path / "two/labelsTr/x.png", np.ones((5, 6), np.uint8))
+    case, = told(tmp_path / "two").values()
+    assert files.read_case(case).array.shape == (5, 6, 3) and list(case.channels) == ["r", "g", "b"]
+    assert (case.scheme, files.read_label(case).array.sum()) == ("binary", 30)
+
+
+def test_the_decathlon(tmp_path):
+    write(tmp_path / "dataset.json", {
+        "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"}, "tensorImageSize": "4D",
+        "labels": {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"}})
+    grid = {"spacing": (2.0, 1.0, 1.5), "origin": (3.0, 4.0, 5.0)}
+    arrays = [volume(tmp_path / f"parts/{n}.nii.gz", n, **grid) for n in range(4)]
+    (tmp_path / "imagesTr").mkdir()
+    four = sitk.JoinSeries([sitk.ReadImage(str(tmp_path / f"parts/{n}.nii.gz")) for n in range(4)])
+    sitk.WriteImage(four, str(tmp_path / "imagesTr/BRATS_001.nii.gz"))
+    volume(tmp_path / "labelsTr/BRATS_001.nii.gz", 7, label=True, **grid)
+    (tmp_path / "imagesTr/._BRATS_001.nii.gz").write_bytes(b"a Mac was here")
+    for n in range(4):
+        (tmp_path / f"parts/{n}.nii.gz").unlink()
+    case, = told(tmp_path).values()
+    assert (case.id, list(case.channels), case.scheme, case.layout) == ("imagesTr/BRATS_001",
+                                                                         ["flair", "t1", "t1ce", "t2"], "msd", "msd")
+    image = files.read_case(case)
+    assert np.array_equal(image.array, np.stack(arrays, -1)) and image.channels == tuple(case.channels)
+    assert image.grid.spacing == (2, 1, 1.5) and image.grid.same_as(files.read_label(case).grid)
+    flair, = told(tmp_path, Reading(channels=("t2",))).values()
+    assert np.array_equal(files.read_case(flair).array, arrays[3])
+    (tmp_path / "dataset.json").unlink()
+    case, = told(tmp_path).values()
+    with pytest.raises(CaseError, match="has 4 dimensions .*name the channels of the fourth with --channels"):
+        files.read_case(case)
+    named, = told(tmp_path, Reading(channels=("flair", "t1", "t1ce", "t2"))).values()
+    assert np.array_equal(files.read_case(named).array, image.array) and named.label == case.label
+    wrong, = told(tmp_path, Reading(channels=("flair", "t1"))).values()
+    with pytest.raises(CaseError, match="holds 4 channels, not 2 .flair t1."):
+        files.read_case(wrong)
+
+
+def test_bids(tmp_path):
+    for name in ("sub-01/ses-1", "sub-01/ses-2", "sub-02"):
+        start = f"{name}/anat/{name.replace('/', '_')}"
+        for i, end in enumerate(("T1w", "ce-gadolinium_T1w", "FLAIR")):
+            volume(tmp_path / f"{start}_{end}.nii.gz", i)
+        volume(tmp_path / f"{name}/func/{name.replace('/', '_')}_task-rest_bold.nii.gz")
+    volume(tmp_path / "sub-02/anat/sub-02_dseg.nii.gz", 5, label=True)
+    volume(tmp_path / "derivatives/manual/sub-01/ses-1/anat/sub-01_ses-1_label-lesion_mask.nii.gz", 6, label=True)
+    volume(tmp_path / "derivatives/manual/sub-01/ses-1/anat/sub-01_ses-1_desc-brain_mask.nii.gz", 6, label=True)
+    volume(tmp_path / "derivatives/manual/sub-01/ses-1/anat/sub-01_ses-1_desc-preproc_T1w.nii.gz", 6)
+    found = told(tmp_path)
+    assert {k: (list(c.channels), c.subject, c.label and c.label.name) for k, c in found.items()} == {
+        "sub-01/ses-1": (["t1", "t1ce", "flair"], "sub-01", "sub-01_ses-1_label-lesion_mask.nii.gz"),
+        "sub-01/ses-2": (["t1", "t1ce", "flair"], "sub-01", None),
+        "sub-02": (["t1", "t1ce", "flair"], "sub-02", "sub-02_dseg.nii.gz")}
+    assert files.read_case(found["sub-02"]).channels == ("t1", "t1ce", "flair")
+    assert list(told(tmp_path / "sub-02")) == ["sub-02"]
+    volume(tmp_path / "sub-02/anat/sub-02_run-2_T1w.nii.gz")
+    found, errors = with_errors(tmp_path)
+    assert found == ["sub-01/ses-1", "sub-01/ses-2"]
+    assert "sub-02: has 2 files for t1: sub-02_T1w.nii.gz and sub-02_run-2_T1w.nii.gz (move all but" in errors[0]
+
+
+def series(folder, uid, description, size=(5, 6, 7), skip=(), study="1.2.3", patient="P1", contrast="", suffix=".dcm"):
+    """A DICOM series as a scanner writes it, its files in disorder; returns its voxels."""
+    array = np.random.default_rng(len(uid)).integers(0, 500, size).astype(np.int16)
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    writer.SetImageIO("GDCMImageIO")
+    for z in range(size[0]):
+        if z in skip:
+            continue
+        piece = sitk.GetImageFromArray(array[z])
+        piece.SetSpacing((0.9, 0.8))
+        for key, value in {"0020|000d": study, "0020|000e": f"{study}.{uid}", "0008|103e": description,
+                           "0010|0020": patient, "0018|0010": contrast, "0008|0018": f"{study}.{uid}.{z + 1}", "0020|0013": str(z + 1),
+                           "0020|0032": f"-10\\-20\\{3 * z}", "0020|0037": "1\\0\\0\\0\\1\\0", "0008|0060": "MR",
+                           "0018|0050": "3", "0008|0016": "1.2.840.10008.5.1.4.1.1.4"}.items():  # fmt: skip
+            piece.SetMetaData(key, value)
+        writer.SetFileName(str(folder / f"{uid}_{(z * 3) % size[0]}.dcm"))
+        writer.Execute(piece)
+        if not suffix:
+            (folder / f"{uid}_{(z * 3) % size[0]}.dcm").rename(folder / f"{uid}{(z * 3) % size[0]}")
+    return array
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_dicom_series_of_a_study_are_the_channels_of_a_case(apart, tmp_path):
+    places = [tmp_path / "set/p1" / (name if apart else "") for name in "abc"]
+    t1 = series(places[0], "1", "AX T1 SE")
+    after = series(places[1], "22", "t1_mpr_post_GAD")
+    flair = series(places[2], "333", "Ax T2 FLAIR")
+    case, = told(tmp_path / "set").values()
+    assert (case.id, case.subject, list(case.channels), case.layout) == ("p1", "P1", ["t1", "t1ce", "flair"], "dicom")
+    image = files.read_case(case)
+    assert np.array_equal(image.array, np.stack([t1, after, flair], -1))
+    assert np.allclose(image.grid.spacing, (3, 0.8, 0.9)) and np.allclose(image.grid.origin, (0, -20, -10))
+    assert len(case.image_files) == 15 and case.path == tmp_path / "set/p1"
+    assert list(told(tmp_path / "set/p1")) == ["p1"]
+
+
+def test_dicom_series_that_do_not_say_what_they_are_stay_apart(tmp_path):
+    one = series(tmp_path / "p1", "1", "localizer of some kind")
+    series(tmp_path / "p1", "22", "AX T1", contrast="Gadovist")
+    found = told(tmp_path)
+    assert {k: list(c.channels) for k, c in found.items()} == {"p1/AX-T1": ["t1ce"],
+                                                                "p1/localizer-of-some-kind": ["image"]}
+    assert np.array_equal(files.read_case(found["p1/localizer-of-some-kind"]).array, one)
+
+
+def test_dicom_without_suffix_and_with_a_slice_missing(tmp_path):
+    array = series(tmp_path / "p1", "1", "AX T2", suffix="")
+    case, = told(tmp_path).values()
+    assert list(case.channels) == ["t2"] and np.array_equal(files.read_case(case).array, array)
+    series(tmp_path / "p2", "1", "AX T2", skip=(2,), study="1.9", patient="P2")
+    with pytest.raises(CaseError, match="slices lie 3 to 6 mm apart: one is missing"):
+        files.read_case(next(iter(told(tmp_path / "p2").values())))
+
+
+def test_yolo(tmp_path):
+    for name in ("00054_145", "00054_164", "00056_110"):
+        save(tmp_path / f"images/{name}.png", np.zeros((100, 200), np.uint8))
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/00054_145.txt").write_text("1 0.5 0.25 0.2 0.5\n0 0.1 0.5 0.2 1.0\n")
+    (tmp_path / "labels/00054_164.txt").write_text("")
+    found = told(tmp_path)
+    assert {k: (c.subject, c.boxes) for k, c in found.items()} == {
+        "images/00054_145": ("00054", ((80, 0, 120, 50, "1"), (0, 0, 40, 100, "0"))),
+        "images/00054_164": ("00054", ()), "images/00056_110": ("00056", ())}
+    assert {c.layout for c in found.values()} == {"yolo"}
+    (tmp_path / "data.yaml").write_text("path: here\nnames:\n  0: glioma\n  1: other kind\n")
+    save(tmp_path / "images/x.png", np.zeros((100, 200), np.uint8))
+    found = told(tmp_path)
+    assert found["images/00054_145"].boxes[0][4] == "other kind" and found["images/x"].subject is None
+    (tmp_path / "labels/x.txt").write_text("0 1.5 0.5 0.1 0.1\n")
+    assert "x.txt, line 1: a box of YOLO lies in 0 to 1" in with_errors(tmp_path)[1][0]
+    (tmp_path / "labels/x.txt").write_text("0 .1 .1 .2 .2 .3 .3\n")
+    assert "x.txt, line 1: is no line `class cx cy w h`" in with_errors(tmp_path)[1][0]
+
+
+def test_coco(tmp_path):
+    for name in ("train/a.png", "train/b.png"):
+        save(tmp_path / name, np.zeros((10, 20), np.uint8))
+    known = {"images": [{"id": n, "file_name": f"{name}.png"} for n, name in enumerate("abc", 1)],
+             "annotations": [{"image_id": 1, "category_id": 5, "bbox": [2, 3, 4.5, 5]}],
+             "categories": [{"id": 5, "name": "glioma"}]}
+    write(tmp_path / "train/_annotations.coco.json", known)
+    found, errors = with_errors(tmp_path)
+    assert found == ["train/a", "train/b"] and "c.png: no such image, which the COCO file names" in errors[0]
+    del known["images"][2]
+    write(tmp_path / "train/_annotations.coco.json", known)
+    assert {k: c.boxes for k, c in told(tmp_path).items()} == {"train/a": ((2, 3, 6.5, 8, "glioma"),), "train/b": ()}
+    known["annotations"][0].pop("bbox")
+    write(tmp_path / "train/_annotations.coco.json", known)
+    with pytest.raises(UsageError, match="is no COCO file"):
+        told(tmp_path)
+
+
+def test_a_table_whose_masks_lie_beside_its_images(tmp_path):
+    for name in ("1", "2"):
+        save(tmp_path / f"images/{name}.jpg", np.zeros((10, 20), np.uint8))
+    save(tmp_path / "masks/1.png", np.eye(10, 20, dtype=np.uint8) * 255)
+    (tmp_path / "cases.csv").write_text("file,class,subject\nimages/1.jpg,glioma,7\nimages/2.jpg,other,8\n")
+    found = told(tmp_path)
+    assert [(c.class_name, c.subject, c.label) for c in found.values()] == [
+        ("glioma", "7", tmp_path / "masks/1.png"), ("other", "8", None)]
+    assert files.read_label(found["images/1"]).array.sum() == 10
