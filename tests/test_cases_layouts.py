@@ -205,8 +205,9 @@ def series(folder, uid, description, size=(5, 6, 7), skip=(), study="1.2.3", pat
         piece = sitk.GetImageFromArray(array[z])
         piece.SetSpacing((0.9, 0.8))
         for key, value in {"0020|000d": study, "0020|000e": f"{study}.{uid}", "0008|103e": description,
-                           "0010|0020": patient, "0018|0010": contrast, "0008|0018": f"{study}.{uid}.{z + 1}", "0020|0013": str(z + 1),
-                           "0020|0032": f"-10\\-20\\{3 * z}", "0020|0037": "1\\0\\0\\0\\1\\0", "0008|0060": "MR",
+                           "0010|0020": patient, "0018|0010": contrast, "0008|0018": f"{study}.{uid}.{z + 1}",
+                           "0020|0013": str(z + 1), "0020|0032": f"-10\\-20\\{3 * z}",
+                           "0020|0037": "1\\0\\0\\0\\1\\0", "0008|0060": "MR",
                            "0018|0050": "3", "0008|0016": "1.2.840.10008.5.1.4.1.1.4"}.items():  # fmt: skip
             piece.SetMetaData(key, value)
         writer.SetFileName(str(folder / f"{uid}_{(z * 3) % size[0]}.dcm"))
