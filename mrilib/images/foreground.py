@@ -75,3 +75,35 @@ def foreground(array: np.ndarray) -> np.ndarray:
     if (np.abs(edge - flat) <= tolerance).mean() >= FLAT_BORDER:
         return np.abs(array - flat) > tolerance
     return array > otsu(array)
+
+
+def outline(array: np.ndarray) -> np.ndarray:
+    """Voxels on the outside of the head: (m, n) indices, the furthest in each of many directions.
+
+    array: (z, y, x, c) or (y, x, c), finite. The box around them is that around the head, however it is turned, to
+    within a few percent of a voxel's share. Of an image without foreground, its corners.
+    """
+    head = foreground(array[..., 0])
+    n = head.ndim
+    inside = head.reshape(-1)
+    index = np.flatnonzero(inside)
+    if not index.size:
+        return np.stack(np.meshgrid(*[(0, s - 1) for s in head.shape], indexing="ij"), -1).reshape(-1, n)
+    # of each line of voxels along the last axis only the ends can be outermost
+    rows = head.reshape(-1, head.shape[-1])
+    lines = np.flatnonzero(rows.any(1))
+    first, last = rows[lines].argmax(1), head.shape[-1] - 1 - rows[lines][:, ::-1].argmax(1)
+    heads = np.stack(np.unravel_index(np.concatenate([lines, lines]), head.shape[:-1]), -1)
+    ends = np.column_stack([heads, np.concatenate([first, last])])
+    directions = _directions(n)
+    return np.unique(ends[(ends @ directions.T).argmax(0)], axis=0)
+
+
+def _directions(n: int) -> np.ndarray:
+    """Evenly spread directions, (m, n): on a circle, or on a sphere along a golden spiral."""
+    if n == 2:
+        turn = np.arange(64) * (2 * np.pi / 64)
+        return np.column_stack([np.cos(turn), np.sin(turn)])
+    i = np.arange(256) + 0.5
+    height, turn = 1 - 2 * i / 256, np.pi * (1 + 5**0.5) * i
+    return np.column_stack([height, np.sqrt(1 - height**2) * np.cos(turn), np.sqrt(1 - height**2) * np.sin(turn)])

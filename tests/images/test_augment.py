@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from pipeline_data import head
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.images import affine, augment
+from mrilib.images import affine, augment, warp
+from mrilib.images.foreground import border
 from mrilib.images.grid import Grid, Image
 
 FULL = {"flip": "lr,ud", "rotate": 30, "shear": 8, "scale": "0.8:1.25", "shift": "10%", "blur": 1, "contrast": 0.3,
         "brightness": 0.3, "gamma": 0.4, "noise": 0.05}  # fmt: skip
-
-SPATIAL = augment.settings({name: FULL[name] for name in affine.SPATIAL})
+SPATIAL = augment.settings({name: FULL[name] for name in affine.SPATIAL if name in FULL})
 
 
 def picture(shape=(40, 50), spacing=None, channels=0):
@@ -54,7 +54,7 @@ def test_flips_and_whole_shifts_only_move_values():
     assert np.array_equal(augment.apply(volume, {"flip": ["lr", "ud", "ap"]}).array, volume.array[::-1, ::-1, ::-1])
     moved = augment.apply(image, {"shift": [3.0, -5.0]}).array
     assert np.array_equal(moved[3:, :-5], image.array[:-3, 5:])
-    assert (moved[:3] == affine.border(image.array).min()).all()
+    assert (moved[:3] == border(image.array).min()).all()
 
 
 @pytest.mark.parametrize("spacing", [(1, 1), (2.5, 0.8)])
@@ -71,7 +71,7 @@ def test_an_affine_agrees_with_simpleitk_in_the_world(spacing):
     transform = sitk.AffineTransform(back[::-1, ::-1].ravel().tolist(), (-back @ drawn["shift"])[::-1].tolist(),
                                      centre[::-1].tolist())
     itk = to_itk(image)
-    outside = float(affine.border(image.array).min())
+    outside = float(border(image.array).min())
     theirs = sitk.GetArrayFromImage(sitk.Resample(itk, itk, transform, sitk.sitkLinear, outside))
     mine = augment.apply(image, drawn).array
     assert np.abs(mine - theirs).max() < 1e-4
@@ -109,7 +109,7 @@ def test_boxes_hold_all_of_their_object(seed):
     grid = Grid.of(labels.shape, (1.5, 0.7))
     drawn = augment.draw(SPATIAL, np.random.default_rng(seed), grid)
     rows, columns = np.nonzero(augment.apply(Image(labels, grid), drawn, label=True).array)
-    boxes = affine.moved_boxes([(15, 10, 40, 30, "tumour")], drawn, grid)
+    boxes = warp.boxes([(15, 10, 40, 30, "tumour")], drawn, grid)
     if rows.size:
         x0, y0, x1, y1, kind = boxes[0]
         assert kind == "tumour"
@@ -119,9 +119,9 @@ def test_boxes_hold_all_of_their_object(seed):
 
 def test_boxes_of_flips_are_exact():
     grid = Grid.of((48, 60))
-    assert affine.moved_boxes([(15, 10, 40, 30, "a")], {"flip": ["lr"]}, grid) == [[20, 10, 45, 30, "a"]]
-    assert affine.moved_boxes([(15.5, 10, 40, 30)], {"gamma": 2.0}, grid) == [[15.5, 10, 40, 30]]
-    assert affine.moved_boxes([(0, 0, 5, 5)], {"shift": [-10.0, 0.0]}, grid) == []
+    assert warp.boxes([(15, 10, 40, 30, "a")], {"flip": ["lr"]}, grid) == [[20, 10, 45, 30, "a"]]
+    assert warp.boxes([(15.5, 10, 40, 30)], {"gamma": 2.0}, grid) == [[15.5, 10, 40, 30]]
+    assert warp.boxes([(0, 0, 5, 5)], {"shift": [-10.0, 0.0]}, grid) == []
 
 
 def test_a_draw_depends_on_seed_case_and_copy_alone():
@@ -166,7 +166,7 @@ def test_intensities_do_what_they_say():
     assert strong.min() >= low and strong.max() <= array.max()
     dark = augment.apply(image, {"gamma": 2.0}).array
     assert (dark <= array + 1e-5).mean() > 0.98 and np.isclose(dark.min(), low)
-    noisy = augment.apply(Image(head(1).astype(np.float32), Grid.of((72, 64))), {"noise": 0.1, "noise_seed": 5}).array
+    noisy = augment.apply(Image(head(1).astype(np.float32), Grid.of((72, 64))), {"noise": 0.1, "seed": 5}).array
     spread = np.percentile(head(1), 99.5) - head(1).min()
     assert np.isclose((noisy - head(1)).std(), 0.1 * spread, rtol=0.05)
     from scipy.ndimage import gaussian_filter

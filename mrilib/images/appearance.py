@@ -1,0 +1,205 @@
+"""Changes of value, in the order in which a scanner would make them; each channel by its own range, all channels alike.
+
+Tissue first: contrast about the mean, brightness as a gain above the lowest value (air stays air), gamma, gamma of
+the values turned over, and the grey scale bent (`histogram`), composed into one curve. Then the coil: a smooth field
+of brightness (`bias`). Then sampling: blur and low resolution, composed into one band matrix along each axis, and
+ghosting. Then sharpening, noise, cut-out and channel drop-out. Most are those of nnU-Net (Isensee et al., Nature
+Methods 18, 2021) and TorchIO (Pérez-García et al., 2021).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrilib.images import appearance_loops as loops
+from mrilib.images import compiled, splines
+
+TONES = ("contrast", "brightness", "gamma", "inverse_gamma", "histogram")
+BRIGHT = 99.5  # percentile that stands for the brightest
+STEPS = 2048  # of the curve over the range of a channel, straight between them
+GREYS = 8  # steps of the grey scale that `histogram` moves
+COILS = 3  # parts of the image along each axis that the field of `bias` is made of
+BLOCK = 4096  # values worked on at a time along a far axis, so that they stay in the cache
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of each channel: lowest, highest, mean, and `bright`, which stands for the brightest. (c,) arrays."""
+
+    low: np.ndarray
+    high: np.ndarray
+    mean: np.ndarray
+    bright: np.ndarray
+
+
+def statistics(array: np.ndarray) -> Statistics:
+    """Of an array (z, y, x, c) float32. `bright` is looked up on some 4000 of the voxels."""
+    nz, c = array.shape[0], array.shape[-1]
+    low, high, total = np.empty((nz, c), np.float32), np.empty((nz, c), np.float32), np.empty((nz, c))
+    compiled.over(nz, array.size, lambda start, stop: loops.statistics(array, low, high, total, start, stop))
+    flat = array.reshape(-1, c)
+    some = np.sort(flat[:: max(1, len(flat) // 4096)], axis=0)
+    low = low.min(0)
+    bright = np.maximum(some[min(len(some) - 1, int(len(some) * BRIGHT / 100))], low)
+    return Statistics(low, high.max(0), total.sum(0) / len(flat), bright)
+
+
+def stream(drawn: dict, place: int) -> np.random.Generator:
+    """The generator of one transform's own chance, from the `seed` that was drawn."""
+    return np.random.default_rng([drawn["seed"], place])
+
+
+def change(array: np.ndarray, before: np.ndarray, drawn: dict, spacing) -> np.ndarray:
+    """An array (z, y, x, c) float32 as drawn says. before: the image before it was moved, whose ranges count.
+
+    spacing: mm, (z, y, x). `array` may be overwritten unless it is `before` itself. Returns an array of its shape.
+    """
+    about = statistics(before)
+    if any(name in drawn for name in (*TONES, "bias")):
+        array = _tone(array, array if array is not before else np.empty_like(array), drawn, about)
+    for axis, weights in enumerate(_bands(drawn, array.shape[:3], spacing)):
+        if weights is not None:
+            array = _along(array, weights, axis)
+    if "ghosting" in drawn:
+        array = _ghosts(array, drawn)
+    if "sharpen" in drawn:
+        given, array = array, np.empty_like(array)
+        compiled.over(len(array), array.size, lambda start, stop: loops.sharpened(
+            given, array, float(drawn["sharpen"]), start, stop))
+    noisy = [name for name in ("rician", "noise") if name in drawn]
+    if (noisy or "cutout" in drawn or "dropout" in drawn) and array is before:
+        array = array.copy()
+    for name in noisy:
+        sd = (np.float32(drawn[name]) * (about.bright - about.low)).astype(np.float32)
+        seed = np.uint32(stream(drawn, 2 + noisy.index(name)).integers(1 << 32))
+        compiled.over(len(array), array.size, lambda start, stop, name=name, sd=sd, seed=seed: loops.grain(
+            array, seed, sd, name == "rician", about.low, start, stop))
+    if "cutout" in drawn:
+        _cut(array, drawn, about.low)
+    if "dropout" in drawn and array.shape[-1] > 1:
+        count = min(int(drawn["dropout"]), array.shape[-1] - 1)
+        for i in stream(drawn, 5).permutation(array.shape[-1])[:count]:
+            array[..., i] = about.low[i]
+    return array.copy() if array is before else array
+
+
+def curve(drawn: dict, values: np.ndarray, low: float, high: float, mean: float, bright: float) -> np.ndarray:
+    """What TONES make of rising values, float64, of a channel whose lowest, highest, mean and brightest these are."""
+    if "contrast" in drawn:
+        values = np.clip((values - mean) * drawn["contrast"] + mean, low, high)
+    if "brightness" in drawn:
+        values = (values - low) * drawn["brightness"] + low
+    if "gamma" in drawn and bright > low:
+        share = np.maximum((values - low) / (bright - low), 0)
+        values = share ** drawn["gamma"] * (bright - low) + low
+    top = values.max()
+    if "inverse_gamma" in drawn and top > low:
+        values = top - np.clip((top - values) / (top - low), 0, 1) ** drawn["inverse_gamma"] * (top - low)
+    if "histogram" in drawn and top > low:
+        steps = np.arange(GREYS + 1.0)
+        moved = steps.copy()
+        moved[1:-1] += stream(drawn, 4).uniform(-0.5, 0.5, GREYS - 1) * drawn["histogram"]
+        values = np.interp((values - low) / (top - low) * GREYS, steps, moved) / GREYS * (top - low) + low
+    return values
+
+
+def _tone(array: np.ndarray, result: np.ndarray, drawn: dict, about: Statistics) -> np.ndarray:
+    size = array.shape[:3]
+    table = np.empty((array.shape[-1], STEPS + 1), np.float32)
+    for i, row in enumerate(table):
+        four = [float(part[i]) for part in (about.low, about.high, about.mean, about.bright)]
+        row[:] = curve(drawn, np.linspace(four[0], four[1], STEPS + 1), *four)
+    width = np.where(about.high > about.low, about.high - about.low, 1)
+    points, cells = np.empty((0, 4, 4), np.float32), [1 if n == 1 else COILS for n in size]
+    if "bias" in drawn:
+        away = stream(drawn, 6).uniform(-1, 1, splines.control_shape(size, cells))
+        points = np.exp(drawn["bias"] * away).astype(np.float32)
+    bases = [part for n, k in zip(size, cells, strict=True) for part in splines.basis(n, k)]
+    scale = (STEPS / width).astype(np.float32)
+    compiled.over(size[0], array.size, lambda start, stop: loops.tone(
+        array, result, table, about.low, scale, about.low, points, *bases, start, stop))
+    return result
+
+
+def _bands(drawn: dict, size, spacing) -> list[np.ndarray | None]:
+    """For each axis the rows (n, 2 r + 1) of the matrix that blur and low resolution are along it."""
+    coarser = [1.0, *drawn["low_resolution"]][-3:] if "low_resolution" in drawn else (1.0,) * 3
+    found = []
+    for n, mm, times in zip(size, spacing, coarser, strict=True):
+        if n == 1 or (times == 1 and "blur" not in drawn):
+            found.append(None)
+            continue
+        whole = np.eye(n) if times == 1 else _coarse(n, times)
+        if "blur" in drawn:
+            whole = _blurred(whole, drawn["blur"] / mm)
+        rows, columns = np.nonzero(whole)
+        r = int(np.abs(rows - columns).max())
+        places = np.arange(n)[:, None] + np.arange(-r, r + 1)
+        inside = (places >= 0) & (places < n)
+        found.append(np.where(inside, whole[np.arange(n)[:, None], places * inside], 0).astype(np.float32))
+    return found
+
+
+def _blurred(matrix: np.ndarray, sd: float) -> np.ndarray:
+    """The (n, n) matrix after that of a Gaussian cut at 3 deviations, the border value repeated, as scipy.ndimage's."""
+    n, r = len(matrix), int(3 * sd + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-r, r + 1) / max(sd, 1e-6)) ** 2)
+    wide = np.zeros((n, n + 2 * r))
+    for k, weight in enumerate(weights / weights.sum()):
+        wide[:, k : k + n] += weight * matrix
+    result = wide[:, r : r + n]
+    result[:, 0] += wide[:, :r].sum(1)
+    result[:, -1] += wide[:, r + n :].sum(1)
+    return result
+
+
+def _coarse(n: int, times: float) -> np.ndarray:
+    """(n, n) matrix that averages over voxels `times` as large, and goes linearly from one to the next."""
+    few = max(1, round(n / times))
+    edges = np.arange(few + 1) * (n / few)
+    index = np.arange(n)
+    down = np.clip(np.minimum(index + 1, edges[1:, None]) - np.maximum(index, edges[:-1, None]), 0, None) * (few / n)
+    place = np.clip((index + 0.5) * (few / n) - 0.5, 0, few - 1)
+    first = np.minimum(place.astype(int), max(few - 2, 0))
+    part = (place - first)[:, None]
+    return (1 - part) * down[first] + part * down[np.minimum(first + 1, few - 1)]
+
+
+def _along(array: np.ndarray, weights: np.ndarray, axis: int) -> np.ndarray:
+    nz, ny, nx, c = array.shape
+    result = np.empty_like(array)
+    if axis == 2:
+        wide = np.ascontiguousarray(np.repeat(weights.T, c, axis=1))
+        rows, into = array.reshape(nz * ny, nx * c), result.reshape(nz * ny, nx * c)
+        compiled.over(nz * ny, array.size, lambda start, stop: loops.along_rows(rows, into, wide, c, start, stop))
+        return result
+    shape = (1, nz, ny * nx * c) if axis == 0 else (nz, ny, nx * c)
+    given, into = array.reshape(shape), result.reshape(shape)
+    parts = shape[0] * -(-shape[2] // BLOCK)
+    compiled.over(parts, array.size, lambda start, stop: loops.along(given, into, weights, BLOCK, start, stop))
+    return result
+
+
+def _ghosts(array: np.ndarray, drawn: dict) -> np.ndarray:
+    """Two to five ghosts along one of the longest axes: k-space lines of a period that differ from the rest."""
+    chance = stream(drawn, 7)
+    axes = [axis for axis in range(3) if array.shape[axis] > 1]
+    axis, count = (axes[int(chance.integers(len(axes)))], int(chance.integers(2, 6))) if axes else (0, 2)
+    shape = (int(np.prod(array.shape[:axis])), array.shape[axis], int(np.prod(array.shape[axis + 1 :])))
+    given, result = array.reshape(shape), np.empty(shape, np.float32)
+    share = np.float32(drawn["ghosting"])
+    compiled.over(shape[0] * shape[1], array.size, lambda start, stop: loops.ghosts(
+        given, result, count, share, start, stop))
+    return result.reshape(array.shape)
+
+
+def _cut(array: np.ndarray, drawn: dict, low: np.ndarray) -> None:
+    places = stream(drawn, 8).random(3)
+    hole = []
+    for n, place in zip(array.shape[:3], places, strict=True):
+        side = min(n, max(1, round(n * drawn["cutout"])))
+        start = int(place * (n - side + 1))
+        hole.append(slice(start, start + side))
+    array[tuple(hole)] = low
