@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from mrilib import records
-from mrilib.errors import UsageError
-from mrilib.images import affine, augment, files
+from mrilib.errors import CaseError, UsageError
+from mrilib.images import affine, augment, files, warp
+from mrilib.images.foreground import finite, outline
+from mrilib.images.grid import Grid, Image
+from mrilib.images.transforms import CHOICES, MEANING, NUMBERS
 from mrilib.recipe import check_origin, finished, input_files, source_record, write_case
 
 TABLE = "augmented.csv"
-NAMES = (*augment.MEANING, "noise_seed")
+NAMES = (*MEANING, *CHOICES, "seed")
 HEADER = ("case", "of", "copy", *NAMES)
 
 
@@ -37,15 +40,10 @@ def make(case, plan: dict, out: Path, suffix: str | None, recipe_hash: str, forc
     before = source_record(case)
     image = files.read_case(case)
     label = files.read_label(case, image.grid)
+    drawn_of = draws(case, image, plan)
     paths = []
     for copy in plan["copies"] if "copies" in plan else plan["drawn"]:
-        if "copies" not in plan:
-            drawn = plan["drawn"][copy]
-        elif copy:
-            drawn = augment.draw(augment.settings(plan["settings"]),
-                                 augment.generator(plan["seed"], case.id, copy), image.grid)
-        else:
-            drawn = {}
+        drawn = drawn_of(copy)
         note = {"of": case.id, "copy": copy, "drawn": drawn}
         if "augmented" in before:
             note["before"] = before["augmented"]
@@ -54,14 +52,37 @@ def make(case, plan: dict, out: Path, suffix: str | None, recipe_hash: str, forc
         if old and old.get("augmented") == note:
             paths.append(out / old["path"])
             continue
-        made = augment.apply(image, drawn) if drawn else image
+        made, moved, boxes = image, label, case.boxes
+        if drawn:
+            made, moved, boxes = apply(image, label, case.boxes, drawn)
         record = {"source": sources, **before, "native_grid": before.get("native_grid") or image.grid.as_dict(),
                   "augmented": note}  # fmt: skip
-        boxes = affine.moved_boxes(case.boxes, drawn, image.grid) if case.boxes else ()
-        moved = augment.apply(label, drawn, label=True) if label else None
         new = replace(case, id=mine, subject=case.subject or case.id, boxes=tuple(map(tuple, boxes)))
         paths.append(write_case(new, made, moved, out, suffix, recipe_hash, record))
     return paths
+
+
+def draws(case, image: Image, plan: dict) -> Callable[[int], dict]:
+    """What is drawn for each copy of a case, by the plan of make()."""
+    if "copies" not in plan:
+        return plan["drawn"].__getitem__
+    settings = augment.settings(plan["settings"])
+    array = finite(image)
+    if "dropout" in settings.ranges and array.shape[-1] == 1:
+        raise CaseError("has one channel, which dropout would leave as it is", where=case.path,
+                        remedy="take it out with --dropout none")
+    head = outline(array)
+    return lambda copy: augment.draw(settings, augment.generator(plan["seed"], case.id, copy), image.grid,
+                                     head) if copy else {}  # fmt: skip
+
+
+def apply(image: Image, label: Image | None, boxes, drawn: dict) -> tuple[Image, Image | None, list]:
+    """An image with its label map (on its grid) and its boxes, as drawn says."""
+    spacing = image.grid.spacing
+    array, moved = augment.apply_pair(finite(image), label.array if label else None, drawn, spacing)
+    made = image.with_array(array.reshape(image.array.shape))
+    boxes = warp.boxes(boxes, drawn, Grid.of(image.grid.size, spacing)) if boxes else []
+    return made, label.with_array(moved) if label else None, boxes
 
 
 def notes(out: Path) -> Iterator[tuple[str, dict]]:
@@ -127,7 +148,11 @@ def _value(name: str, text: str):
         if strange := [flip for flip in text.split() if flip not in affine.FLIPS]:
             raise ValueError(f"flip {strange[0]}")
         return text.split()
-    if name == "noise_seed":
+    if name in CHOICES:
+        if text not in CHOICES[name]:
+            raise ValueError(f"{name} {text}")
+        return text
+    if name == "seed":
         return int(text)
     numbers = [float(part) for part in text.split()]
-    return numbers if name in ("rotate", "shear", "shift") else numbers[0]
+    return numbers if name in NUMBERS else numbers[0]

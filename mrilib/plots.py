@@ -25,8 +25,8 @@ class Tile:
     wrong: bool = False
 
 
-def picture(image: Image, size: int, label: np.ndarray | None = None, boxes=()) -> np.ndarray:
-    """An image as (size, size, 3) uint8, aspect kept, grey from the 0.5th to the 99.5th percentile.
+def picture(image: Image, size: int, label: np.ndarray | None = None, boxes=(), window=None) -> np.ndarray:
+    """An image as (size, size, 3) uint8, aspect kept, grey from the 0.5th to the 99.5th percentile, or over window.
 
     Of a volume the axial slice with most label, else the middle one; of several channels the first, but three of a
     2D image are its colours. label: on the image's grid, drawn as outlines, a colour each number. boxes: x0 y0 x1 y1
@@ -44,7 +44,7 @@ def picture(image: Image, size: int, label: np.ndarray | None = None, boxes=()) 
         label = None if label is None else label[place]
     if not coloured:
         array = array[..., :1]
-    low, high = np.percentile(array, (0.5, 99.5))
+    low, high = window or np.percentile(array, (0.5, 99.5))
     grey = (np.clip((array - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
     extent = np.multiply(array.shape[:2], spacing)
     height, width = np.maximum(np.rint(extent / extent.max() * size).astype(int), 1)

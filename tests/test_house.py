@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 TOOLS = sorted(p.stem.replace("_", "-") for p in (ROOT / "tools").glob("mri_*.py"))
-HEAVY = {"tensorflow", "keras", "SimpleITK", "sklearn", "numpy", "scipy", "rich", "tqdm", "h5py", "PIL", "tifffile"}
+HEAVY = {"tensorflow", "keras", "SimpleITK", "sklearn", "numpy", "scipy", "rich", "tqdm", "h5py", "PIL", "tifffile",
+         "numba"}
 
 # What each part of mrilib may import from the others (itself and errors always).
 ALLOWED = {

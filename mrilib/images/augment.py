@@ -15,12 +15,22 @@ from mrilib.errors import UsageError
 from mrilib.images import affine, warp
 from mrilib.images.foreground import finite
 from mrilib.images.grid import Grid, Image
-from mrilib.images.transforms import FACTORS, INTENSITY, MEANING, PRESETS, WIDTH, Range, Settings, read, settings
+from mrilib.images.transforms import (
+    FACTORS,
+    INTENSITY,
+    MEANING,
+    NUMBERS,
+    PRESETS,
+    WIDTH,
+    Range,
+    Settings,
+    read,
+    settings,
+)
 
 __all__ = ["MEANING", "PRESETS", "Range", "Settings", "apply", "apply_array", "apply_pair", "draw", "generator", "read",
            "settings"]
 
-ROOM = {"rotate": 3, "shear": 6, "stretch": 3, "shift": 3, "perspective": 8, "low_resolution": 3}  # numbers, at most
 SEEDED = ("elastic", "histogram", "bias", "ghosting", "noise", "rician", "cutout", "dropout")  # draw further numbers
 MOST_PERSPECTIVE = 0.25  # of the shorter side: a corner moved further may turn the picture inside out
 
@@ -34,17 +44,18 @@ def generator(seed: int, case_id: str, copy: int) -> np.random.Generator:
 def draw(settings: Settings, rng: np.random.Generator, grid: Grid, head: np.ndarray | None = None) -> dict:
     """Draw what happens to one image: a dict of plain JSON values, holding only the transforms that happen.
 
-    Lengths are in mm of the grid. Each transform takes its share of chance whether it is set or not, so that
-    setting one leaves the draws of the others as they are. head: (m, n) voxels on the outside of the head
-    (foreground.outline): the shift is then such that no part of it leaves the image that could stay. Raises
+    Axes are the image's own, lengths in mm of its grid. Each transform takes its share of chance whether it is set
+    or not, so that setting one leaves the draws of the others as they are. head: (m, n) voxels on the outside of the
+    head (foreground.outline): the shift is then such that no part of it leaves the image that could stay. Raises
     UsageError for what an image of this grid cannot undergo.
     """
+    grid = Grid.of(grid.size, grid.spacing)
     n = grid.dimension
     extent = np.multiply(grid.size, grid.spacing)
     numbers = {"rotate": len(affine.planes(n)), "shear": n * (n - 1), "stretch": n, "shift": n, "perspective": 8,
                "low_resolution": n}  # fmt: skip
     _check(settings, grid)
-    chances = iter(rng.random(len(affine.FLIPS) + sum(1 + ROOM.get(name, 1) for name in MEANING if name != "flip")))
+    chances = iter(rng.random(len(affine.FLIPS) + sum(1 + NUMBERS.get(name, 1) for name in MEANING if name != "flip")))
     drawn: dict = {}
     flips = [next(chances) for _ in affine.FLIPS]
     if flip := [name for name, u in zip(affine.FLIPS, flips, strict=True) if name in settings.flips
@@ -53,7 +64,7 @@ def draw(settings: Settings, rng: np.random.Generator, grid: Grid, head: np.ndar
     for name in MEANING:
         if name == "flip":
             continue
-        chance, *places = (float(next(chances)) for _ in range(1 + ROOM.get(name, 1)))
+        chance, *places = (float(next(chances)) for _ in range(1 + NUMBERS.get(name, 1)))
         about = settings.ranges.get(name)
         if name == "elastic_width" and "elastic" in drawn:
             about, chance = about or WIDTH, 0.0
@@ -122,16 +133,14 @@ def _keep_in_view(drawn: dict, grid: Grid, head: np.ndarray) -> None:
 
 
 def apply(image: Image, drawn: dict, *, label: bool = False) -> Image:
-    """The image (z, y, x[, c]) or (y, x[, c]) as drawn says, on the same grid; float32 but for nothing drawn.
+    """The image (z, y, x[, c]) or (y, x[, c]) as drawn says, on the same grid, float32; see apply_pair.
 
     label: it is a label map: only moved, 0 beyond the image, no new values, same type. Raises CaseError for NaN or
     an empty image.
     """
     if label:
-        return image.with_array(_moved(None, image.array, drawn, image.grid)[1])
-    array = finite(image)
-    moved, _ = _moved(array, None, drawn, image.grid)
-    return image.with_array(_changed(array, moved, drawn, image.grid).reshape(image.array.shape))
+        return image.with_array(_moved(None, image.array, drawn, Grid.of(image.grid.size, image.grid.spacing))[1])
+    return image.with_array(apply_array(finite(image), drawn, image.grid.spacing).reshape(image.array.shape))
 
 
 def apply_array(array: np.ndarray, drawn: dict, spacing) -> np.ndarray:
@@ -147,8 +156,8 @@ def apply_pair(array: np.ndarray, label: np.ndarray | None, drawn: dict, spacing
 
     array: (y, x, c) or (z, y, x, c) float32 without NaN. label: (y, x) or (z, y, x) of whole numbers, or None,
     which comes back as None; it gets no new values, 0 beyond the image, and no change of value. spacing: mm in
-    array order. Returns new arrays, float32 and of the label's own type. Of a volume in threads, a picture in one;
-    the interpreter is free meanwhile.
+    array order; axes are the image's own. Returns new arrays, float32 and of the label's own type. A volume is worked
+    on in threads, a picture in one; the interpreter is free meanwhile.
     """
     if label is not None and label.shape != array.shape[:-1]:
         raise ValueError(f"label {label.shape} does not lie on an image of {array.shape[:-1]}")

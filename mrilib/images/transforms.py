@@ -39,6 +39,7 @@ MEANING = {
 SPATIAL = (*affine.SPATIAL, "perspective", "elastic", "elastic_width")
 INTENSITY = tuple(name for name in MEANING if name not in SPATIAL)
 CHOICES = {"interpolation": ("linear", "cubic"), "labels": ("nearest", "smooth")}  # the first is the default
+NUMBERS = {"rotate": 3, "shear": 6, "stretch": 3, "shift": 3, "perspective": 8, "low_resolution": 3}  # at most; else 1
 FACTORS = ("scale", "stretch", "contrast", "brightness", "gamma", "inverse_gamma")  # n stands for 1 - n : 1 + n
 SIGNED = ("rotate", "shear", "shift", "perspective")  # n stands for -n : n; of the rest for what does nothing : n
 ONES = (*FACTORS, "low_resolution")  # do nothing at 1, the rest at 0
@@ -104,7 +105,7 @@ class Settings:
 
 
 def settings(given: str | Path | Mapping | Settings) -> Settings:
-    """Settings from a preset's name, a .toml or .json file, or a mapping of transforms to numbers and ranges.
+    """Settings from a preset's name, a .toml or .json file, words `rotate=15 flip=lr`, or a mapping of the same.
 
     A value is a number, a pair or "a:b". The number n alone stands for -n to n (rotate, shear, shift, perspective),
     1-n to 1+n (factors: scale, contrast, gamma …), or from what does nothing to n (noise, blur, elastic …). "%" behind
@@ -118,10 +119,13 @@ def settings(given: str | Path | Mapping | Settings) -> Settings:
     if isinstance(given, (str, Path)):
         if given in PRESETS:
             return settings(PRESETS[given])
-        if Path(given).suffix not in (".toml", ".json"):
-            raise UsageError(f"unknown augmentation {given}",
-                             remedy=f"choose from {' '.join(PRESETS)}, or give a .toml or .json file")
-        return settings(read(Path(given)))
+        if Path(given).suffix in (".toml", ".json"):
+            return settings(read(Path(given)))
+        words = dict(word.partition("=")[::2] for word in str(given).split())
+        if not words or "" in words.values():
+            raise UsageError(f"unknown augmentation {given}", remedy=f"choose from {' '.join(PRESETS)}, give a .toml "
+                             "or .json file, or transforms such as 'rotate=15 flip=lr'")
+        return settings(words)
     given = {str(name).replace("-", "_"): value for name, value in given.items()}
     start = given.pop("preset", "none")
     if start not in PRESETS:

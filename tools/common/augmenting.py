@@ -17,7 +17,7 @@ from mrilib.errors import CaseError, UsageError
 
 
 def chosen(changes: dict, preset: str | None, settings: str | None, replay: str | None, *, copies, keep_originals,
-           seed_given, show: bool) -> dict:
+           seed_given, show: bool, preview: str | None) -> dict:
     """What is to be drawn from, {"settings"}, or what was drawn before, {"drawn"}; with show, it is printed.
 
     Raises UsageError for options that contradict each other and when nothing would be changed.
@@ -26,15 +26,21 @@ def chosen(changes: dict, preset: str | None, settings: str | None, replay: str 
 
     changes = {name: value for name, value in changes.items() if value is not None}
     if replay:
-        others = {"--preset": preset, "--settings": settings, "--copies": copies, "--show": show,
+        others = {"--preset": preset, "--settings": settings, "--copies": copies, "--show": show, "--preview": preview,
                   "--keep-originals": keep_originals, "--seed": seed_given == ParameterSource.COMMANDLINE,
                   **{f"--{name}": value for name, value in changes.items()}}  # fmt: skip
-        if given := [name for name, value in others.items() if value]:
+        if given := [name.replace("_", "-") for name, value in others.items() if value]:
             raise UsageError(f"{given[0]} has no effect with --replay, which does again what the table says")
         from mrilib import augmented
         from mrilib.records import content_hash
 
         return {"drawn": augmented.read(Path(replay)), "table": content_hash([Path(replay)])}
+    if preview and (copies or keep_originals):
+        raise UsageError(f"{'--copies' if copies else '--keep-originals'} has no effect with --preview",
+                         remedy="it shows twelve copies")
+    if show and not (changes or preset or settings):
+        write(_listing(augment.MEANING, augment.PRESETS))
+        return {}
     if preset and settings:
         raise UsageError("--preset and --settings are both sets to start from", remedy="give one of them")
     start = {"preset": preset} if preset else augment.read(Path(settings)) if settings else {}
@@ -46,6 +52,15 @@ def chosen(changes: dict, preset: str | None, settings: str | None, replay: str 
 
         write("".join(f"{name} = {json.dumps(text)}\n" for name, text in made.as_dict().items()))
     return {"settings": made.as_dict()}
+
+
+def _listing(meaning: dict[str, str], presets: dict[str, dict]) -> str:
+    """Every change there is, as comments of a settings file, with what the sets make of it."""
+    lines = []
+    for name, text in meaning.items():
+        sets = "  ".join(f"{preset} {given[name]}" for preset, given in presets.items() if name in given)
+        lines.append(f"# {name}: {text}" + (f"  [{sets}]" if sets else "") + "\n")
+    return "".join(lines)
 
 
 def wanted(split: Path | None, fold: int | None) -> Callable | None:
