@@ -333,8 +333,10 @@ def compact(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32, copy=False)
 
 
-def write(path: Path, image: Image, *, recipe_hash: str = "") -> None:
+def write(path: Path, image: Image, *, recipe_hash: str = "", as_stored: bool = False) -> None:
     """Write an image; the suffix of `path` names the format. Values are stored compactly, without loss.
+
+    as_stored: in the array's own type instead, so that all of a set are of one type.
 
     2D: `.tif` (any number of channels), `.png` (one channel, scaled to 16 bit, the scale kept in its header).
     Volumes and 2D: `.nii.gz`, `.nii`, `.mha`. recipe_hash goes into the header, so that a prepared file that
@@ -342,7 +344,7 @@ def write(path: Path, image: Image, *, recipe_hash: str = "") -> None:
     """
     path = Path(path)
     suffix = suffix_of(path)
-    array = compact(image.array)
+    array = image.array if as_stored else compact(image.array)
     if suffix in (".tif", ".tiff", ".png"):
         if image.grid.dimension != 2:
             raise CaseError(f"a volume cannot be a {suffix}", where=path, remedy="use --suffix .nii.gz")

@@ -57,7 +57,7 @@ def probabilities(models: Sequence, record: dict, array: np.ndarray, *, overlap:
     if array.ndim != 4 or array.shape[-1] != len(record["channels"]):
         raise CaseError(f"has shape {array.shape}; the model takes (z, y, x, {len(record['channels'])})")
     window, count = window_of(record), len(outputs(record))
-    mirrors = _mirrors(flips, record["dimension"])
+    ways = mirrors(flips, record["dimension"])
     size = batch_size or max(1, BATCH_VOXELS[record["dimension"]] // int(np.prod(window)))
     result = np.zeros((*array.shape[:3], count), np.float32)
     if not record["regions"]:
@@ -72,7 +72,7 @@ def probabilities(models: Sequence, record: dict, array: np.ndarray, *, overlap:
     total = np.zeros((*(high - low), count), np.float32)
     weight = weights[0][:, None, None] * weights[1][:, None] * weights[2]
     for places, batch in _batches(filled, record, window, list(product(*starts)), size):
-        found = _mean(models, batch, mirrors)
+        found = _mean(models, batch, ways)
         for place, values in zip(places, found, strict=False):  # a last batch has more windows than places
             inside = tuple(slice(p - a, p - a + n) for p, a, n in zip(place, low, window, strict=True))
             total[inside] += values.reshape(*window, count) * weight[..., None]
@@ -195,8 +195,8 @@ def _batches(array, record, window, places, size) -> Iterator[tuple[list, np.nda
         yield some, batch
 
 
-def _mirrors(flips: bool | str, dimension: int) -> list[tuple[int, ...]]:
-    """The sets of axes of a batch to mirror; the first is none."""
+def mirrors(flips: bool | str, dimension: int) -> list[tuple[int, ...]]:
+    """The sets of axes of a batch to mirror, the first is none; see probabilities. Raises UsageError for no axis."""
     wanted = ("x" if flips else "") if isinstance(flips, bool) else flips
     if strange := set(wanted) - set(AXES):
         raise UsageError(f"no axis {min(strange)!r} to flip", remedy="x, y, z or several of them")
@@ -205,12 +205,12 @@ def _mirrors(flips: bool | str, dimension: int) -> list[tuple[int, ...]]:
     return [some for n in range(len(axes) + 1) for some in combinations(axes, n)]
 
 
-def _mean(models: Sequence, batch: np.ndarray, mirrors) -> np.ndarray:
+def _mean(models: Sequence, batch: np.ndarray, ways) -> np.ndarray:
     total = None
     for model in models:
-        for axes in mirrors:
+        for axes in ways:
             found = ensemble.run(model, np.ascontiguousarray(np.flip(batch, axes)) if axes else batch)
             found = np.flip(found, axes) if axes else found
             total = found if total is None else total + found
-    count = len(models) * len(mirrors)
+    count = len(models) * len(ways)
     return total / np.float32(count) if count > 1 else total

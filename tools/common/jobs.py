@@ -52,20 +52,21 @@ class Worker:
             self.process.wait()
 
 
-def ordered(target: str, items: Iterable, jobs: int) -> Iterator[tuple[object, object]]:
+def ordered(target: str, items: Iterable, jobs: int, ahead: int = 4,
+            apart: bool = False) -> Iterator[tuple[object, object]]:
     """Call `module:function`(*arguments) for each (item, arguments); yields (item, result or exception) in order.
 
     Items come as they come: a finished one is given on while the next is still awaited. An item whose arguments
-    are an exception passes through with it. At most 4 items a worker wait, so that memory stays flat. One job
-    runs in this process.
+    are an exception passes through with it. At most `ahead` items a worker wait, so that memory stays flat. One
+    job runs in this process, unless `apart`.
     """
-    if jobs == 1:
+    if jobs == 1 and not apart:
         one_thread()
         module, function = target.split(":")
         for item, arguments in items:
             yield item, arguments if isinstance(arguments, BaseException) else _try(module, function, arguments)
         return
-    slots: queue.Queue = queue.Queue(maxsize=4 * jobs)
+    slots: queue.Queue = queue.Queue(maxsize=ahead * jobs)
     calls: queue.Queue = queue.Queue()
     workers: list[Worker] = []
     stopped = threading.Event()

@@ -1,21 +1,16 @@
-"""What mri-predict does: check models and cases, prepare side by side, predict in batches, give rows in order."""
+"""What mri-predict shares over its tasks: models, which cases, the steps that each still has to go through."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from glob import glob, has_magic
 from pathlib import Path
 
 from mri_tools.common import stream
-from mri_tools.common.jobs import cores, ordered
-from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, emit, progress, say, write
+from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, emit
 from mrilib.cases import Case
-from mrilib.errors import CaseError, MachineError, UsageError
+from mrilib.errors import CaseError, UsageError
 
 
 class Models:
@@ -28,10 +23,10 @@ class Models:
 
         self.paths = list(dict.fromkeys(matching(paths)))
         self.records = {path: read_record(path) for path in self.paths}
-        self.record = check_records(self.records, "classify")
+        self.record = check_records(self.records)
+        self.task = self.record["task"]
         for path in self.paths:
             safety.check(path)
-        self.classes = self.record["classes"]
         self.seen = seen_by(self.records.values())
 
 
@@ -91,8 +86,12 @@ def selected(paths, wanted: set[str] | None, **options) -> Iterator[Case | CaseE
         yield CaseError("is in the split, but was not given", where=name)
 
 
-def calls(found, models: Models, as_is: bool, native: bool):
-    """(case, arguments of prepare.prepare) of each case. Raises UsageError for a root of another recipe."""
+def calls(found, models: Models, as_is: bool, below: Path | None,
+          arguments: Callable[[Case, tuple], tuple]) -> Iterator[tuple]:
+    """(case, arguments(case, steps left to do)) of each case, or (case, what is wrong with it).
+
+    below: a folder in which each case gets a file of its id. Raises UsageError for a root of another recipe.
+    """
     from mrilib.inference.prepare import remaining_steps
 
     @lru_cache(maxsize=64)
@@ -107,25 +106,24 @@ def calls(found, models: Models, as_is: bool, native: bool):
             yield None, case
             continue
         try:
-            if not claim(taken, case, native):
+            if not claim(taken, case, below):
                 continue
             steps = steps_of(case.root)
         except CaseError as error:
             yield case, error
             continue
-        yield case, (case, steps, models.record["channels"], models.record["shape"], native, not as_is)
+        yield case, arguments(case, steps)
 
 
-def claim(taken: dict[str, Path], case: Case, explain: bool) -> bool:
+def claim(taken: dict[str, Path], case: Case, below: Path | None) -> bool:
     """Whether a case is new; one that is named twice is predicted once.
 
-    Raises CaseError when another case of this run has its id, for their rows could not be told apart, and for
-    an id that leads a picture out of the folder of pictures.
+    Raises CaseError when another case of this run has its id, for their results could not be told apart, and for
+    an id that leads a file out of the folder `below`.
     """
     remedy = "count ids from a folder above, with --root"
-    if explain and ".." in case.id.split("/"):
-        raise CaseError(f"has the id {case.id}, which leads out of the folder of --explain", where=case.path,
-                        remedy=remedy)
+    if below is not None and ".." in case.id.split("/"):
+        raise CaseError(f"has the id {case.id}, which leads out of {below}", where=case.path, remedy=remedy)
     first = taken.get(case.id)
     if first is not None and first != case.path:
         raise CaseError(f"has the id {case.id} of {first}", where=case.path, remedy=remedy)
@@ -133,150 +131,34 @@ def claim(taken: dict[str, Path], case: Case, explain: bool) -> bool:
     return first is None
 
 
-def rehearse(found, models: Models, as_is: bool) -> int:
+def rehearse(found, models: Models, as_is: bool, below: Path | None = None) -> int:
     """List each case with the steps it would go through; returns the exit code."""
     failed = 0
-    for case, arguments in calls(found, models, as_is, False):
-        if isinstance(arguments, CaseError):
+    for case, steps in calls(found, models, as_is, below, lambda _, steps: steps):
+        if isinstance(steps, CaseError):
             failed += 1
-            complain(describe(case, arguments), arguments)
+            complain(describe(case, steps), steps)
         else:
-            emit(f"{case.id}: {case.path} -> {', '.join(map(str, arguments[1])) or 'as it is'}")
+            output = f" -> {below / case.id}" if below else ""
+            emit(f"{case.id}: {case.path} -> {', '.join(map(str, steps)) or 'as it is'}{output}")
     return SOME_FAILED if failed else DONE
 
 
-class Network:
-    """The networks of the models, built when the first batch is there."""
-
-    def __init__(self, models: Models, *, device: str, threads: int | None, batch_size: int, flips: bool):
-        self.models, self.device, self.threads = models, device, threads
-        self.batch_size, self.flips = batch_size, flips
-        self.built: list = []
-
-    def build(self) -> list:
-        if not self.built:
-            from mrilib import gpu
-            from mrilib.inference.classify import check_model
-            from mrilib.models.file import load
-
-            say(gpu.setup(self.device, mixed="off", threads=self.threads).line)
-            for path in self.models.paths:
-                model, record = load(path)
-                check_model(model, record, path)
-                self.built.append(model)
-        return self.built
-
-    def predict(self, arrays):
-        """Probabilities (n, class) of at most batch_size prepared arrays."""
-        from mrilib.inference.classify import average
-
-        return average(self.build(), self.models.record, arrays, batch_size=self.batch_size, flips=self.flips)
-
-    def explain(self, ready, index: int, path: Path) -> None:
-        from mrilib.inference import explain
-
-        heat = explain.explain(self.build(), ready.array, index, ready.grid, ready.native.grid)
-        explain.write_overlay(path, explain.overlay(ready.native, heat))
+def refuse(models: Models, options: dict) -> None:
+    """Raises UsageError for the first option given that has no effect on models of this task."""
+    for name, value in options.items():
+        if value not in (None, False, ()):
+            raise UsageError(f"--{name} has no effect with a model to {models.task}", where=models.paths[0])
 
 
-class Table:
-    """Rows case,class,p_<class>...,seen as CSV, given on as they come, or as one JSON list at the end."""
-
-    def __init__(self, models: Models, output: Path | None, as_json: bool):
-        self.models, self.output, self.as_json = models, output, as_json
-        self.names = ["case", "class", *(f"p_{name}" for name in models.classes), "seen"]
-        self.rows: list[dict] = []
-        self.put = write
-
-    def __enter__(self):
-        self.files = contextlib.ExitStack()
-        if self.output is not None:
-            from mrilib import records
-
-            path = self.files.enter_context(records.whole(self.output))
-            file = open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")
-            self.put = self.files.enter_context(file).write
-        self.begun = self.as_json
-        return self
-
-    def _begin(self) -> None:
-        """The header, late, so that a run that turns out to be wrong use writes nothing."""
-        if not self.begun:
-            self.begun = True
-            self.put(line(self.names))
-
-    def add(self, case: Case, probabilities, content: str) -> int:
-        """One row; returns the place of its class."""
-        place = int(probabilities.argmax())
-        seen = self.models.seen.get(content, "")
-        numbers = [f"{p:.6f}" for p in probabilities]
-        if self.as_json:
-            self.rows.append({"case": case.id, "class": self.models.classes[place], "seen": seen,
-                              "probabilities": dict(zip(self.models.classes, map(float, numbers), strict=True))})
-        else:
-            self._begin()
-            self.put(line([case.id, self.models.classes[place], *numbers, seen]))
-        return place
-
-    def __exit__(self, kind, error, trace):
-        if kind is None:
-            self._begin()
-        if self.as_json and kind is None:
-            self.put(json.dumps(self.rows, indent=1) + "\n")
-        return self.files.__exit__(kind, error, trace)
-
-
-def line(values) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue()
-
-
-def run(found, models: Models, network: Network, table: Table, *, as_is: bool, explain: Path | None,
-        jobs: int | None) -> int:
-    """Prepare, predict and write every case, in input order; returns the exit code."""
-    first = next(found := iter(found), None)
+def begun(found) -> Iterator | None:
+    """The cases, once it is known that there is one; None, with a word about it, where there is none."""
+    found = iter(found)
+    first = next(found, None)
     if first is None:
         complain("nothing to do (no names came)")
-        return SOME_FAILED
-    todo = calls(_chain(first, found), models, as_is, explain is not None)
-    results = ordered("mrilib.inference.prepare:prepare", todo, jobs or cores())
-    done = failed = 0
-    waiting: list = []
-
-    def finish():
-        nonlocal done, failed
-        good = [(case, ready) for case, ready in waiting if not isinstance(ready, BaseException)]
-        found = iter(network.predict([ready.array for _, ready in good])) if good else iter(())
-        for case, ready in waiting:
-            probabilities = None if isinstance(ready, BaseException) else next(found)
-            if probabilities is None or not (probabilities >= 0).all():  # NaN is not
-                failed += 1
-                ready = ready if probabilities is None else CaseError("the model gives no number for it")
-                complain(describe(case, ready), ready)
-                continue
-            if ready.adapted:
-                detail(f"{case.id}: {ready.adapted}")
-            place = table.add(case, probabilities, ready.content)
-            done += 1
-            if explain is not None:
-                network.explain(ready, place, explain / f"{case.id}.png")
-        waiting.clear()
-
-    with table, progress("cases") as bar:
-        for case, ready in results:
-            if isinstance(ready, (MachineError, UsageError, MemoryError, KeyboardInterrupt)):
-                raise ready
-            waiting.append((case, ready))
-            bar.step()
-            good = sum(not isinstance(ready, BaseException) for _, ready in waiting)
-            if good:
-                network.build()  # at the first good case, while the others are still being prepared
-            if good in (0, network.batch_size):
-                finish()
-        finish()
-    say(f"{done} done" + (f", {failed} failed" if failed else ""))
-    return SOME_FAILED if failed else DONE
+        return None
+    return _chain(first, found)
 
 
 def _chain(first, rest):

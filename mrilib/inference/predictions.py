@@ -1,0 +1,119 @@
+"""Label maps as files: what is complete already, from probabilities to the file on the native grid, its record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mrilib import labels, records
+from mrilib.cases import VOLUMES
+from mrilib.errors import CaseError
+from mrilib.images import files
+from mrilib.images.grid import Grid, Image
+from mrilib.inference import native, postprocess
+from mrilib.inference.prepare import Prepared, prepare_volume
+from mrilib.inference.segment import output_names
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where predictions go and what makes them complete.
+
+    out: their folder. hash: names models and settings. suffix: of the label maps. probabilities: folder of those,
+    or None. force: replace what is there.
+    """
+
+    out: Path
+    hash: str
+    suffix: str = ".nii.gz"
+    probabilities: Path | None = None
+    force: bool = False
+
+
+def ready(case, steps: Sequence, channels: Sequence[str], spacing, check: bool, target: Target) -> Path | Prepared:
+    """The case's label map when it is complete already, else the case prepared (see prepare_volume)."""
+    if not target.force and (path := finished(case, target)):
+        return path
+    return prepare_volume(case, steps, channels, spacing, check)
+
+
+def finished(case, target: Target) -> Path | None:
+    """The complete label map of a case from these models and settings; None when there is none."""
+    path = records.record_path(target.out, case.id)
+    if not path.is_file():
+        return None
+    record = records.read_json(path)
+    if not records.is_complete(record, target.out, sources(case), target.hash):
+        return None
+    if target.probabilities is not None:
+        folder, known = (target.probabilities / case.id).absolute(), record.get("probabilities", {})
+        if not known or not all(Path(name).parent == folder and _is(Path(name), size) for name, size in known.items()):
+            return None
+    return target.out / record["path"]
+
+
+def _is(path: Path, size: int) -> bool:
+    try:
+        return os.stat(path).st_size == size
+    except OSError:
+        return False
+
+
+def sources(case) -> list[dict]:
+    """What tells whether the images of a case changed; its label map has no say in a prediction."""
+    return [records.stamp(path) for path in case.image_files]
+
+
+def write(case, prepared: Prepared, probabilities: np.ndarray, record: Mapping, target: Target, *,
+          settings: Mapping, scheme: str = "", known: Mapping) -> Path:
+    """Write what a case was predicted to be, its record last; returns the path of the label map.
+
+    probabilities: float32 (z, y, x, k) as segment.probabilities gives them. settings: of the post-processing, in
+    place of the record's. scheme: that the label map is written in; "" is the model's. known: what else the record
+    is to say (model, seen). Raises CaseError for probabilities that are no numbers.
+    """
+    flat = prepared.grid.dimension == 2
+    values = probabilities[0] if flat else probabilities
+    if not np.isfinite(values.sum(dtype=np.float64)):
+        raise CaseError("the model gives no number for it")
+    wanted = {**record, "postprocess": dict(settings)}
+    grid, there = prepared.grid, prepared.native_grid
+    found = native.label_map(values, grid, there, wanted)
+    found = postprocess.apply(found, there.spacing, settings, record)
+    if scheme and scheme != record["scheme"]:
+        found = labels.convert(found, labels.scheme(record["scheme"]), labels.scheme(scheme))
+    extra = {}
+    if target.probabilities is not None:
+        extra["probabilities"] = _write_probabilities(case, values, grid, there, wanted, target)
+    path = target.out / f"{case.id}{target.suffix}"
+    with records.whole(path) as temporary:
+        files.write(temporary, Image(found, there))
+    records.write_json(records.record_path(target.out, case.id), {
+        **({"case": {"subject": case.subject}} if case.subject else {}),
+        "path": path.relative_to(target.out).as_posix(),
+        "source": sources(case),
+        "content": prepared.content,
+        "native_grid": there.as_dict(),
+        **known,
+        "scheme": scheme or record["scheme"],
+        **extra,
+        "outputs": {path.relative_to(target.out).as_posix(): path.stat().st_size},
+        "recipe": target.hash,
+    })  # fmt: skip
+    return path
+
+
+def _write_probabilities(case, values, grid: Grid, there: Grid, record: Mapping, target: Target) -> dict[str, int]:
+    """One image for each output, DIR/ID/NAME.nii.gz; returns path -> size."""
+    sizes, suffix = {}, target.suffix if target.suffix in VOLUMES else ".nii.gz"
+    for names, array in zip(output_names(record), native.each_output(values, grid, there, record), strict=True):
+        name = "background" if names[0] == "0" else names[0].replace("/", "_")
+        path = (target.probabilities / case.id / f"{name}{suffix}").absolute()
+        with records.whole(path) as temporary:
+            files.write(temporary, Image(array, there), as_stored=True)
+        sizes[str(path)] = path.stat().st_size
+    return sizes

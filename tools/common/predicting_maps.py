@@ -1,0 +1,239 @@
+"""mri-predict with models that segment: the next case is prepared and the last one written while one is computed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import queue
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mri_tools.common.jobs import cores, ordered
+from mri_tools.common.predicting import Models, begun, calls
+from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, emit, progress, say
+from mrilib import __version__
+from mrilib.errors import CaseError, MachineError, UsageError
+
+AHEAD = 2  # cases prepared at a time unless --jobs says more: a volume of four channels takes 0.15 GiB, its steps more
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the voxels of a prediction, beside the models and the case."""
+
+    flips: str
+    overlap: float
+    precision: str
+    as_is: bool
+    scheme: str
+    suffix: str
+    postprocess: dict = field(default_factory=dict)
+
+    def as_dict(self, models: Models) -> dict:
+        from mrilib.models.file import file_hash
+
+        return {"models": [file_hash(path) for path in models.paths], **vars(self)}
+
+
+def settings_of(models: Models, *, flips: bool, axes: str | None, overlap: float | None, precision: str | None,
+                as_is: bool, scheme: str | None, suffix: str | None, stored: bool, keep_largest: bool,
+                min_volume: tuple[str, ...], fill_holes: bool) -> Settings:
+    """The settings of a run from its options. stored: take the post-processing that the model keeps.
+
+    Raises UsageError for what has no effect, and for parts or a scheme that the model's labels have no place in.
+    """
+    import numpy as np
+
+    from mrilib import labels
+    from mrilib.inference import postprocess, segment
+
+    record = models.record
+    if axes and not flips:
+        raise UsageError("--flip-axes has no effect with --no-flips")
+    segment.mirrors(axes or flips, record["dimension"])
+    post = dict(record.get("postprocess") or {}) if stored else {}
+    if keep_largest:
+        post["keep_largest"] = [postprocess.ALL]
+    if fill_holes:
+        post["fill_holes"] = [postprocess.ALL]
+    if min_volume:
+        post["min_volume"] = _volumes(min_volume, postprocess.scored(record))
+    postprocess.check(post, record)
+    if scheme:
+        if not record["scheme"]:
+            raise UsageError(f"--scheme {scheme}: the model's labels are numbers without names", where=models.paths[0])
+        labels.convert(np.zeros(1, np.uint8), labels.scheme(record["scheme"]), labels.scheme(scheme))
+    return Settings((axes or "x") if flips else "", 0.5 if overlap is None else overlap, precision or "auto", as_is,
+                    scheme or "", suffix or ".nii.gz", post)
+
+
+def _volumes(given: tuple[str, ...], parts: list[str]) -> dict[str, float]:
+    """--min-volume: a number for each part that is scored, PART=MM3 for one."""
+    found: dict[str, float] = {}
+    for text in sorted(given, key=lambda text: "=" in text):  # what is said of one part stands before what is of all
+        name, _, number = text.rpartition("=")
+        try:
+            found.update(dict.fromkeys([name] if name else parts, float(number)))
+        except ValueError as error:
+            raise UsageError(f"--min-volume {text} is not MM3 or PART=MM3") from error
+    return found
+
+
+def open_output(output: Path, models: Models, settings: Settings, force: bool) -> str:
+    """Make the output a root of predictions by these models and settings; returns the hash that names them.
+
+    recipe.json marks it, before any case. Raises UsageError for a folder of others (force replaces them) or one that
+    holds other things.
+    """
+    from mrilib.records import read_json, write_json
+
+    mine = settings.as_dict(models)
+    name = hashlib.sha256(json.dumps(mine, sort_keys=True).encode()).hexdigest()[:16]
+    mark = output / "recipe.json"
+    if mark.is_file():
+        old = read_json(mark).get("prediction")
+        if old == mine:
+            return name
+        if old is None:
+            raise UsageError("holds prepared cases, no predictions", where=output,
+                             remedy="choose another folder with -o")
+        if not force:
+            what = next((key for key in mine if old.get(key) != mine[key]), "all")
+            raise UsageError("holds predictions of another model" if what == "models" else
+                             f"holds predictions with other settings: {what} {old.get(what)!r}, now {mine.get(what)!r}",
+                             where=output, remedy="--force replaces them, or choose another folder with -o")
+    elif output.is_dir() and any(not p.name.startswith(".") for p in output.iterdir()):
+        raise UsageError("is not empty and not an output of this suite", where=output,
+                         remedy="choose another folder with -o")
+    write_json(mark, {"format": 1, "steps": [], "made_by": f"mri-predict {__version__}", "prediction": mine})
+    return name
+
+
+class Network:
+    """The networks of the models, built when the first case is there."""
+
+    def __init__(self, models: Models, settings: Settings, *, device: str, threads: int | None, batch_size: int | None):
+        self.models, self.settings = models, settings
+        self.device, self.threads, self.batch_size = device, threads, batch_size
+        self.built: list = []
+
+    def build(self) -> list:
+        if not self.built:
+            from mrilib import gpu
+            from mrilib.inference.precision import recast
+            from mrilib.inference.segment import check_model
+            from mrilib.models.file import load
+
+            used = gpu.setup(self.device, mixed=self.settings.precision, threads=self.threads)
+            say(used.line)
+            for path in self.models.paths:
+                model, record = load(path)
+                check_model(model, record, path)
+                self.built.append(recast(model, used.policy))
+        return self.built
+
+    def probabilities(self, array):
+        from mrilib.inference.segment import probabilities
+
+        return probabilities(self.build(), self.models.record, array, overlap=self.settings.overlap,
+                             flips=self.settings.flips, batch_size=self.batch_size)
+
+
+class Writer:
+    """A thread that writes what was predicted and names it, in order, while the next case is computed.
+
+    One case waits at most. What goes wrong with a case is said; what ends a run is raised by `put` or at the end.
+    """
+
+    def __init__(self, models: Models, settings: Settings, target, bar):
+        self.models, self.settings, self.target, self.bar = models, settings, target, bar
+        self.hashes = settings.as_dict(models)["models"]
+        self.done = self.failed = 0
+        self.error: BaseException | None = None
+        self.dropped = False
+        self.waiting: queue.Queue = queue.Queue(maxsize=1)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def put(self, case, result, probabilities=None) -> None:
+        """A case with its path when it was complete, with what is wrong with it, or prepared with probabilities."""
+        self.waiting.put((case, result, probabilities))
+        if self.error is not None:
+            raise self.error
+
+    def __exit__(self, kind, error, trace):
+        self.dropped = kind is not None
+        self.waiting.put(None)
+        self.thread.join()  # a file is being written: none is left half done
+        if kind is None and self.error is not None:
+            raise self.error
+
+    def _run(self) -> None:
+        while (item := self.waiting.get()) is not None:
+            if self.error is not None or self.dropped:
+                continue
+            try:
+                self._one(*item)
+            except BaseException as error:  # noqa: BLE001  raised again in the main thread
+                self.error = error
+            del item
+
+    def _one(self, case, result, probabilities) -> None:
+        from mrilib.inference.predictions import write
+
+        if probabilities is not None:
+            try:
+                if result.adapted:
+                    detail(f"{case.id}: {result.adapted}")
+                known = {"model": self.hashes, "seen": self.models.seen.get(result.content, "")}
+                result = write(case, result, probabilities, self.models.record, self.target(),
+                               settings=self.settings.postprocess, scheme=self.settings.scheme, known=known)
+            except CaseError as error:
+                result = error
+        if isinstance(result, BaseException):
+            self.failed += 1
+            complain(describe(case, result), result)
+        else:
+            self.done += 1
+            emit(result)
+        self.bar.step()
+
+
+def run(found, models: Models, settings: Settings, network: Network, output: Path, *, probabilities: Path | None,
+        force: bool, jobs: int | None) -> int:
+    """Prepare, segment and write every case, in input order; returns the exit code."""
+    from mrilib.inference.predictions import Target
+
+    if (found := begun(found)) is None:
+        return SOME_FAILED
+    record = models.record
+    target: Target | None = None
+
+    def arguments(case, steps):
+        nonlocal target
+        if target is None:  # late, so that a run that turns out to be wrong use makes no folder
+            target = Target(output, open_output(output, models, settings, force), settings.suffix, probabilities, force)
+        return case, steps, record["channels"], record["spacing"], not settings.as_is, target
+
+    todo = calls(found, models, settings.as_is, output, arguments)
+    results = ordered("mrilib.inference.predictions:ready", todo, jobs or min(cores(), AHEAD), ahead=1, apart=True)
+    with progress("cases") as bar, Writer(models, settings, lambda: target, bar) as writer:
+        for case, result in results:
+            if isinstance(result, (MachineError, UsageError, MemoryError, KeyboardInterrupt)):
+                raise result
+            if isinstance(result, (BaseException, Path)):
+                writer.put(case, result)
+                continue
+            try:
+                writer.put(case, result, network.probabilities(result.array))
+            except CaseError as error:
+                writer.put(case, error)
+            del result
+    if not writer.done and not writer.failed:
+        return SOME_FAILED
+    say(f"{writer.done} done" + (f", {writer.failed} failed" if writer.failed else ""))
+    return SOME_FAILED if writer.failed else DONE
