@@ -185,7 +185,7 @@ def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force:
     if isinstance(image, Image):
         native = image.grid
         made, more = apply(rest, image)
-        grid, label = made.grid, _label_on(case, native, made.grid, steps)
+        grid, label = made.grid, label_on(case, native, made.grid, steps)
         measured += more
     else:
         made, native, label = image, next(iter(image.values())).grid, files.read_label(case)
@@ -200,7 +200,7 @@ def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force:
     return write_case(replace(case, boxes=boxes), made, label, out, suffix, recipe_hash, record)
 
 
-def _label_on(case, native, grid, steps) -> Image | None:
+def label_on(case, native, grid, steps) -> Image | None:
     """The label map of a case on the grid that its image was brought to.
 
     Raises CaseError where channels were registered and the label map lies on another grid than the first of them:

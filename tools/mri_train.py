@@ -12,11 +12,13 @@ from mri_tools.common.run import complain, emit, entry, progress, say
 @options.cases
 @options.output("model.h5", "The model file, .h5 or .keras.")
 @click.option("--task", type=click.Choice(["auto", "classify", "segment"]), default="auto", show_default=True,
-              help="What the model is to do; auto: classify where cases have classes.")
+              help="What the model is to do; auto: classify where cases have classes, else label maps.")
 @options.split
 @click.option("--validation", type=click.FloatRange(0, 1, max_open=True),
               help="Part of the cases kept for validation.  [default: 0.15 with --patience or plateau, else 0]")
 @training_options.network
+@training_options.of_classes
+@training_options.of_maps
 @training_options.learning
 @click.option("--curve", type=click.Path(path_type=Path, dir_okay=False),
               help="CSV of the epochs.  [default: beside the model]")
@@ -29,22 +31,33 @@ from mri_tools.common.run import complain, emit, entry, progress, say
 @options.common
 def main(paths, null, root, layout, output, task, split, fold, validation, size, curve, resume, device, mixed, threads,
          seed, force, dry_run, **given):
-    """Fit a model to cases.
+    """Fit a model to cases: classes of images, or label maps.
 
     PATHS are images or folders; with none, their names are read from
-    standard input. Images must be of one size. The model file holds all
-    that mri-predict needs; its name is printed when it is complete.
+    standard input. The model file holds all that mri-predict needs; its
+    name is printed when it is complete. For classes, images must be of
+    one size. For label maps, images as given are brought to a common
+    scale here, and the network is planned from the data.
 
     \b
-    Example:
+    Examples:
       mri-normalize scans/ --size 160 | mri-train -o model.h5
+      mri-train patients/ --budget 30m -o seg.h5
     """
     from mri_tools.common import stream, training
 
-    settings = training_options.settings({**given, "seed": seed})
     training.check_output(output)
     cases, failed = stream.gather(paths, null=null, root=root, layout=layout)
-    training.check_task(cases, task)
+    task = training.task_of(cases, task)
+    settings = training_options.settings({**given, "size": size, "seed": seed}, task)
+    if task == "segment":
+        from mri_tools.common import segmenting
+
+        return segmenting.run(
+            cases, failed, settings, output, split=split, fold=fold, validation=validation, folds=given["folds"],
+            scheme=given["scheme"], cache=given["cache"], memory=given["memory"], device=device, mixed=mixed,
+            threads=threads, curve=curve, resume=resume, force=force, dry_run=dry_run,
+            tune=given["tune_postprocess"])  # fmt: skip
     parts, origin = training.parts(cases, split, fold, validation, settings)
     settings = training.complete(settings, parts)
     if dry_run:

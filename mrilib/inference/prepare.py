@@ -25,7 +25,7 @@ class Prepared:
     array: float32 (y, x, channel), or (z, y, x, channel) of prepare_volume. content: hash of the case as first
     given. adapted: what was done to its channels, a word for the user, else "". grid: where `array` lies (in 2D
     it lacks the first axis of prepare_volume's). native: the case on its native grid, only where asked for.
-    native_grid: that grid, of prepare_volume.
+    native_grid: that grid, of prepare_volume. given_grid: of its first channel, as the case was given to it.
     """
 
     array: np.ndarray
@@ -34,6 +34,7 @@ class Prepared:
     grid: Grid
     native: Image | None = None
     native_grid: Grid | None = None
+    given_grid: Grid | None = None
 
 
 def remaining_steps(record: dict, root: Path, as_is: bool = False) -> tuple[Step, ...]:
@@ -132,7 +133,7 @@ def prepare_volume(case: Case, steps: Sequence[Step], channels: Sequence[str],
     if native.dimension != image.grid.dimension:
         raise CaseError("is not of the dimension its record tells", where=case.path)
     return Prepared(array if array.ndim == 4 else array[None], source["content"], adapted, image.grid,
-                    native_grid=native)
+                    native_grid=native, given_grid=given.grid)
 
 
 def upright(image: Image) -> Image:

@@ -34,13 +34,7 @@ def classifier(name: str, shape: tuple[int, int, int], classes: int, *, width: f
     from keras import layers
 
     _check(name, shape, classes, width, dropout, low, high)
-    image = keras.Input(tuple(shape), name="image", dtype="float32")
-    scale = 2 / (high - low)
-    x = layers.Rescaling(scale, offset=-1 - low * scale, name="scale", dtype="float32")(image)
-    if name in PIXELS:
-        if shape[2] == 1:
-            x = layers.Concatenate(name="rgb", dtype="float32")([x, x, x])
-        x = _pixels(x, name)
+    image, x = pixels_of(name, shape, low, high)
     features = backbone_of(name)(x, width)
     x = _named(HEADS, head)(features, keras.Model(image, features))
     if dropout:
@@ -52,6 +46,21 @@ def classifier(name: str, shape: tuple[int, int, int], classes: int, *, width: f
 
         load_weights(model, name, width, weights)
     return model
+
+
+def pixels_of(name: str, shape: tuple[int, int, int], low: float, high: float):
+    """(input, what the backbone takes) for images whose values low and high become -1 and 1; see `classifier`."""
+    import keras
+    from keras import layers
+
+    image = keras.Input(tuple(shape), name="image", dtype="float32")
+    scale = 2 / (high - low)
+    x = layers.Rescaling(scale, offset=-1 - low * scale, name="scale", dtype="float32")(image)
+    if name in PIXELS:
+        if shape[2] == 1:
+            x = layers.Concatenate(name="rgb", dtype="float32")([x, x, x])
+        x = _pixels(x, name)
+    return image, x
 
 
 def backbone_of(name: str):
@@ -104,7 +113,7 @@ def backbone_layers(model) -> list:
 
 
 def _of_head(layer) -> bool:
-    return layer.name in HEAD or layer.name.startswith("head_")
+    return layer.name.removesuffix("_1").removesuffix("_2").removesuffix("_3") in HEAD or layer.name.startswith("head_")
 
 
 def head_inputs(model) -> list:

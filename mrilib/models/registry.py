@@ -21,6 +21,14 @@ LOSSES = {
     "weighted-ce": "mrilib.models.losses:weighted_cross_entropy",
     "focal": "mrilib.models.losses:focal",
 }
+VOXEL_LOSSES = {  # of label maps: `function(exclusive) -> loss(truth, predicted)`; any sum of them
+    "ce": "mrilib.models.voxel_losses:cross_entropy",
+    "weighted-ce": "mrilib.models.voxel_losses:weighted_cross_entropy",
+    "dice": "mrilib.models.voxel_losses:dice",
+    "iou": "mrilib.models.voxel_losses:iou",
+    "focal": "mrilib.models.voxel_losses:focal",
+    "tversky": "mrilib.models.voxel_losses:tversky",
+}
 HEADS = {
     "mean": "mrilib.models.heads:mean",
     "mean-max": "mrilib.models.heads:mean_max",

@@ -23,7 +23,8 @@ class State:
     """Where a run stands after an epoch: counters, the curve so far, the best epoch and its weights.
 
     epoch: finished epochs. step: finished steps. wait: epochs since the best. since_drop: epochs since the best
-    or the last drop of the learning rate. best_weights: arrays in the order of the model's variables.
+    or the last drop of the learning rate. seconds: of a budget that are used.
+    best_weights: arrays in the order of the model's variables.
     """
 
     epoch: int = 0
@@ -34,6 +35,7 @@ class State:
     best: float | None = None
     best_epoch: int | None = None
     stopped: bool = False
+    seconds: float = 0.0
     curve: list[dict] = field(default_factory=list)
     best_weights: list[np.ndarray] | None = None
 

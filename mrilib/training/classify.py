@@ -38,7 +38,7 @@ def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None
                     "dropout": settings.dropout, "low": data.low, "high": data.high}  # fmt: skip
     train, held = data.places("train"), data.places("validation")
     truth = np.eye(len(data.names), dtype=np.float32)[data.classes]
-    augment = augmenter(settings.augment, data.spacing)
+    augment = augmenter(settings.augment)
     try:
         with setup.scope():
             model = backbones.classifier(settings.backbone, data.images.shape[1:], len(data.names),
@@ -48,7 +48,7 @@ def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None
         if settings.head_start and not (resume and checkpoint is not None and checkpoint.exists()):
             start_head(model, data.images[train], data.classes[train], weights, settings)
         batches = loop.Batches(data.images[train], truth[train], [data.ids[i] for i in train], settings, augment,
-                               workers=max(1, setup.threads // 2) if setup.device != "cpu" else 1)
+                               data.spacing, workers=max(1, setup.threads // 2) if setup.device != "cpu" else 1)
         if setup.replicas > len(batches.members[-1]):
             raise UsageError(f"a batch of {len(batches.members[-1])} cannot be shared by {setup.replicas} devices",
                              remedy="a larger --batch-size, or --device with one")
@@ -56,9 +56,12 @@ def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None
             model.compile(loop.optimizer(settings, len(batches)), loss=loss, metrics=["accuracy"], jit_compile=False)
             model.optimizer.build(model.trainable_variables)
         validation = (data.images[held], truth[held]) if len(held) else None
-        state = loop.fit(model, batches, validation, settings, path=checkpoint, resume=resume,
+        judge = None
+        if validation:
+            judge = loop.Judge(lambda model: loop.judge(model, *validation, settings.batch_size), "validation_loss")
+        state = loop.fit(model, batches, judge, settings, path=checkpoint, resume=resume,
                          run=description(data, settings, setup), watch=watch)
-        final = loop.judge(model, *validation, settings.batch_size) if validation else None
+        final = judge.look(model) if judge else None
     except MemoryError as error:
         raise MachineError("out of memory", remedy="a smaller --batch-size, --size or --width") from error
     except Exception as error:
@@ -71,7 +74,7 @@ def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None
     return model, {
         "task": "classify", "channels": data.channels, "classes": data.names, "recipe": data.recipe.as_dict(),
         "shape": list(data.images.shape[1:]), "spacing": list(data.spacing), "architecture": architecture,
-        "settings": _portable(settings),
+        "settings": portable(settings),
         "training": {
             "cases": {name: {"content": content, "part": part} for name, content, part in cases},
             "counts": {part: data.counts(part) for part in ("train", "validation")},
@@ -85,12 +88,12 @@ def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None
 
 def description(data: Data, settings: Settings, setup: Setup) -> dict:
     """What decides the result of a run, flat: settings, data, precision, threads, versions."""
-    return {**_portable(settings), "data": data.hash, "classes": data.names, "shape": list(data.images.shape[1:]),
+    return {**portable(settings), "data": data.hash, "classes": data.names, "shape": list(data.images.shape[1:]),
             "device": setup.device.split(":")[0], "devices": setup.replicas, "precision": setup.policy,
             "threads": setup.threads, **{f"version of {k}": v for k, v in versions().items()}}  # fmt: skip
 
 
-def _portable(settings: Settings) -> dict:
+def portable(settings) -> dict:
     """The settings as they mean the same on every machine: a file of weights by its name and content."""
     known = settings.as_dict()
     if settings.weights not in (None, "imagenet"):
@@ -134,18 +137,19 @@ def class_weights(settings: Settings, data: Data) -> list[float] | None:
     return [float(wanted[name]) for name in data.names]
 
 
-def augmenter(augment: str | dict, spacing) -> Callable | None:
-    """A function of (image (y, x, channel) float32, generator) -> image; None when nothing would be changed."""
-    if augment == "none":
-        return None
+def augmenter(augment: str | dict) -> Callable | None:
+    """A function of (image ([z,] y, x, channel) float32, label map or None, generator, spacing in mm) -> (image,
+    label map); None when nothing would be changed."""
     from mrilib.images import augment as transforms
     from mrilib.images.grid import Grid
 
     chosen = transforms.settings(augment)
+    if not chosen:
+        return None
 
-    def apply(image: np.ndarray, chance: np.random.Generator) -> np.ndarray:
-        drawn = transforms.draw(chosen, chance, Grid.of(image.shape[:2], spacing))
-        return transforms.apply_array(image, drawn, spacing)
+    def apply(image: np.ndarray, label, chance: np.random.Generator, spacing):
+        drawn = transforms.draw(chosen, chance, Grid.of(image.shape[:-1], tuple(spacing)))
+        return transforms.apply_pair(image, label, drawn, spacing)
 
     return apply
 

@@ -69,7 +69,7 @@ def load(cases: Sequence, parts: dict[str, str], *, step: Callable[[], None] | N
         raise UsageError("no case to train on")
     if bare := next((case for case in chosen if case.class_name is None), None):
         raise UsageError("has no class", where=bare.path, remedy="class folders, or a CSV with a column class")
-    recipe = _one_recipe(chosen)
+    recipe = one_recipe(chosen)
     images, good, contents, channels = None, [], [], ()
     for case in chosen:
         try:
@@ -110,7 +110,7 @@ def load(cases: Sequence, parts: dict[str, str], *, step: Callable[[], None] | N
                 low, high)
 
 
-def _one_recipe(cases: Sequence) -> Recipe:
+def one_recipe(cases: Sequence) -> Recipe:
     """The recipe that all cases share; UsageError when they do not."""
     roots = {case.root: case for case in cases}
     recipes = {root: Recipe.of_root(root) for root in roots}

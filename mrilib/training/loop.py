@@ -6,7 +6,9 @@ Imports Keras: to be imported after mrilib.gpu.setup.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -24,9 +26,10 @@ CLIP = 1e-7
 class Batches(keras.utils.PyDataset):
     """Batches of one epoch after another; `epoch` says which. Each image depends on (seed, epoch, case, copy) only."""
 
-    def __init__(self, images, truth, ids, settings: Settings, augment: Callable | None, workers: int = 1):
+    def __init__(self, images, truth, ids, settings: Settings, augment: Callable | None, spacing, workers: int = 1):
         super().__init__(workers=workers)
-        self.images, self.truth, self.ids, self.settings, self.augment = images, truth, ids, settings, augment
+        self.images, self.truth, self.ids, self.settings = images, truth, ids, settings
+        self.augment, self.spacing = augment, spacing
         self.classes = truth.argmax(1)
         self.begin(0)
 
@@ -44,32 +47,70 @@ class Batches(keras.utils.PyDataset):
         members = self.members[index]
         if self.augment is None:
             return self.images[[i for i, _ in members]], self.truth[[i for i, _ in members]]
-        made = [self.augment(self.images[i], sampling.chance_of(self.settings.seed, self.epoch, self.ids[i], copy))
+        seed, epoch = self.settings.seed, self.epoch
+        made = [self.augment(self.images[i], None, sampling.chance_of(seed, epoch, self.ids[i], copy), self.spacing)[0]
                 for i, copy in members]
         return np.stack(made), self.truth[[i for i, _ in members]]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How a model is validated: look(model) gives figures by name. key: the one that tells the better model. more:
+    whether more of it is better. every: epochs from one validation to the next."""
+
+    look: Callable
+    key: str
+    more: bool = False
+    every: int = 1
+
+    def better(self, value: float, best: float | None) -> bool:
+        return best is None or (value > best if self.more else value < best)
+
+
+class Clock:
+    """How much of a run's budget of seconds is used, the time for a last validation and for writing kept back."""
+
+    def __init__(self, budget: float, used: float):
+        self.budget, self.began, self.reserve = budget, time.monotonic() - used, 0.02 * budget
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def part(self) -> float:
+        return self.seconds / max(self.budget - self.reserve, 1e-9)
 
 
 class Epochs(keras.callbacks.Callback):
     """What happens between steps and epochs: learning rate, progress, validation, early stop, checkpoint."""
 
-    def __init__(self, batches: Batches, settings: Settings, state: State, validation, save: Callable, watch: Callable):
+    def __init__(self, batches, settings, state: State, judge: Judge | None, save: Callable, watch: Callable,
+                 clock: Clock | None = None):
         super().__init__()
-        self.batches, self.settings, self.state, self.validation = batches, settings, state, validation
-        self.save, self.watch = save, watch
+        self.batches, self.settings, self.state, self.judge = batches, settings, state, judge
+        self.save, self.watch, self.clock = save, watch, clock
         self.per_epoch = len(batches)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.batches.begin(epoch)
 
     def on_train_batch_begin(self, batch, logs=None):
-        s = self.settings
-        self.model.optimizer.learning_rate = rate(
-            s.schedule, self.state.step, base=s.learning_rate, total=s.epochs * self.per_epoch,
-            warmup=s.warmup * self.per_epoch, drops=self.state.drops)  # fmt: skip
+        s, step = self.settings, self.state.step
+        warmup = s.warmup * self.per_epoch
+        if self.clock is None:
+            found = rate(s.schedule, step, base=s.learning_rate, total=s.epochs * self.per_epoch, warmup=warmup,
+                         drops=self.state.drops)  # fmt: skip
+        else:
+            found = rate(s.schedule, self.clock.part * 1000, base=s.learning_rate, total=1001)
+            found *= min(1.0, (step + 1) / warmup) if warmup else 1.0
+        self.model.optimizer.learning_rate = found
 
     def on_train_batch_end(self, batch, logs=None):
         self.state.step += 1
         self.watch("step", self.state, logs)
+        if self.clock is not None and self.clock.part >= 1:
+            self.model.stop_training = True  # Keras ends the epoch here, too
 
     def on_epoch_end(self, epoch, logs=None):
         s, state = self.settings, self.state
@@ -77,30 +118,39 @@ class Epochs(keras.callbacks.Callback):
             raise MachineError(f"the loss is {logs['loss']} after epoch {epoch + 1}: training went astray",
                                remedy="a lower --learning-rate, or --mixed-precision off")
         row = {"epoch": epoch + 1, "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
-               "loss": float(logs["loss"]), "accuracy": float(logs["accuracy"])}  # fmt: skip
+               "loss": float(logs["loss"])} | ({"accuracy": float(logs["accuracy"])} if "accuracy" in logs else {})
         state.epoch = epoch + 1
-        if self.validation is not None:
-            raw = swap(self.model, s)
-            row |= judge(self.model, *self.validation, s.batch_size)
-            better = state.best is None or row["validation_loss"] < state.best
-            state.wait = 0 if better else state.wait + 1
-            state.since_drop = 0 if better else state.since_drop + 1
-            if better:
-                state.best, state.best_epoch = row["validation_loss"], epoch + 1
-                if s.patience is not None:
-                    state.best_weights = arrays(self.model.weights)
-            restore(self.model, raw)
-            if s.schedule == "plateau" and state.since_drop >= plateau_patience(s):
-                state.drops, state.since_drop = state.drops + 1, 0
-            state.stopped = s.patience is not None and state.wait >= s.patience
+        last = self.model.stop_training or state.epoch == s.epochs
+        if self.judge is not None and (last or state.epoch % self.judge.every == 0):
+            self._validate(row)
+        if self.clock is not None:
+            state.seconds = self.clock.seconds
         state.curve.append(row)
         self.save()
         self.watch("epoch", state, row)
         if state.stopped:
             self.model.stop_training = True
 
+    def _validate(self, row: dict) -> None:
+        s, state, began = self.settings, self.state, time.monotonic()
+        raw = swap(self.model, s)
+        row |= self.judge.look(self.model)
+        better = self.judge.better(row[self.judge.key], state.best)
+        state.wait = 0 if better else state.wait + self.judge.every
+        state.since_drop = 0 if better else state.since_drop + self.judge.every
+        if better:
+            state.best, state.best_epoch = row[self.judge.key], state.epoch
+            if s.patience is not None:
+                state.best_weights = arrays(self.model.weights)
+        restore(self.model, raw)
+        if s.schedule == "plateau" and state.since_drop >= plateau_patience(s):
+            state.drops, state.since_drop = state.drops + 1, 0
+        state.stopped = s.patience is not None and state.wait >= s.patience
+        if self.clock is not None:
+            self.clock.reserve = max(self.clock.reserve, 1.2 * (time.monotonic() - began) + 0.01 * self.clock.budget)
 
-def plateau_patience(settings: Settings) -> int:
+
+def plateau_patience(settings) -> int:
     """Epochs without a better validation loss before the learning rate drops: half of what stops the training."""
     return max(1, (settings.patience or 10) // 2)
 
@@ -126,7 +176,7 @@ def averages(model) -> list:
     return optimizer._model_variables_moving_average  # Keras' own SwapEMAWeights reads them here, too
 
 
-def swap(model, settings: Settings) -> list[np.ndarray] | None:
+def swap(model, settings) -> list[np.ndarray] | None:
     """Put the averaged weights in place, if there are such; returns those that were there."""
     if not settings.average:
         return None
@@ -143,7 +193,7 @@ def restore(model, raw: list[np.ndarray] | None) -> None:
             variable.assign(value)
 
 
-def optimizer(settings: Settings, per_epoch: int):
+def optimizer(settings, per_epoch: int):
     """The Keras optimizer of the settings. Biases and the scales of normalisation do not decay."""
     reach = settings.average * per_epoch
     common = {"learning_rate": settings.learning_rate, "clipnorm": settings.clip or None,
@@ -158,13 +208,14 @@ def optimizer(settings: Settings, per_epoch: int):
     return made
 
 
-def fit(model, batches: Batches, validation, settings: Settings, *, path: Path | None, resume: bool, run: dict,
-        watch: Callable) -> State:
+def fit(model, batches, judge: Judge | None, settings, *, path: Path | None, resume: bool, run: dict,
+        watch: Callable, used: float = 0.0) -> State:
     """Train a compiled model, its optimizer built, to the end and leave it with the weights to keep.
 
-    Returns the state of the run. validation: (images, one-hot truth) or None. path: of the checkpoint, None for
-    none. run: what a checkpoint must agree with. watch(event, state, logs) is called after each "step" and
-    "epoch". Raises UsageError when the checkpoint is of another run, MachineError when the loss is no number.
+    Returns the state of the run. batches: a PyDataset with begin(epoch). judge: None without validation. path: of
+    the checkpoint, None for none. run: what a checkpoint must agree with. used: seconds of a budget that are gone
+    already. watch(event, state, logs) is called after each "step" and "epoch". Raises UsageError when the checkpoint
+    is of another run, MachineError when the loss is no number or a budget was used up before the first step.
     """
     state = State()
     if resume and path is not None and path.exists():
@@ -179,9 +230,15 @@ def fit(model, batches: Batches, validation, settings: Settings, *, path: Path |
             known = {"model": arrays(model.variables), "optimizer": arrays(model.optimizer.variables)}
             checkpoint.write(path, state, known, run)
 
-    if state.epoch < settings.epochs and not state.stopped:
-        model.fit(batches, epochs=settings.epochs, initial_epoch=state.epoch, verbose=0, shuffle=False,
-                  callbacks=[Epochs(batches, settings, state, validation, save, watch)])
+    budget = getattr(settings, "budget", None)
+    clock = None if budget is None else Clock(budget, state.seconds + used)
+    if clock is not None and clock.part >= 1 and not state.step:
+        raise MachineError(f"the budget of {budget:g} s was gone before the first step: preparing took {used:.0f} s",
+                           remedy="a longer --budget; what is prepared is kept in the --cache")
+    open_end = (settings.epochs or state.epoch + 1_000_000) if clock is None or clock.part < 1 else state.epoch
+    if state.epoch < open_end and not state.stopped:
+        model.fit(batches, epochs=open_end, initial_epoch=state.epoch, verbose=0, shuffle=False,
+                  callbacks=[Epochs(batches, settings, state, judge, save, watch, clock)])
     elif state.epoch:
         swap(model, settings)  # which Keras does at the end of fit
     if state.best_weights is not None:

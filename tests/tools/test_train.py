@@ -105,7 +105,8 @@ def _fast() -> bool:
 @pytest.mark.parametrize(("options", "what"), [
     (["-o", "model.txt"], "a model file ends with .h5 or .keras"),
     (["--fold", "1"], "--fold needs --split"),
-    (["--task", "segment"], "segmentation is not part of this version"),
+    (["--task", "segment"], "no case has a label map"),
+    (["--levels", "3"], "--levels is for label maps alone"),
     (["--size", "64"], "the images are 32 x 32, not 64 x 64 (bring them to that size first"),
     (["--weights", "nothing.h5"], "nothing.h5: no such file"),
     (["--freeze"], "--freeze needs --weights"),

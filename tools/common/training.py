@@ -11,14 +11,19 @@ from mrilib.errors import UsageError
 VALIDATION = 0.15  # part of the cases, where something needs validation and nothing was said
 
 
-def check_task(cases, task: str) -> None:
-    """Raises UsageError when these cases cannot be trained on for the task."""
-    classed = [case for case in cases if case.class_name is not None]
-    if task == "segment" or (task == "auto" and not classed and any(case.label for case in cases)):
-        raise UsageError("segmentation is not part of this version", remedy="classify needs a class for each case")
-    if not classed:
+def task_of(cases, task: str) -> str:
+    """The task asked for, or that the cases are for. Raises UsageError when they cannot be trained on for it."""
+    classed = any(case.class_name is not None for case in cases)
+    labelled = any(case.label is not None for case in cases)
+    if task == "auto":
+        task = "segment" if labelled and not classed else "classify"
+    if task == "classify" and not classed:
         raise UsageError("no case has a class", remedy="put images into a folder for each class, or give a CSV with "
                          "the columns file and class")
+    if task == "segment" and not labelled:
+        raise UsageError("no case has a label map", remedy="put label maps beside the images; mri-inspect shows what "
+                         "is found")
+    return task
 
 
 def check_output(output: Path) -> None:
@@ -111,7 +116,8 @@ def complete(settings, part_of: dict):
 def describe(cases, part_of: dict, settings, output: Path) -> None:
     """The lines of --dry-run: each case with its part and class, then the settings."""
     for case in cases:
-        write(f"{case.id}: {case.path} class={case.class_name} {part_of.get(case.id, 'left out')}\n")
+        truth = f"label={case.label}" if case.class_name is None else f"class={case.class_name}"
+        write(f"{case.id}: {case.path} {truth} {part_of.get(case.id, 'left out')}\n")
     for name, value in settings.as_dict().items():
         if value is not None:
             write(f"--{name.replace('_', '-')}: {value}\n")
@@ -202,7 +208,8 @@ class Watch:
     def _write(self, rows: list[dict]) -> None:
         from mrilib.records import write_text
 
-        lines = [",".join(rows[0])] + [",".join(f"{v:.6g}" for v in row.values()) for row in rows]
+        names = list(dict.fromkeys(name for row in rows for name in row))  # not every epoch is validated
+        lines = [",".join(names)] + [",".join(f"{row[n]:.6g}" if n in row else "" for n in names) for row in rows]
         write_text(self.curve, "\n".join(lines) + "\n")
 
     def summary(self, model, record: dict, output: Path) -> None:

@@ -2,60 +2,130 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 
-from mri_tools.common.options import Pair, _several
+from mri_tools.common import options
+from mri_tools.common.options import Pair, _several, xyz_to_array
 from mrilib.errors import UsageError
-from mrilib.models.registry import BACKBONES, HEADS, LOSSES
-from mrilib.training.settings import OPTIMIZERS, SAMPLINGS, SCHEDULES
+from mrilib.models.normalise import NORMS
+from mrilib.models.registry import BACKBONES, HEADS, VOXEL_LOSSES
+from mrilib.training.segment_settings import SAMPLINGS, SCHEDULES
+from mrilib.training.settings import OPTIMIZERS
 
 AUGMENTS = ("none", "light", "medium", "heavy")
+# what only one of the two tasks has; given for the other it would do nothing
+OF_CLASSES = ("head", "size", "freeze", "unfreeze_from", "head_start", "label_smoothing")
+OF_MAPS = ("dimension", "patch", "spacing", "context", "depth", "levels", "residual", "norm", "deep_supervision",
+           "targets", "foreground", "steps", "budget", "validate_every", "memory", "cache", "folds", "scheme",
+           "tune_postprocess")  # fmt: skip
 
 
 def _positive(**more):
     return click.FloatRange(0, min_open=True, **more)
 
 
+class Duration(click.ParamType):
+    """Seconds, from `90s`, `10m`, `1.5h` or a bare number of seconds."""
+
+    name = "TIME"
+
+    def convert(self, value, param, ctx):
+        match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([smh]?)", str(value))
+        if match is None or float(match[1]) == 0:
+            self.fail(f"{value!r} is no time such as 90s, 10m or 1.5h", param, ctx)
+        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
 network = _several(
     click.option("--backbone", type=click.Choice(list(BACKBONES)),
-                 help="The network.  [default: small; mobilenet with --weights]"),
-    click.option("--width", type=_positive(), default=1.0, show_default=True,
-                 help="Times as many filters, where the network can."),
-    click.option("--head", type=click.Choice(list(HEADS)),
-                 help="Features of the last layer: their mean; their mean and maximum; mirror adds how left and right "
-                      "differ.  [default: mean-max; mirror with --weights]"),
-    click.option("--size", type=Pair(), help="Refuse images of another size than this."),
+                 help="The network; for label maps, the encoder of a 2D U-Net.  [default: small, a U-Net of its own; "
+                      "with --weights mobilenet]"),
+    click.option("--width", type=_positive(),
+                 help="Times as many filters, where a backbone can; of a U-Net, filters of its first level.  "
+                      "[default: 1; U-Net 16, on a GPU 32]"),
     click.option("--weights", metavar="imagenet|FILE", help="Start from these weights.  [default: from scratch]"),
-    click.option("--freeze", is_flag=True, help="Train the head alone, on the features of --weights."),
-    click.option("--unfreeze-from", metavar="LAYER", help="Train this layer and what follows, not what is before."),
-    click.option("--head-start/--no-head-start", default=None,
-                 help="First fit the head to the features of --weights.  [default: yes with --weights]"),
     click.option("--dropout", type=click.FloatRange(0, 1, max_open=True),
-                 help="Part of the features left out in each step.  [default: 0.3]"),
+                 help="Part of the features left out in each step.  [default: 0.3; label maps 0]"),
+)  # fmt: skip
+of_classes = _several(
+    click.option("--head", type=click.Choice(list(HEADS)),
+                 help="Classes: features of the last layer: their mean; their mean and maximum; mirror adds how left "
+                      "and right differ.  [default: mean-max; mirror with --weights]"),
+    click.option("--size", type=Pair(), help="Classes: refuse images of another size than this."),
+    click.option("--freeze", is_flag=True, default=None,
+                 help="Classes: train the head alone, on the features of --weights."),
+    click.option("--unfreeze-from", metavar="LAYER",
+                 help="Classes: train this layer and what follows, not what is before."),
+    click.option("--head-start/--no-head-start", default=None,
+                 help="Classes: first fit the head to the features of --weights.  [default: yes with --weights]"),
+    click.option("--label-smoothing", type=click.FloatRange(0, 1, max_open=True),
+                 help="Classes: part of the truth spread over all.  [default: 0.05]"),
+)  # fmt: skip
+of_maps = _several(
+    click.option("--dimension", type=click.Choice(["2", "3"]),
+                 help="Label maps: a network of slices or of volumes.  [default: planned]"),
+    click.option("--patch", type=Pair(), help="Label maps: voxels of the network's window.  [default: planned]"),
+    click.option("--spacing", type=Pair(float),
+                 help="Label maps: distance of voxels that volumes are brought to, in mm.  "
+                      "[default: the median, where cases differ]"),
+    click.option("--context", type=click.IntRange(0, 5),
+                 help="Label maps: neighbouring slices each side that a 2D network sees.  [default: 0]"),
+    click.option("--levels", type=click.IntRange(2, 8), help="Label maps: resolutions of the U-Net.  "
+                                                             "[default: planned]"),
+    click.option("--depth", type=click.IntRange(1, 8), help="Label maps: convolutions, or residual blocks, at each "
+                                                            "level.  [default: 2]"),
+    click.option("--residual/--plain", default=None, help="Label maps: a residual encoder.  [default: plain]"),
+    click.option("--norm", type=click.Choice(NORMS),
+                 help="Label maps: normalisation between convolutions.  [default: batch in 2D, instance in 3D]"),
+    click.option("--deep-supervision/--no-deep-supervision", default=None,
+                 help="Label maps: train coarser outputs as well.  [default: no]"),
+    click.option("--targets", type=click.Choice(["labels", "regions"]),
+                 help="Label maps: learn labels, or the regions of their scheme.  [default: labels]"),
+    click.option("--foreground", type=click.FloatRange(0, 1),
+                 help="Label maps: part of the windows around a labelled voxel.  [default: 0.5]"),
+    click.option("--steps", type=click.IntRange(1), help="Label maps: steps of an epoch.  [default: 100]"),
+    click.option("--budget", type=Duration(), help="Label maps: time for the whole command, such as 30m; the schedule "
+                                                   "follows it.  [default: by --epochs]"),
+    click.option("--validate-every", type=click.IntRange(1),
+                 help="Label maps: epochs between two validations on whole volumes.  [default: 10]"),
+    click.option("--memory", type=_positive(), help="Label maps: GiB that planning may count on.  "
+                                                    "[default: a quarter of the machine's]"),
+    click.option("--cache", type=click.Path(path_type=Path, file_okay=False),
+                 help="Label maps: folder for prepared volumes, kept.  [default: beside the model, removed at the "
+                      "end]"),
+    click.option("--folds", type=click.IntRange(2),
+                 help="Label maps: cross-validate, a model MODEL-fold0.h5 … for each fold."),
+    options.scheme,
+    click.option("--tune-postprocess", is_flag=True, default=None,
+                 help="Label maps: learn on validation cases what small pieces to drop, and keep it in the model."),
 )  # fmt: skip
 learning = _several(
-    click.option("--loss", type=click.Choice(list(LOSSES)), default="ce", show_default=True, help="What is minimised."),
+    click.option("--loss", metavar="NAME[+NAME…]",
+                 help=f"What is minimised. Classes: ce, weighted-ce or focal; label maps: any sum of "
+                      f"{' '.join(VOXEL_LOSSES)}, as dice+0.5*ce.  [default: ce; label maps dice+ce]"),
     click.option("--class-weights", metavar="balanced|none|A=1,B=2",
                  help="Weights of classes in weighted-ce and focal.  [default: balanced for weighted-ce]"),
-    click.option("--label-smoothing", type=click.FloatRange(0, 1, max_open=True), default=0.05, show_default=True,
-                 help="Part of the truth spread over all classes."),
-    click.option("--sampling", type=click.Choice(SAMPLINGS), default="natural", show_default=True,
-                 help="Every case once an epoch, or every class equally often."),
+    click.option("--sampling", type=click.Choice(["natural", *SAMPLINGS]),
+                 help="Classes: natural, every case once an epoch, or equal, every class equally often. Label maps: "
+                      "windows uniform, around foreground, or around each label equally often.  "
+                      "[default: natural; label maps foreground]"),
     click.option("--augment", metavar=f"{'|'.join(AUGMENTS)}|FILE",
                  help="How training images are varied; a TOML or JSON file of mri-augment's options.  "
                       "[default: by measurement]"),
     click.option("--epochs", type=click.IntRange(0),
-                 help="Passes over the training cases; 0: the head start alone.  "
-                      "[default: 40; with --weights 5, of fewer than 500 cases 0]"),
-    click.option("--batch-size", type=click.IntRange(1), help="Cases in one step."),
+                 help="Passes over the training cases, of label maps --steps each; 0: the head start alone.  "
+                      "[default: 40; classes with --weights 5, of fewer than 500 cases 0]"),
+    click.option("--batch-size", type=click.IntRange(1), help="Cases, or windows, in one step."),
     click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="adamw", show_default=True,
                  help="How weights follow gradients."),
     click.option("--learning-rate", type=_positive(), help="Length of a step, after the warm-up."),
-    click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), help="Of sgd.  [default: 0.9]"),
+    click.option("--momentum", type=click.FloatRange(0, 1, max_open=True),
+                 help="Of sgd, Nesterov's.  [default: 0.9; label maps 0.99]"),
     click.option("--weight-decay", type=click.FloatRange(0),
-                 help="Of adamw and sgd.  [default: 0.05; with --weights 0.01; sgd 0]"),
+                 help="Of adamw and sgd.  [default: 0.05; with --weights, and of label maps, 0.01; sgd 0]"),
     click.option("--clip", type=click.FloatRange(0), default=1.0, show_default=True,
                  help="Largest norm of a gradient; 0 for none."),
     click.option("--schedule", type=click.Choice(SCHEDULES), default="cosine", show_default=True,
@@ -64,7 +134,7 @@ learning = _several(
     click.option("--average", type=click.FloatRange(0),
                  help="Epochs over which weights are averaged; 0 for none. The average is the model."),
     click.option("--patience", type=click.IntRange(1),
-                 help="Stop after so many epochs without a better validation loss; keep the best.  [default: never]"),
+                 help="Stop after so many epochs without a better validation; keep the best.  [default: never]"),
 )  # fmt: skip
 machine = _several(
     click.option("--mixed-precision", "mixed", type=click.Choice(["auto", "off", "float16", "bfloat16"]),
@@ -73,15 +143,32 @@ machine = _several(
 )  # fmt: skip
 
 
-def settings(given: dict):
-    """The library's settings from options as given; missing ones are None there and get their defaults later."""
-    from mrilib.training.settings import Settings
+def settings(given: dict, task: str):
+    """The library's settings from options as given; missing ones are None there and get their defaults later.
 
+    Raises UsageError for an option that this task does not have.
+    """
+    for name in OF_CLASSES if task == "segment" else OF_MAPS:
+        if given.get(name) is not None:
+            other = "classes" if task == "segment" else "label maps"
+            raise UsageError(f"--{name.replace('_', '-')} is for {other} alone", remedy="leave it out, or --task")
     given = {**given, "class_weights": _class_weights(given["class_weights"]), "augment": _augment(given["augment"])}
     weights = given["weights"]
     if weights not in (None, "imagenet") and not Path(weights).is_file():
         raise UsageError("no such file", where=weights, remedy="--weights takes imagenet or a file of weights")
-    return Settings(**given)
+    if task == "segment":
+        from mrilib.training.segment_settings import SegmentSettings as Settings
+
+        given |= {"dimension": int(given["dimension"]) if given["dimension"] else None,
+                  "patch": _of_axes(given["patch"]), "spacing": _of_axes(given["spacing"])}  # fmt: skip
+    else:
+        from mrilib.training.settings import Settings
+    known = Settings.__dataclass_fields__
+    return Settings(**{name: value for name, value in given.items() if name in known and value is not None})
+
+
+def _of_axes(values) -> tuple | None:
+    return None if values is None else tuple(xyz_to_array(values, len(values)))
 
 
 def _class_weights(text: str | None):

@@ -1,0 +1,203 @@
+"""U-Nets of stock Keras layers, 2D and 3D: plain, with a residual encoder, or on a backbone by name.
+
+After Ronneberger et al. 2015, Cicek et al. 2016 (3D), nnU-Net (Isensee et al. 2021) and its residual encoder
+(Isensee et al. 2024): convolutions of 3, normalisation, leaky ReLU of slope 0.01, strided convolutions down,
+transposed ones up, twice the filters at each level up to a bound.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mrilib.errors import UsageError
+from mrilib.models.normalise import NORMS, normalise
+
+WIDEST = {2: 512, 3: 320}  # filters at most, by number of axes
+SLOPE = 0.01
+DECODER = (256, 128, 64, 32, 16)  # filters of the decoder on a backbone, from its coarsest map up
+SUPERVISED = 3  # outputs below the finest, at most, that are trained as well
+
+
+def unet(shape: tuple[int, ...], outputs: int, *, activation: str = "softmax", levels: int = 5, width: int = 32,
+         depth: int = 2, residual: bool = False, norm: str = "instance", strides=None, dropout: float = 0.0,
+         deep_supervision: bool = False):  # fmt: skip
+    """A U-Net that gives every voxel `outputs` probabilities.
+
+    shape: ([z,] y, x, channel) of the window. activation: softmax, or sigmoid for regions that overlap. levels:
+    resolutions, the first that of the image. width: filters of the first. depth: convolutions (residual: blocks of
+    two in the encoder, with one convolution in the decoder) at each level. norm: one of NORMS. strides: for each
+    level after the first how much coarser it is along each axis; None: 2 along all. dropout: part of the features
+    of the two coarsest levels left out while training, by whole channels. deep_supervision: the coarser outputs
+    come along (see `outputs_of`).
+
+    Returns a keras.Model, float32 (batch, *shape) in, (batch, ..., outputs) float32 out, last layer
+    "probabilities". Raises UsageError when a side of the window cannot be halved so often.
+    """
+    import keras
+
+    n = len(shape) - 1
+    strides = [(2,) * n] * (levels - 1) if strides is None else [tuple(s) for s in strides]
+    _check(shape, outputs, levels, width, depth, norm, strides, dropout)
+    image = keras.Input(tuple(shape), name="image", dtype="float32")
+    x, skips = image, []
+    for level in range(levels):
+        filters = min(width * 2**level, WIDEST[n])
+        down = strides[level - 1] if level else (1,) * n
+        name = f"encoder{level}"
+        for i in range(depth):
+            if residual:
+                x = _residual(x, filters, down if i == 0 else 1, norm, f"{name}_{i}", stem=level == 0 and i == 0)
+            else:
+                x = _conv(x, filters, down if i == 0 else 1, norm, f"{name}_{i}")
+        if dropout and level >= levels - 2:
+            x = _layer("SpatialDropout", n)(dropout, name=f"{name}_dropout")(x)
+        skips.append(x)
+    maps = []
+    for level in reversed(range(levels - 1)):
+        filters = skips[level].shape[-1]
+        x = _up(x, filters, strides[level], f"decoder{level}_up")
+        x = keras.layers.Concatenate(name=f"decoder{level}_skip")([x, skips[level]])
+        for i in range(1 if residual else depth):
+            x = _conv(x, filters, 1, norm, f"decoder{level}_{i}")
+        maps.append(x)
+    return _finish(image, maps[::-1], outputs, activation, deep_supervision, "residual" if residual else "unet")
+
+
+def backbone_unet(name: str, shape: tuple[int, int, int], outputs: int, *, activation: str = "softmax",
+                  width: float = 1.0, weights: str | Path | None = None, norm: str = "batch", dropout: float = 0.0,
+                  low: float = -1.0, high: float = 1.0, deep_supervision: bool = False):  # fmt: skip
+    """A 2D U-Net whose encoder is a classifier's backbone, with its weights or without.
+
+    name, width, weights, low, high: as in models.backbones.classifier. At each size that the backbone passes its last
+    feature map goes over to the decoder, and the image itself at full size; the rest as in `unet`. The sides of the
+    window must be multiples of 32.
+    """
+    import keras
+    from keras import layers
+
+    from mrilib.models import backbones
+
+    if any(side % 32 for side in shape[:2]):
+        raise UsageError(f"a window of {shape[1]} x {shape[0]} is not a multiple of 32", remedy="--patch 256,256")
+    image, pixels = backbones.pixels_of(name, shape, low, high)
+    features = backbones.backbone_of(name)(pixels, width)
+    skips = _by_size(keras.Model(image, features), shape)
+    x, maps = skips.pop()[1], []
+    if dropout:
+        x = layers.SpatialDropout2D(dropout, name="head_dropout")(x)
+    for i, (side, skip) in enumerate([*reversed(skips), (shape[0], None)]):
+        filters = DECODER[min(i, len(DECODER) - 1)]
+        x = layers.UpSampling2D(side // x.shape[1], name=f"head_{i}_up")(x)
+        if skip is None:
+            skip = _conv(image, DECODER[-1], 1, norm, "head_stem")
+        x = layers.Concatenate(name=f"head_{i}_skip")([x, skip])
+        x = _conv(x, filters, 1, norm, f"head_{i}_0")
+        x = _conv(x, filters, 1, norm, f"head_{i}_1")
+        maps.append(x)
+    model = _finish(image, maps[::-1], outputs, activation, deep_supervision, name)
+    if weights is not None:
+        from mrilib.models.weights import load_weights
+
+        load_weights(model, name, width, weights)
+    return model
+
+
+def _by_size(graph, shape) -> list[tuple[int, object]]:
+    """(side, last feature map) of each size that a backbone passes, the finest first, the image's own left out."""
+    found = {}
+    for layer in graph.layers:
+        size = layer.output.shape
+        if len(size) == 4 and "Padding" not in type(layer).__name__ and shape[0] % size[1] == 0 and size[1] < shape[0]:
+            found[size[1]] = layer.output
+    return sorted(found.items(), key=lambda item: -item[0])
+
+
+def outputs_of(model) -> list:
+    """The outputs of a network with deep supervision, the finest first; of another its only one."""
+    return list(model.outputs)
+
+
+def without_supervision(model):
+    """The same layers with the finest output alone: what is validated, kept and used."""
+    import keras
+
+    return keras.Model(model.input, model.outputs[0], name=model.name)
+
+
+def _finish(image, maps: list, outputs: int, activation: str, deep_supervision: bool, name: str):
+    """The model with an output at the finest map, and at some coarser ones where asked for."""
+    import keras
+
+    n = len(image.shape) - 2
+    ends = []
+    for level, x in enumerate(maps[: 1 + SUPERVISED * deep_supervision]):
+        label = f"_{level}" if level else ""
+        x = _layer("Conv", n)(outputs, 1, name=f"logits{label}", dtype="float32")(x)
+        ends.append(keras.layers.Activation(activation, name=f"probabilities{label}", dtype="float32")(x))
+    return keras.Model(image, ends if deep_supervision else ends[0], name=name)
+
+
+def _layer(kind: str, n: int):
+    """The layer class of a kind for n axes: Conv -> Conv2D."""
+    from keras import layers
+
+    ends = "Transpose" if kind == "ConvTranspose" else ""
+    return getattr(layers, f"{kind.removesuffix('Transpose')}{n}D{ends}")
+
+
+def _kernel(x) -> tuple[int, ...]:
+    """3 along each axis, 1 along those of a single voxel."""
+    return tuple(3 if side is None or side > 1 else 1 for side in x.shape[1:-1])
+
+
+def _conv(x, filters: int, strides, norm: str, name: str, active: bool = True, kernel=None):
+    from keras import layers
+
+    n = len(x.shape) - 2
+    x = _layer("Conv", n)(filters, kernel or _kernel(x), strides=strides, padding="same", use_bias=False,
+                          kernel_initializer="he_normal", name=f"{name}_conv")(x)
+    x = normalise(x, norm, f"{name}_norm")
+    return layers.LeakyReLU(SLOPE, name=f"{name}_act")(x) if active else x
+
+
+def _residual(x, filters: int, strides, norm: str, name: str, stem: bool):
+    """Two convolutions and a short cut, averaged and brought to the filters by a convolution of 1 (ResNet-D)."""
+    from keras import layers
+
+    n = len(x.shape) - 2
+    if stem:
+        x = _conv(x, filters, 1, norm, f"{name}_stem")
+    short = x
+    if strides != 1 and any(s > 1 for s in strides):
+        short = _layer("AveragePooling", n)(strides, name=f"{name}_pool")(short)
+    if short.shape[-1] != filters:
+        short = _conv(short, filters, 1, norm, f"{name}_short", active=False, kernel=1)
+    x = _conv(x, filters, strides, norm, f"{name}_a")
+    x = _conv(x, filters, 1, norm, f"{name}_b", active=False)
+    return layers.LeakyReLU(SLOPE, name=f"{name}_act")(layers.Add(name=f"{name}_add")([x, short]))
+
+
+def _up(x, filters: int, strides, name: str):
+    n = len(x.shape) - 2
+    return _layer("ConvTranspose", n)(filters, strides, strides=strides, use_bias=False, name=name,
+                                      kernel_initializer="he_normal")(x)
+
+
+def _check(shape, outputs, levels, width, depth, norm, strides, dropout) -> None:
+    if len(shape) not in (3, 4):
+        raise UsageError(f"a window of {len(shape) - 1} axes", remedy="2 or 3")
+    if min(outputs - 1, levels - 1, width, depth) < 1 and outputs != 1:
+        raise UsageError(f"{levels} levels of width {width} and depth {depth} make no U-Net")
+    if norm not in NORMS:
+        raise UsageError(f"unknown norm {norm!r}", remedy=f"one of {' '.join(NORMS)}")
+    if not 0 <= dropout < 1:
+        raise UsageError(f"dropout {dropout:g} is not in 0 to 1")
+    if len(strides) != levels - 1:
+        raise UsageError(f"{len(strides)} strides for {levels} levels")
+    total = np.prod(strides, axis=0)
+    if wrong := [i for i, side in enumerate(shape[:-1]) if side % total[i]]:
+        text = "x".join(map(str, shape[-2::-1]))
+        raise UsageError(f"a window of {text} voxels cannot be made {total[wrong[0]]} times coarser where it has "
+                         f"{shape[wrong[0]]}", remedy="another --patch, or fewer --levels")

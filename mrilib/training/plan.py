@@ -1,0 +1,118 @@
+"""The geometry of a segmentation network, planned from the data and the memory, where it is not given.
+
+After nnU-Net's fingerprint (Isensee et al. 2021): spacing is the median, the window as much of the median volume as
+memory allows, its levels as many as leave 4 voxels or more, axes that are three times coarser halved later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mrilib.errors import UsageError
+from mrilib.training.segment_settings import SegmentSettings
+
+COARSE = 3.0  # an axis this many times coarser than the finest makes a volume anisotropic
+SMALLEST = 4  # voxels along an axis at the coarsest level, at least
+THIN = 24  # a volume with fewer voxels along an axis is worked on slice by slice
+LARGEST = {2: 320, 3: 128}  # voxels along an axis of a window, at most
+BATCH = {2: 8, 3: 2}
+LEVELS = {2: 6, 3: 5}
+ACTIVATIONS = 14  # float32 values that a training step keeps for each voxel and filter of the first level (measured)
+
+
+def spacing_of(spacings: Sequence[tuple[float, ...]], stated: bool = True) -> tuple[float, ...] | None:
+    """The spacing (mm, array order) that all cases are to be brought to, or None when they agree within 1 %.
+
+    stated: False where the spacing is not known (slice stacks), which cannot differ then.
+    """
+    every = np.asarray(spacings, float)
+    if not stated or (np.abs(every / np.median(every, 0) - 1) < 0.01).all():
+        return None
+    return tuple(float(v) for v in np.round(np.median(every, 0), 4))
+
+
+def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacing: Sequence[float], channels: int,
+             outputs: int, *, memory: float, wide: bool) -> SegmentSettings:  # fmt: skip
+    """The settings with dimension, window, levels, depth, width, norm and batch filled in.
+
+    sizes: (z, y, x) of the prepared volumes, z = 1 for pictures. spacing: mm, (z, y, x), of all of them. memory:
+    bytes that a training step may take. wide: 32 filters at the first level, else 16. Raises UsageError for a window
+    that does not fit the network.
+    """
+    middle = np.median(np.asarray(sizes), 0)
+    dimension = settings.dimension or _dimension(settings, middle, spacing)
+    if dimension == 3 and middle[0] < SMALLEST * 2:
+        raise UsageError(f"volumes of {middle[0]:g} slices are too thin for a 3D network", remedy="--dimension 2")
+    width = settings.width or (1.0 if settings.backbone else 32 if wide else 16)
+    norm = settings.norm or ("batch" if dimension == 2 else "instance")
+    levels = settings.levels or LEVELS[dimension]
+    batch = settings.batch_size or BATCH[dimension]
+    side, mm = middle[-dimension:], np.asarray(spacing, float)[-dimension:]
+    if settings.patch:
+        patch = settings.patch if len(settings.patch) == dimension else _refuse(settings.patch, dimension)
+    else:
+        patch = _patch(side, mm, dimension, levels, settings, memory / batch / (ACTIVATIONS * 4 * max(width, 8)))
+    strides_of(patch, mm, levels)
+    return replace(settings, dimension=dimension, width=width, norm=norm, levels=None if settings.backbone else levels,
+                   batch_size=batch, patch=tuple(int(v) for v in patch),
+                   depth=None if settings.backbone else settings.depth or 2)
+
+
+def _refuse(patch, dimension):
+    raise UsageError(f"--patch of {len(patch)} numbers for a {dimension}D network")
+
+
+def _dimension(settings: SegmentSettings, middle, spacing) -> int:
+    if settings.backbone is not None or settings.context or (settings.patch and len(settings.patch) == 2):
+        return 2
+    if middle.min() < THIN or max(spacing) / min(spacing) > COARSE:
+        return 2
+    return 3
+
+
+def _patch(side, mm, dimension: int, levels: int, settings: SegmentSettings, voxels: float) -> list[int]:
+    """The window: the median volume, made smaller along its longest axis (in mm) until so many voxels remain."""
+    wanted = np.minimum(side, LARGEST[dimension])
+    if settings.backbone is not None:
+        step = np.full(dimension, 32)
+    else:
+        step = np.prod(_strides(wanted, mm, levels), axis=0, dtype=int)
+    patch = np.maximum(np.ceil(wanted / step), 1) * step
+    while patch.prod() > voxels and (patch > step).any():
+        longest = int(np.argmax(np.where(patch > step, patch * mm, -1)))
+        patch[longest] -= step[longest]
+    return [int(v) for v in patch]
+
+
+def _strides(size, mm, levels: int) -> list[tuple[int, ...]]:
+    """How much coarser each level is: axes are halved while they keep SMALLEST voxels and are not the coarser ones."""
+    size, mm, strides = np.asarray(size, float), np.asarray(mm, float).copy(), []
+    for _ in range(levels - 1):
+        halve = (size / 2 >= SMALLEST) & (mm < COARSE * mm.min() * 0.999)
+        strides.append(tuple(int(v) for v in np.where(halve, 2, 1)))
+        size, mm = np.ceil(size / strides[-1]), mm * strides[-1]
+    return strides
+
+
+def strides_of(patch, mm, levels: int) -> list[tuple[int, ...]]:
+    """The strides of a window's levels (see models.unet); levels that would halve nothing are an error."""
+    strides = _strides(patch, mm, levels)
+    if any(max(s) == 1 for s in strides):
+        most = sum(max(s) > 1 for s in strides) + 1
+        raise UsageError(f"a window of {'x'.join(map(str, patch[::-1]))} voxels has no room for {levels} levels",
+                         remedy=f"--levels {most}, or a larger --patch")
+    return strides
+
+
+def describe(settings: SegmentSettings, spacing) -> str:
+    """The plan in a line, sizes in x,y,z order."""
+    s = settings
+    net = f"{s.backbone} of width {s.width:g} as encoder" if s.backbone else (
+        f"{'residual' if s.residual else 'plain'} U-Net of {s.levels} levels, {s.width:g} filters at the first, "
+        f"depth {s.depth}")
+    context = f" with {s.context} slices each side" if s.context else ""
+    return (f"{s.dimension}D, {net}, {s.norm} norm, window {','.join(map(str, s.patch[::-1]))}{context} at "
+            f"{','.join(f'{v:g}' for v in tuple(spacing)[::-1])} mm, batch {s.batch_size}")

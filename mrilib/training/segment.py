@@ -1,0 +1,223 @@
+"""Train a network for label maps: prepared volumes on disk in, a network with its record out."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mrilib.errors import MachineError, UsageError
+from mrilib.gpu import Setup
+from mrilib.labels import Scheme
+from mrilib.recipe import Recipe
+from mrilib.training import plan
+from mrilib.training.classify import augmenter, portable, versions
+from mrilib.training.segment_settings import SegmentSettings
+from mrilib.training.volumes import Volume
+
+PIXELS = (0.5, 99.5)  # percentiles of the head's values that become -1 and 1 for a backbone
+SAMPLE = 2000  # voxels of each case that these are measured on
+SUPERVISION = 0.5  # how much a coarser output weighs beside the one before
+
+
+@dataclass
+class Data:
+    """Volumes, their parts (train, validation), what their numbers mean, and the recipe that a model will follow."""
+
+    volumes: list[Volume]
+    parts: list[str]
+    scheme: Scheme
+    values: tuple[int, ...]
+    recipe: Recipe
+
+    def of(self, part: str) -> list[Volume]:
+        return [volume for volume, mine in zip(self.volumes, self.parts, strict=True) if mine == part]
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """The median spacing, mm, (z, y, x)."""
+        return tuple(float(v) for v in np.median([v.spacing for v in self.volumes], 0))
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits that name the cases with their contents and parts, the scheme and the recipe."""
+        digest = hashlib.sha256(repr((self.recipe.hash, str(self.scheme), self.values)).encode())
+        for volume, part in zip(self.volumes, self.parts, strict=True):
+            digest.update(repr((volume.id, volume.content, volume.size, part)).encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()[:16]
+
+
+def targets(data: Data, settings: SegmentSettings) -> tuple[np.ndarray, dict | None, list[int] | None]:
+    """The (label, output) table of what the network is to give, the regions, and the number each is painted with.
+
+    Labels: one output each, the background first. Regions: from the largest to the smallest, each painted with the
+    label that it has and the next one lacks. Raises UsageError when a scheme has no regions to train on.
+    """
+    if settings.targets == "labels":
+        return np.eye(len(data.values), dtype=np.float32), None, None
+    regions = {name: [v for v in numbers if v in data.values] for name, numbers in data.scheme.regions.items()}
+    regions = dict(sorted(((n, v) for n, v in regions.items() if v), key=lambda item: -len(item[1])))
+    if not regions:
+        raise UsageError(f"the label scheme {data.scheme} has no regions", remedy="--targets labels, or name --scheme")
+    names, paint = list(regions), []
+    for name, inner in zip(names, [*names[1:], None], strict=True):
+        own = [v for v in regions[name] if inner is None or v not in regions[inner]]
+        if not own:
+            raise UsageError(f"region {name} holds no label that {inner} lacks", remedy="--targets labels")
+        paint.append(own[0])
+    table = np.array([[float(v in regions[name]) for name in names] for v in data.values], np.float32)
+    return table, regions, paint
+
+
+def describe(data: Data, settings: SegmentSettings, setup: Setup) -> dict:
+    """What decides the result of a run, flat: settings, data, precision, threads, versions."""
+    return {**portable(settings), "data": data.hash, "scheme": str(data.scheme), "values": list(data.values),
+            "device": setup.device.split(":")[0], "devices": setup.replicas, "precision": setup.policy,
+            "threads": setup.threads, **{f"version of {k}": v for k, v in versions().items()}}  # fmt: skip
+
+
+def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path | None = None, resume: bool = False,
+        watch: Callable = lambda event, state, logs: None, used: float = 0.0) -> tuple[object, dict]:
+    """A trained network and the record for its model file, all but its split.
+
+    settings: complete and planned ones. setup, checkpoint, resume, watch: as in training.classify.fit. used: seconds
+    of the budget that preparing took. Raises UsageError for settings that do not fit the data.
+    """
+    from mrilib.models import unet, voxel_losses
+    from mrilib.training import loop
+    from mrilib.training.windows import Windows
+
+    table, regions, paint = targets(data, settings)
+    train, held = data.of("train"), data.of("validation")
+    s = settings
+    weights = class_weights(settings, data, table, regions)
+    loss = voxel_losses.make(s.loss, exclusive=regions is None, class_weights=weights)
+    channels = list(train[0].channels)
+    shape = (*s.patch, len(channels) * (2 * s.context + 1))
+    low, high = pixel_range(train) if s.backbone else (None, None)
+    began = time.monotonic()
+    try:
+        with setup.scope():
+            model = build(settings, shape, table.shape[1], data.spacing, regions is None, low, high)
+            plain = unet.without_supervision(model)
+        shapes = [tuple(end.shape[1:-1]) for end in unet.outputs_of(model)]
+        windows = Windows(train, settings, table, shapes, augmenter(s.augment), threads=max(1, setup.threads))
+        with setup.scope():
+            each = SUPERVISION ** np.arange(len(shapes))
+            more = {"loss_weights": (each / each.sum()).tolist()} if len(shapes) > 1 else {}
+            model.compile(loop.optimizer(settings, s.steps), loss=[loss] * len(shapes) if more else loss,
+                          jit_compile=False, **more)
+            model.optimizer.build(model.trainable_variables)
+        record = {
+            "task": "segment", "dimension": s.dimension, "context": s.context, "patch": list(s.patch),
+            "channels": channels, "spacing": None if _spread(data) else list(data.spacing),
+            "scheme": str(data.scheme) if data.scheme.name else "", "values": list(data.values), "regions": regions,
+            "paint": paint, "postprocess": {}, "recipe": data.recipe.as_dict(), "settings": portable(settings),
+            "architecture": {"backbone": s.backbone, "width": s.width, "levels": s.levels, "depth": s.depth,
+                             "residual": s.residual, "norm": s.norm, "low": low, "high": high},
+        }  # fmt: skip
+        judge = None
+        if held:
+            judge = loop.Judge(lambda _: whole_volumes(plain, record, held), "validation_dice", more=True,
+                               every=s.validate_every)
+        state = loop.fit(model, windows, judge, settings, path=checkpoint, resume=resume,
+                         run=describe(data, settings, setup), watch=watch, used=used)
+        windows.close()
+        final = whole_volumes(plain, record, held) if held else None
+    except MemoryError as error:
+        raise MachineError("out of memory", remedy="a smaller --batch-size, --patch or --width") from error
+    except Exception as error:
+        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own, of which this module knows nothing
+            raise MachineError("the device is out of memory", remedy="a smaller --batch-size, --patch or --width; "
+                               "mri-inspect --device shows what else uses it") from error
+        raise
+    kept = state.best_epoch if state.best_weights is not None else state.epoch
+    record["training"] = {
+        "cases": {v.id: {"content": v.content, "part": part} for v, part in zip(data.volumes, data.parts, strict=True)},
+        "counts": {part: counts(data, part) for part in ("train", "validation")},
+        "seed": s.seed, "curve": state.curve, "best_epoch": kept, "validation": final, "steps": state.step,
+        "seconds": {"all": round(time.monotonic() - began, 1), "waiting_for_windows": round(windows.waited, 1)},
+        "device": {"kind": setup.device.split(":")[0], "precision": setup.policy, "threads": setup.threads,
+                   "replicas": setup.replicas},
+        "versions": versions(),
+    }  # fmt: skip
+    return plain, record
+
+
+def build(settings: SegmentSettings, shape, outputs: int, spacing, exclusive: bool, low, high):
+    """The network of complete settings."""
+    from mrilib.models import unet
+
+    s = settings
+    common = {"activation": "softmax" if exclusive else "sigmoid", "norm": s.norm, "dropout": s.dropout,
+              "deep_supervision": s.deep_supervision}  # fmt: skip
+    if s.backbone is not None:
+        return unet.backbone_unet(s.backbone, shape, outputs, width=s.width, weights=s.weights, low=low, high=high,
+                                  **common)
+    strides = plan.strides_of(s.patch, spacing[-s.dimension :], s.levels)
+    return unet.unet(shape, outputs, levels=s.levels, width=int(s.width), depth=s.depth, residual=s.residual,
+                     strides=strides, **common)
+
+
+def whole_volumes(model, record: dict, volumes: Sequence[Volume]) -> dict[str, float]:
+    """Mean Dice of whole validation volumes on their prepared grid: of each label or region, and over these."""
+    from mrilib.inference import segment
+    from mrilib.metrics import overlap
+
+    known = dict.fromkeys(str(v) for v in record["values"][1:]) if not record["regions"] else record["regions"]
+    parts = {name: tuple(numbers or (int(name),)) for name, numbers in known.items()}
+    found: dict[str, list[float]] = {name: [] for name in parts}
+    values = np.array(record["values"], np.uint8)
+    for volume in volumes:
+        array = np.asarray(volume.image(), np.float32)
+        predicted = segment.decode(segment.probabilities([model], record, array), record)
+        for name, four in overlap.counts(predicted, values[volume.label()], parts).items():
+            found[name].append(float(overlap.dice(*four[:3])))
+    means = {f"validation_dice_{name}": float(np.mean(each)) for name, each in found.items()}
+    return {"validation_dice": float(np.mean(list(means.values()))), **means}
+
+
+def class_weights(settings: SegmentSettings, data: Data, table: np.ndarray, regions) -> list[float] | None:
+    """The weight of each output, or None. balanced: one over the square root of its voxels, 1 on average (a plain
+    inverse would make a tumour of 0.5 % weigh 200 times). Raises UsageError for names that are not the outputs'."""
+    wanted = settings.class_weights
+    if wanted in ("none", None):
+        return None
+    names = list(regions) if regions else ["background", *(data.scheme.labels.get(v, str(v)) for v in data.values[1:])]
+    if wanted == "balanced":
+        voxels = np.array([sum(v.counts.get(i, 0) for v in data.of("train")) for i in range(len(data.values))], float)
+        each = 1 / np.sqrt(np.maximum(voxels @ table, 1))
+        return (each / each.mean()).tolist()
+    if set(wanted) != set(names):
+        raise UsageError(f"class weights for {' '.join(sorted(wanted))}, but the outputs are {' '.join(names)}",
+                         remedy="one weight for each")
+    return [float(wanted[name]) for name in names]
+
+
+def pixel_range(volumes: Sequence[Volume]) -> tuple[float, float]:
+    """The values of the training images that become -1 and 1: PIXELS percentiles of voxels that are not air."""
+    values = []
+    for volume in volumes:
+        array = volume.image().reshape(-1, len(volume.channels))
+        some = np.asarray(array[:: max(1, len(array) // SAMPLE)], np.float32)
+        values.append(some[(some > volume.air).any(-1)].ravel())
+    low, high = np.percentile(np.concatenate(values), PIXELS)
+    if not high > low:
+        raise UsageError("all training images are empty: every voxel has one value")
+    return float(low), float(high)
+
+
+def counts(data: Data, part: str) -> dict[str, int]:
+    """How many cases of a part hold each label."""
+    volumes = data.of(part)
+    return {data.scheme.labels.get(value, str(value)): sum(i in v.counts for v in volumes)
+            for i, value in enumerate(data.values) if i}  # fmt: skip
+
+
+def _spread(data: Data) -> bool:
+    every = np.array([v.spacing for v in data.volumes])
+    return bool((np.abs(every / np.median(every, 0) - 1) > 0.01).any())

@@ -1,0 +1,161 @@
+"""Prepared volumes on disk, read window by window: training needs no more memory for a thousand cases than for one.
+
+Each case has a folder of its own below the cache: image.npy (z, y, x, channel) float16, label.npy (z, y, x) uint8
+places in the label numbers, places.npz (some positions of each label, so that drawing a window scans nothing), and,
+written last, case.json. A case that is there, of the same files and steps, is not prepared again, whatever was killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mrilib import recipe, records
+from mrilib.cases import PICTURES, suffix_of
+from mrilib.errors import CaseError
+from mrilib.images import files
+from mrilib.images.foreground import border
+from mrilib.inference.prepare import channels_of, prepare_volume, upright
+
+FORMAT = 1
+PLACES = 4096  # positions kept of each label in a volume
+PLACES_SLICE = 16  # and of each label in a slice, for 2D networks: every slice counts, however small its part
+LARGEST = 60000.0  # float16 ends at 65504
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One prepared case. size: (z, y, x), z = 1 for a picture. places: positions (n, 3) of each label that occurs.
+
+    in_slices: the same, taken evenly from the slices. air: the value of each channel outside. counts: voxels of each
+    label. content: hash of the case as first given. spacing: mm, (z, y, x).
+    """
+
+    id: str
+    folder: Path
+    size: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    channels: tuple[str, ...]
+    air: np.ndarray
+    counts: dict[int, int]
+    places: dict[int, np.ndarray]
+    in_slices: dict[int, np.ndarray]
+    content: str
+
+    def image(self) -> np.ndarray:
+        """(z, y, x, channel) float16, mapped from disk."""
+        return np.load(self.folder / "image.npy", mmap_mode="r")
+
+    def label(self) -> np.ndarray:
+        """(z, y, x) uint8, places in the label numbers, mapped from disk."""
+        return np.load(self.folder / "label.npy", mmap_mode="r")
+
+
+def folder_of(cache: Path, case_id: str) -> Path:
+    """Where a case lies: its name, and a hash of its id that tells apart what is called alike."""
+    name = hashlib.sha256(case_id.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    return Path(cache) / f"{case_id.split('/')[-1][:60]}-{name}"
+
+
+def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[float] | None, values: Sequence[int],
+            cache: Path) -> str:  # fmt: skip
+    """Take a case to what a model is given (inference.prepare) and write it below `cache`, unless it is there.
+
+    steps, channels, spacing: as in inference.prepare.prepare_volume. values: label numbers in order, background
+    first. Returns the name of the case's folder. Raises CaseError for a label that is none of `values`, and
+    as preparing does.
+    """
+    folder = folder_of(cache, case.id)
+    key = {"format": FORMAT, "sources": [records.stamp(path) for path in recipe.input_files(case)],
+           "steps": [step.as_dict() for step in steps], "channels": list(channels), "values": list(values),
+           "spacing": None if spacing is None else list(spacing), "id": case.id}  # fmt: skip
+    if (folder / "case.json").is_file() and records.read_json(folder / "case.json").get("key") == key:
+        return folder.name
+    made = prepare_volume(case, steps, channels, spacing)
+    array, flat = made.array, made.grid.dimension == 2
+    if np.abs(array).max() > LARGEST:
+        raise CaseError(f"holds values beyond {LARGEST:g}", where=case.path,
+                        remedy="bring them to a common scale first: mri-normalize")
+    label = _places_in(values, recipe.label_on(case, made.given_grid, made.grid, steps).array, case)
+    label = label[None] if flat else label
+    air = [float(border(array[..., i]).min()) for i in range(array.shape[-1])]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "case.json").unlink(missing_ok=True)
+    _write(folder / "image.npy", array.astype(np.float16))
+    _write(folder / "label.npy", label)
+    with records.whole(folder / "places.npz") as temporary, open(temporary, "wb") as file:
+        np.savez(file, **_places(label, len(values), case.id))
+    counts = np.bincount(label.ravel(), minlength=len(values))
+    records.write_json(folder / "case.json", {
+        "key": key, "content": made.content, "air": air, "spacing": [*([1.0] if flat else []), *made.grid.spacing],
+        "size": list(label.shape), "counts": {str(i): int(n) for i, n in enumerate(counts) if n},
+    })  # fmt: skip
+    return folder.name
+
+
+def _places_in(values: Sequence[int], array: np.ndarray, case) -> np.ndarray:
+    """A label map as places in `values`: uint8. Raises CaseError for a number that is none of them."""
+    table = np.full(256, 255, np.uint8)
+    table[list(values)] = np.arange(len(values), dtype=np.uint8)
+    found = table[array]
+    if (found == 255).any():
+        raise CaseError(f"holds the label {int(array[found == 255].ravel()[0])}, which is none of "
+                        f"{' '.join(map(str, values))}", where=case.path,
+                        remedy="name what the numbers mean with --scheme")
+    return found
+
+
+def look(case, steps: Sequence) -> tuple[tuple[float, ...], tuple[str, ...], list[int]]:
+    """What planning must know of a case before it is prepared: spacing of its label map (mm, as the model meets its
+    axes; of a picture two numbers), channels, and the label numbers. Raises CaseError as reading does."""
+    label = files.read_label(case)
+    if label is None:
+        raise CaseError("has no label map", where=case.path, remedy="leave it out, or put its label map beside it")
+    if suffix_of(case.image_files[0]) in PICTURES:
+        channels = channels_of(case, recipe.apply(steps, recipe.read(case, steps)[0])[0])
+    else:
+        channels = tuple(case.channels)
+    numbers = np.flatnonzero(np.bincount(label.array.ravel())).tolist()
+    return upright(label).grid.spacing, channels, numbers
+
+
+def load(cache: Path, names: Sequence[str]) -> list[Volume]:
+    """The cases of these folders of the cache, without their voxels."""
+    found = []
+    for name in names:
+        folder = Path(cache) / name
+        known = records.read_json(folder / "case.json")
+        with np.load(folder / "places.npz") as places:
+            spots, slices = ({int(k[1:]): places[k] for k in places.files if k[0] == kind} for kind in "vs")
+        found.append(Volume(known["key"]["id"], folder, tuple(known["size"]), tuple(known["spacing"]),
+                            tuple(known["key"]["channels"]), np.array(known["air"], np.float32),
+                            {int(k): n for k, n in known["counts"].items()}, spots, slices, known["content"]))
+    return found
+
+
+def _write(path: Path, array: np.ndarray) -> None:
+    with records.whole(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, array)
+
+
+def _places(label: np.ndarray, count: int, case_id: str) -> dict[str, np.ndarray]:
+    """Positions (n, 3) int32 of each label, `v0`… evenly from the volume, `s0`… evenly from its slices; by chance, but
+    the same for the same case."""
+    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(case_id.encode("utf-8", "surrogateescape")).digest()[:8],
+                                               "little"))  # fmt: skip
+    found = {}
+    for value in range(count):
+        flat = np.flatnonzero(label == value)
+        if not flat.size:
+            continue
+        some = rng.choice(flat, PLACES, replace=False) if flat.size > PLACES else flat
+        found[f"v{value}"] = np.stack(np.unravel_index(np.sort(some), label.shape), -1).astype(np.int32)
+        cuts = np.searchsorted(flat, np.arange(1, label.shape[0]) * label[0].size)
+        each = [rng.choice(part, min(PLACES_SLICE, part.size), replace=False) for part in np.split(flat, cuts)
+                if part.size]
+        found[f"s{value}"] = np.stack(np.unravel_index(np.sort(np.concatenate(each)), label.shape), -1).astype(np.int32)
+    return found

@@ -1,0 +1,62 @@
+"""U-Nets: shapes, what a wrong window says, and that they live in a model file."""
+
+import numpy as np
+import pytest
+
+from mrilib.errors import UsageError
+from mrilib.models import file, unet
+
+
+@pytest.mark.parametrize("norm", ["instance", "group", "batch"])
+@pytest.mark.parametrize("shape", [(32, 16, 2), (8, 16, 16, 1)], ids=["2d", "3d"])
+@pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
+def test_a_model_file_brings_back_the_same_probabilities(shape, norm, residual, tmp_path):
+    import keras
+
+    model = unet.unet(shape, 3, levels=3, width=4, norm=norm, residual=residual, dropout=0.2, deep_supervision=True)
+    outputs = unet.outputs_of(model)
+    assert [tuple(o.shape[1:-1]) for o in outputs] == [shape[:-1], tuple(n // 2 for n in shape[:-1])]
+    plain = unet.without_supervision(model)
+    x = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    before = plain.predict(x, verbose=0)
+    assert before.shape == (2, *shape[:-1], 3) and np.allclose(before.sum(-1), 1, atol=1e-5)
+    file.save(plain, tmp_path / "m.h5", {"task": "segment"})
+    assert np.array_equal(file.load(tmp_path / "m.h5")[0].predict(x, verbose=0), before)
+    again = keras.models.load_model(tmp_path / "m.h5", compile=False)
+    assert np.array_equal(again.predict(x, verbose=0), before)
+
+
+def test_regions_are_sigmoid_and_may_overlap():
+    model = unet.unet((16, 16, 1), 2, levels=2, width=4, activation="sigmoid")
+    found = model.predict(np.zeros((1, 16, 16, 1), np.float32), verbose=0)
+    assert np.allclose(found, 0.5)  # all logits are 0 for an image of nothing
+
+
+def test_a_backbone_becomes_an_encoder_and_keeps_its_weights(tmp_path):
+    from mrilib.models import backbones
+
+    giver = backbones.classifier("mobilenet", (64, 64, 3), 2, width=0.25)
+    path = tmp_path / "classifier.h5"
+    file.save(giver, path, {"task": "classify", "architecture": {"backbone": "mobilenet", "width": 0.25}})
+    model = unet.backbone_unet("mobilenet", (64, 96, 6), 2, width=0.25, weights=path)
+    assert model.output_shape == (None, 64, 96, 2)
+    mine, theirs = ({layer.name: layer for layer in of.layers} for of in (model, giver))
+    for name in ("conv_pw_3", "conv_dw_13"):
+        assert np.array_equal(mine[name].get_weights()[0], theirs[name].get_weights()[0])
+    first = theirs["conv1"].get_weights()[0]
+    assert np.allclose(mine["conv1"].get_weights()[0], np.concatenate([first, first], 2) / 2)
+
+
+@pytest.mark.parametrize(("shape", "more", "what"), [
+    ((30, 32, 1), {}, "cannot be made 4 times coarser where it has 30"),
+    ((32, 32, 1), {"norm": "layer"}, "unknown norm"),
+    ((32, 32, 1), {"strides": [(2, 2)]}, "1 strides for 3 levels"),
+])  # fmt: skip
+def test_what_cannot_be_is_said(shape, more, what):
+    with pytest.raises(UsageError, match=what):
+        unet.unet(shape, 2, levels=3, width=4, **more)
+
+
+def test_strides_leave_coarse_axes_alone():
+    model = unet.unet((4, 32, 32, 1), 2, levels=3, width=4, strides=[(1, 2, 2), (2, 2, 2)])
+    assert model.get_layer("encoder2_0_conv").output.shape[1:4] == (2, 8, 8)

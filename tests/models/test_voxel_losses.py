@@ -1,0 +1,54 @@
+"""Losses of label maps against numpy, and their limits."""
+
+import numpy as np
+import pytest
+
+from mrilib.errors import UsageError
+from mrilib.models import voxel_losses
+from mrilib.models.registry import VOXEL_LOSSES
+
+RNG = np.random.default_rng(0)
+TRUTH = np.eye(3, dtype=np.float32)[RNG.integers(0, 3, (2, 4, 5))]
+P = RNG.dirichlet([1, 1, 1], (2, 4, 5)).astype(np.float32)
+
+
+def value(text, truth=TRUTH, predicted=P, **more):
+    return float(voxel_losses.make(text, exclusive=more.pop("exclusive", True), **more)(truth, predicted))
+
+
+def test_each_is_what_its_formula_says():
+    tp = (TRUTH * P).sum((0, 1, 2))[1:]
+    fp, fn = P.sum((0, 1, 2))[1:] - tp, TRUTH.sum((0, 1, 2))[1:] - tp
+    assert value("ce") == pytest.approx(-(TRUTH * np.log(P)).sum(-1).mean(), rel=1e-4)
+    assert value("dice") == pytest.approx(1 - ((2 * tp + 1) / (2 * tp + fp + fn + 1)).mean(), rel=1e-5)
+    assert value("iou") == pytest.approx(1 - ((tp + 1) / (tp + fp + fn + 1)).mean(), rel=1e-5)
+    assert value("tversky") == pytest.approx(1 - ((tp + 1) / (tp + 0.3 * fp + 0.7 * fn + 1)).mean(), rel=1e-5)
+    assert value("focal") == pytest.approx(-(TRUTH * (1 - P) ** 2 * np.log(P)).sum(-1).mean(), rel=1e-4)
+    weights = [0.5, 1, 2]
+    assert value("weighted-ce", class_weights=weights) == pytest.approx(-(TRUTH * weights * np.log(P)).sum(-1).mean(),
+                                                                       rel=1e-4)  # fmt: skip
+    assert value("dice+0.5*ce") == pytest.approx(value("dice") + 0.5 * value("ce"), rel=1e-6)
+
+
+def test_regions_count_every_output():
+    truth, predicted = (TRUTH[..., :2] > 0).astype(np.float32), P[..., :2]
+    bce = -(truth * np.log(predicted) + (1 - truth) * np.log(1 - predicted)).mean()
+    assert value("ce", truth, predicted, exclusive=False) == pytest.approx(bce, rel=1e-4)
+    tp = (truth * predicted).sum((0, 1, 2))
+    dice = (2 * tp + 1) / (predicted.sum((0, 1, 2)) + truth.sum((0, 1, 2)) + 1)
+    assert value("dice", truth, predicted, exclusive=False) == pytest.approx(1 - dice.mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", [n for n in VOXEL_LOSSES if n != "weighted-ce"])
+def test_perfect_is_next_to_nothing_and_worse_is_more(name):
+    assert value(name, TRUTH, TRUTH) < 1e-3 < value(name) < value(name, TRUTH, np.roll(TRUTH, 1, -1))
+
+
+@pytest.mark.parametrize(("text", "what"), [("dyce", "unknown loss"), ("dice+dice", "twice"), ("0*ce", "unknown loss"),
+                                            ("weighted-ce", "needs class weights")])  # fmt: skip
+def test_wrong_names_are_said(text, what):
+    with pytest.raises(UsageError, match=what):
+        voxel_losses.make(text, exclusive=True)
+    if text == "dyce":
+        with pytest.raises(UsageError, match="no effect"):
+            voxel_losses.make("dice", exclusive=True, class_weights=[1, 1])

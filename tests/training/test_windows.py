@@ -1,0 +1,81 @@
+"""Windows of volumes: what is drawn, that it fits, and that it hangs on seed, epoch and number alone."""
+
+import numpy as np
+import pytest
+from segment_data import volumes
+
+from mrilib.errors import UsageError
+
+
+def settings(**more):
+    from mrilib.training.segment_settings import SegmentSettings
+
+    return SegmentSettings(**{"dimension": 3, "patch": (8, 8, 8), "context": 0, "foreground": 0.5, "batch_size": 2,
+                              "steps": 5, **more})  # fmt: skip
+
+
+def windows(made, table=None, shapes=None, augment=None, **more):
+    from mrilib.training.windows import Windows
+
+    s = settings(**more)
+    return Windows(made, s, np.eye(3, dtype=np.float32) if table is None else table, shapes or [s.patch], augment, 2)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, device):
+    return volumes(tmp_path_factory.mktemp("cache"), 4)
+
+
+@pytest.mark.parametrize(("sampling", "low", "high"), [("uniform", 0, 0.35), ("foreground", 0.45, 0.7),
+                                                       ("equal", 0.6, 0.95)])  # fmt: skip
+def test_sampling_shows_labels_as_often_as_its_name_says(made, sampling, low, high):
+    chances = windows(made, sampling=sampling).chances
+    rng = np.random.default_rng(0)
+    seen = [int(made[case].label()[tuple(place)]) for case, place in (chances.draw(rng) for _ in range(400))]
+    assert low <= np.mean(np.array(seen) > 0) <= high
+    if sampling == "equal":
+        assert np.bincount(seen, minlength=3).min() > 70
+
+
+def test_windows_are_the_same_whoever_makes_them(made):
+    from mrilib.training.classify import augmenter
+
+    one, two = (windows(made, augment=augmenter("medium")) for _ in range(2))
+    for part in (one, two):
+        part.begin(3)
+    first = [one[i] for i in range(5)]
+    again = [two[i] for i in (4, 0, 2, 1, 3)]
+    for i, place in enumerate((4, 0, 2, 1, 3)):
+        assert np.array_equal(first[place][0], again[i][0]) and np.array_equal(first[place][1], again[i][1])
+    one.begin(4)
+    assert not np.array_equal(one[0][0], first[0][0])
+
+
+def test_image_and_label_stay_in_step_and_coarser_targets_follow(made):
+    part = windows(made, shapes=[(8, 8, 8), (4, 4, 4)])
+    images, (fine, coarse) = part[0]
+    assert images.shape == (2, 8, 8, 8, 2) and images.dtype == np.float32
+    assert fine.shape == (2, 8, 8, 8, 3) and coarse.shape == (2, 4, 4, 4, 3)
+    assert np.array_equal(coarse, fine[:, 1::2, 1::2, 1::2])
+    assert np.array_equal(fine.argmax(-1) > 0, images[..., 0] > 5)  # the data is made so
+
+
+def test_slices_bring_their_neighbours_and_edges_repeat(made):
+    from mrilib.training.windows import cut
+
+    image = made[0].image()
+    got = cut(image, np.array([0, 2, 2]), np.array([1, 8, 8]), made[0].air, context=1)
+    want = np.concatenate([image[z, 2:10, 2:10] for z in (0, 0, 1)], -1)
+    assert got.shape == (1, 8, 8, 6) and np.array_equal(got[0], want.astype(np.float32))
+
+
+def test_outside_is_air(made):
+    from mrilib.training.windows import cut
+
+    got = cut(made[0].image(), np.array([-2, -2, -2]), np.array([4, 4, 4]), np.array([7, 8], np.float32))
+    assert (got[:2] == (7, 8)).all() and np.array_equal(got[2:, 2:, 2:], made[0].image()[:2, :2, :2])
+
+
+def test_label_maps_without_a_label_cannot_be_learned(tmp_path, device):
+    with pytest.raises(UsageError, match="no training case has a labelled voxel"):
+        windows(volumes(tmp_path, 2, empty=True))

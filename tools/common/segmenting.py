@@ -1,0 +1,235 @@
+"""What mri-train does for label maps: what their numbers mean, volumes on disk, the plan, the fit of each fold."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from mri_tools.common import training
+from mri_tools.common.jobs import cores, ordered
+from mri_tools.common.run import complain, describe, emit, program, progress, say
+from mrilib import __version__
+from mrilib.errors import CaseError, UsageError
+
+MEMORY_SHARE = 0.25  # of the machine's memory that planning counts on unless said
+GIB = 1 << 30
+BEGAN = time.monotonic()  # a budget is for the whole command
+
+
+def run(cases, failed, settings, output: Path, *, split, fold, validation, folds, scheme, cache, memory, device, mixed,
+        threads, curve, resume, force, dry_run, tune) -> int:  # fmt: skip
+    """Train on label maps and print each model's name; returns the exit code."""
+    from mrilib import splits
+    from mrilib.records import write_text
+    from mrilib.training import segment_settings
+
+    if folds and (split or fold is not None):
+        raise UsageError("--folds makes its own split", remedy="leave out --split and --fold")
+    if folds and settings.budget:
+        settings = replace(settings, budget=settings.budget / folds)
+    runs = []
+    if folds:
+        split = output.with_name(f"{output.stem}-split.csv")
+        rows = splits.make(cases, splits.grouping(cases), folds=folds, seed=settings.seed)
+        if not dry_run:
+            write_text(split, splits.write(rows))
+        for number in range(folds):
+            runs.append((output.with_name(f"{output.stem}-fold{number}{output.suffix}"),
+                         *training.parts(cases, split, number, validation or 0.0, settings)))
+    else:
+        if fold is not None and validation is None and settings.patience is None and settings.schedule != "plateau":
+            validation = 0.0
+        runs.append((output, *training.parts(cases, split, fold, validation, settings)))
+    settings = segment_settings.complete(settings, validated="validation" in runs[0][1].values())
+    if tune and "validation" not in runs[0][1].values():
+        raise UsageError("--tune-postprocess needs validation cases", remedy="--validation 0.15")
+    if dry_run:
+        for name, parts, _ in runs:
+            training.describe(cases, parts, settings, name)
+        return 1 if failed else 0
+    own = cache is None
+    cache = cache or output.with_name(f"{output.name}.cache")
+    prepared = Prepared([c for c in cases if any(c.id in parts for _, parts, _ in runs)], settings, cache, scheme)
+    for number, (name, parts, origin) in enumerate(runs):
+        used = time.monotonic() - BEGAN if not number else 0.0
+        _fit(prepared, settings, name, parts, origin, memory=memory, device=device, mixed=mixed, threads=threads,
+             curve=curve, resume=resume, force=force, tune=tune, used=used)
+        emit(name)
+    if own:
+        shutil.rmtree(cache, ignore_errors=True)
+    return 1 if failed or prepared.failed else 0
+
+
+def _fit(prepared, settings, output, parts, origin, *, memory, device, mixed, threads, curve, resume, force, tune,
+         used) -> None:  # fmt: skip
+    """One model."""
+    from mrilib import gpu
+    from mrilib.training import plan, segment
+    from mrilib.training.settings import DEPTHWISE
+
+    data = prepared.data(parts)
+    setup = gpu.setup(device, mixed=mixed, threads=threads, seed=settings.seed,
+                      depthwise=settings.backbone in DEPTHWISE and settings.weights is None)
+    say(setup.line)
+    table, _, _ = segment.targets(data, settings)
+    planned = plan.complete(settings, [v.size for v in data.of("train")], data.spacing, len(data.volumes[0].channels),
+                            table.shape[1], memory=(memory or _memory()) * GIB, wide=setup.device != "cpu")
+    say(f"plan: {plan.describe(planned, data.spacing)}")
+    described = segment.describe(data, planned, setup)
+    if training.is_done(output, described, force):
+        say(f"{output} is of this very run: kept")
+        return
+    checkpoint = training.checkpoint_of(output, described, resume, force)
+    curve = curve or output.with_suffix(".curve.csv")
+    with Watch(planned, curve) as watch:
+        model, record = segment.fit(data, planned, setup, checkpoint=checkpoint, resume=resume, watch=watch, used=used)
+    if tune:
+        record["postprocess"] = segment.tune_postprocess(model, record, data.of("validation"))
+        say(f"post-processing: {record['postprocess'] or 'none helps on the validation cases'}")
+    training.save(output, model, {**record, "run": described}, origin, checkpoint)
+    watch.summary(model, record, output)
+
+
+class Prepared:
+    """The cases of a training, looked at and prepared on disk: scheme, label values, recipe, folders of the cache."""
+
+    def __init__(self, cases, settings, cache: Path, scheme: str | None):
+        from mrilib.recipe import Recipe
+        from mrilib.training.data import one_recipe
+
+        self.cache, self.failed = cache, []
+        given = one_recipe(cases)
+        steps = own_steps(given)
+        self.recipe = Recipe(given.steps + steps, f"{program()} {__version__}" if steps else given.made_by)
+        if steps:
+            say(f"images as given: each goes through {', '.join(map(str, steps))}, here and in mri-predict")
+        looks = self._each("look", "mrilib.training.volumes:look", [(c, (c, steps)) for c in cases])
+        self.scheme = scheme_of([c for c, _ in looks], [numbers for _, (*_, numbers) in looks], scheme)
+        self.values = self.scheme.values
+        channels = looks[0][1][1]
+        spacing = settings.spacing or planned_spacing(looks)
+        if spacing:
+            say(f"spacing: {','.join(f'{v:g}' for v in spacing[::-1])} mm for all")
+        calls = [(c, (c, steps, channels, spacing, self.values, cache)) for c, _ in looks]
+        self.folders = {c.id: name for c, name in self._each("prepare", "mrilib.training.volumes:prepare", calls)}
+
+    def _each(self, label: str, target: str, calls) -> list:
+        """(case, result) of a function over all cases side by side; a damaged one is named and left out."""
+        found = []
+        with progress(label, len(calls)) as bar:
+            for case, result in ordered(target, calls, min(cores(), len(calls))):
+                if isinstance(result, CaseError):
+                    self.failed.append(result)
+                    complain(describe(case, result), result)
+                elif isinstance(result, BaseException):
+                    raise result
+                else:
+                    found.append((case, result))
+                bar.step()
+        if not found:
+            raise CaseError("no case is left to train on")
+        return found
+
+    def data(self, parts: dict[str, str]):
+        """The volumes of the cases that have a part."""
+        from mrilib.training import segment, volumes
+
+        names = {case_id: folder for case_id, folder in self.folders.items() if case_id in parts}
+        found = volumes.load(self.cache, list(names.values()))
+        data = segment.Data(found, [parts[case_id] for case_id in names], self.scheme, self.values, self.recipe)
+        if not data.of("train"):
+            raise UsageError("no case is left to train on")
+        return data
+
+
+def own_steps(given) -> tuple:
+    """What cases still need that were never brought to a common scale: cut to the head, then mean 0 and deviation 1
+    over the head, each channel alone. Nothing where their recipe has done such a thing."""
+    from mri_tools.common.convert import used
+    from mrilib.images.registry import GEOMETRY, NORMALIZERS
+    from mrilib.recipe import Step
+
+    if any(step.step in NORMALIZERS for step in given.steps):
+        return ()
+    scale = Step("zscore", used(NORMALIZERS["zscore"], {"region": "foreground"}))
+    return (scale,) if given.steps else (Step("crop", used(GEOMETRY["crop"], {})), scale)
+
+
+def scheme_of(cases, numbers: list[list[int]], asked: str | None):
+    """The label scheme of all cases: that asked for, that of their layout, else what the numbers say; in a line.
+
+    Raises UsageError where cases come in two schemes.
+    """
+    from mrilib import labels
+
+    known = {case.scheme for case in cases} if asked is None else {asked}
+    if len(known) > 1:
+        raise UsageError(f"label maps of several schemes: {' and '.join(sorted(str(k) for k in known))}",
+                         remedy="train on one of them, or name one with --scheme")
+    found = labels.scheme(known.pop()) if None not in known else labels.of_values(v for each in numbers for v in each)
+    meaning = ", ".join(f"{value} {name}" for value, name in found.labels.items())
+    say(f"labels: {meaning} (scheme {found.name})" if found.name else
+        f"labels: {' '.join(map(str, found.labels))}, meaning not known, each by itself (--scheme names them)")
+    return found
+
+
+def planned_spacing(looks) -> tuple[float, ...] | None:
+    """The spacing that volumes are brought to; None where they agree, or say nothing of it."""
+    from mrilib.training import plan
+
+    every = [spacing for _, (spacing, *_) in looks]
+    if len(every[0]) < 3:
+        return None
+    return plan.spacing_of(every, stated=not any(case.slices for case, _ in looks))
+
+
+def _memory() -> float:
+    """GiB that planning counts on: a share of all that the machine has, so that a plan is the same every day."""
+    return max(1.0, MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB)
+
+
+class Watch(training.Watch):
+    """Follows a fit: a bar over steps, or over the seconds of a budget; the curve file; a summary."""
+
+    def __init__(self, settings, curve: Path):
+        self.settings, self.curve = settings, curve
+        self.budget, self.told = settings.budget, 0.0
+        total, unit = (int(settings.budget), "second") if settings.budget else (
+            settings.epochs * settings.steps, "step")
+        self.bar = progress("training", total, unit=unit)
+        self.began, self.first = time.monotonic(), 0
+
+    def __call__(self, event: str, state, logs: dict | None) -> None:
+        if event == "step" and self.budget:
+            now = time.monotonic() - self.began
+            if now - self.told >= 1:
+                self.bar.step(int(now - self.told))
+                self.told += int(now - self.told)
+        elif event != "epoch":
+            training.Watch.__call__(self, event, state, logs)
+        else:
+            found = f", validation Dice {logs['validation_dice']:.3f}" if "validation_dice" in logs else ""
+            of = f" of {self.settings.epochs}" if self.settings.epochs else ""
+            self.bar.note(f"epoch {state.epoch}{of}: loss {logs['loss']:.3f}{found}")
+            self._write(state.curve)
+
+    def summary(self, model, record: dict, output: Path) -> None:
+        """What came out, on one screen."""
+        known = record["training"]
+        for part, counts in known["counts"].items():
+            total = sum(case["part"] == part for case in known["cases"].values())
+            if total:
+                say(f"{part:10} {total} cases, of which hold {', '.join(f'{k} {n}' for k, n in counts.items())}")
+        steps, seconds = known["steps"], known["seconds"]
+        say(f"{'network':10} {model.count_params() / 1e6:.2f} million weights")
+        each, waiting = (seconds[k] / max(steps, 1) for k in ("all", "waiting_for_windows"))
+        say(f"{'steps':10} {steps} in {seconds['all']:.0f} s, {each:.2f} s each with validation, {waiting:.3f} s of it "
+            f"waiting for windows; last loss {known['curve'][-1]['loss']:.3f}")
+        if held := known["validation"]:
+            each = ", ".join(f"{k.removeprefix('validation_dice_')} {v:.3f}" for k, v in held.items()
+                             if k != "validation_dice")
+            say(f"{'validation':10} epoch {known['best_epoch']}: mean Dice {held['validation_dice']:.3f} ({each})")
+        say(f"{'written':10} {output} ({output.stat().st_size / 1e6:.1f} MB), {self.curve}")
