@@ -7,17 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mrilib import labels as schemes
 from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.errors import CaseError
 from mrilib.images import duplicates, files
+from mrilib.images.grid import Grid
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one case holds. size: voxels in x,y[,z] order; spacing: mm, the same order, empty for a picture
+    """What one case holds. size: voxels in x,y[,z] order; spacing: mm, the same order, empty for a picture or stack
     whose pixels are of 1 mm, for that is what pictures have that do not say; kind: the stored type; low, middle, high:
-    least, median and greatest value; labels: the numbers of its label map; fingerprint: what copies are told by,
-    None where it was not asked for."""
+    least, median and greatest value; labels: number of its label map -> voxels of it, the background too; voxel: mm3
+    (mm2) of one, or None where not stated; orientation: where x, y and z point; apart: the grid of each channel, where
+    they differ, size and the like then being the first's; fingerprint: what copies are told by, None where it was
+    not asked for."""
 
     size: tuple[int, ...]
     spacing: tuple[float, ...]
@@ -26,29 +30,56 @@ class Seen:
     low: float
     high: float
     middle: float
-    labels: tuple[int, ...]
+    labels: dict[int, int]
+    orientation: str
+    apart: tuple[str, ...]
     fingerprint: duplicates.Fingerprint | None
+
+    @property
+    def voxel(self) -> float | None:
+        return float(np.prod(self.spacing)) if self.spacing else None
 
 
 def look(case: Case, copies: bool = True) -> Seen:
-    """Read a case and note what it holds. Raises CaseError when it is damaged or holds NaN.
+    """Read a case and note what it holds.
 
-    In NIfTI no NaN is seen: ITK reads NaN and infinite values of that format as 0.
+    Raises CaseError when it is damaged, holds NaN, or its label map numbers that its scheme lacks.
     """
-    image = files.read_case(case)
-    array = image.by_channel()
+    images = files.read_channels(case)
+    image = next(iter(images.values()))
+    apart = [_grid(name, one.grid) for name, one in images.items()]
+    if all(one.grid.same_as(image.grid) for one in images.values()):
+        image, apart = files.stacked(images, case.path), []
+    array = np.concatenate([one.array.ravel() for one in images.values()]) if apart else image.by_channel()
     if not np.isfinite(array).all():
         raise CaseError("holds NaN or infinite values", where=case.path, remedy="mend the file it comes from")
-    labels: tuple[int, ...] = ()
-    if (label := files.read_label(case, image.grid)) is not None:
-        labels = tuple(int(v) for v in np.unique(label.array))
-    names = image.channels or tuple(case.channels)
+    counts: dict[int, int] = {}
+    if (label := files.read_label(case, None if apart else image.grid)) is not None:
+        found = np.bincount(label.array.ravel(), minlength=256)
+        counts = {int(value): int(found[value]) for value in np.flatnonzero(found)}
+        if case.scheme:
+            schemes.check(counts, schemes.scheme(case.scheme), case.label)
+    names = tuple(images) if apart else image.channels or tuple(case.channels)
     spacing = image.grid.spacing[::-1]
-    if set(spacing) == {1.0} and suffix_of(case.path) in PICTURES:
+    picture = suffix_of(case.image_files[0]) in PICTURES
+    if set(spacing) == {1.0} and picture:
         spacing = ()
     return Seen(image.grid.size[::-1], spacing, array.dtype.name, names, float(array.min()),
-                float(array.max()), float(np.median(array)), labels,
-                duplicates.fingerprint(case) if copies else None)
+                float(array.max()), float(np.median(array)), counts, "" if picture else orientation(image.grid),
+                tuple(apart), duplicates.fingerprint(case) if copies else None)
+
+
+def orientation(grid: Grid) -> str:
+    """Where the axes x, y, z of a volume point, as letters of Left, Right, Anterior, Posterior, Superior, Inferior,
+    and how far the most oblique of them is turned from that; empty for a 2D grid.
+    """
+    if grid.dimension != 3:
+        return ""
+    axes = np.asarray(grid.direction)[::-1, ::-1]  # columns: x, y, z; rows: to left, posterior, superior
+    nearest = np.abs(axes).argmax(0)
+    letters = "".join(("LPS" if axes[row, i] > 0 else "RAI")[row] for i, row in enumerate(nearest))
+    turn = np.degrees(np.arccos(np.clip(np.abs(axes).max(0), 0, 1))).max()
+    return f"{letters} oblique by {turn:.0f} degrees" if turn >= 0.5 else letters
 
 
 def summary(cases: list[Case], seen: list[Seen]) -> list[tuple[str, str]]:
@@ -60,7 +91,9 @@ def summary(cases: list[Case], seen: list[Seen]) -> list[tuple[str, str]]:
         return []
     lines = [("cases", str(len(cases)))]
     subjects = {case.subject for case in cases if case.subject}
-    lines.append(("subjects", str(len(subjects)) if subjects else "not known"))
+    unknown = sum(not case.subject for case in cases)
+    more = f", not known of {unknown} cases" if unknown else ""
+    lines.append(("subjects", f"{len(subjects)}{more}" if subjects else "not known"))
     if any(case.class_name for case in cases):
         lines.append(("classes", _counted(Counter(case.class_name or "none" for case in cases))))
     lines.append(("channels", _counted(Counter(" ".join(one.channels) for one in seen))))
@@ -68,14 +101,18 @@ def summary(cases: list[Case], seen: list[Seen]) -> list[tuple[str, str]]:
     stated = [one.spacing for one in seen if one.spacing]
     silent = f"1, or not stated, in {len(seen) - len(stated)} pictures" if len(stated) < len(seen) else ""
     lines.append(("spacing, mm", "; ".join(text for text in (_spread(stated), silent) if text)))
+    if turned := Counter(one.orientation for one in seen if one.orientation):
+        lines.append(("orientation", _counted(turned)))
+    if apart := [(case.id, one.apart) for case, one in zip(cases, seen, strict=True) if one.apart]:
+        lines.append(("channels on grids of their own", f"{len(apart)} cases, which need mri-normalize --align; "
+                                                        f"{apart[0][0]}: {', '.join(apart[0][1])}"))
     lines.append(("stored as", _counted(Counter(one.kind for one in seen))))
     lows, highs, middles = ([getattr(one, name) for one in seen] for name in ("low", "high", "middle"))
     lines.append(("lowest values", _range(lows)))
     lines.append(("median values", _range(middles)))
     lines.append(("highest values", _range(highs)))
     if any(case.label for case in cases):
-        lines.append(("label maps", f"{sum(case.label is not None for case in cases)} of {len(cases)}"))
-        lines.append(("labels", _counted(Counter(v for one in seen for v in one.labels), "{1} cases hold {0}")))
+        lines += _labels(cases, seen)
     if any(case.boxes for case in cases):
         lines.append(("boxes", f"{sum(len(case.boxes) for case in cases)} in "
                                f"{sum(bool(case.boxes) for case in cases)} cases"))
@@ -84,8 +121,52 @@ def summary(cases: list[Case], seen: list[Seen]) -> list[tuple[str, str]]:
     return lines
 
 
+def _labels(cases: list[Case], seen: list[Seen]) -> list[tuple[str, str]]:
+    """What the label maps hold: their schemes, the numbers with what they mean, and how large the regions are."""
+    lines = [("label maps", f"{sum(case.label is not None for case in cases)} of {len(cases)}")]
+    told: dict[str | None, list[Seen]] = {}
+    for case, one in zip(cases, seen, strict=True):
+        if case.label is not None:
+            told.setdefault(case.scheme, []).append(one)
+    for text, mine in told.items():
+        values = sorted({value for one in mine for value in one.labels})
+        known = schemes.scheme(text) if text else schemes.of_values(values)
+        if text or known.name:
+            lines.append(("label scheme", f"{known}{'' if text else ', by the numbers alone'}"))
+        else:
+            lines.append(("label scheme", f"not known; what {' '.join(map(str, values))} mean is said with "
+                                          f"{schemes.HOW}"))
+        names = {0: "background", **known.labels} if known.name else {0: "background"}
+        holds = Counter(value for one in mine for value in one.labels)
+        lines.append(("labels", ", ".join(f"{value}{f' {names[value]}' if value in names else ''} in {holds[value]}"
+                                          for value in values)))
+        for part, numbers in (known.parts if known.name else {}).items():
+            lines.append((f"size of {part}", _volumes(mine, numbers)))
+    return lines
+
+
+def _grid(name: str, grid: Grid) -> str:
+    size, spacing = (" x ".join(f"{v:.3g}" for v in values[::-1]) for values in (grid.size, grid.spacing))
+    return f"{name} {size} of {spacing} mm {orientation(grid)}".rstrip()
+
+
+def _volumes(seen: list[Seen], numbers: tuple[int, ...]) -> str:
+    """How large a region is in the cases that have it: in mL, or cm2 in 2D, or voxels where spacing is not stated."""
+    counts = [(sum(one.labels.get(n, 0) for n in numbers), one) for one in seen]
+    there = [(count, one) for count, one in counts if count]
+    if not there:
+        return "in no case"
+    if all(one.voxel for _, one in there):
+        flat = all(len(one.size) == 2 for _, one in there)
+        values, unit = [c * one.voxel / (100 if flat else 1000) for c, one in there], "cm2" if flat else "mL"
+    else:
+        values, unit = [c for c, _ in there], "voxels"
+    absent = len(counts) - len(there)
+    return f"{_range(values)} {unit}{f'; in {absent} cases none' if absent else ''}"
+
+
 def _copies(cases: list[Case], seen: list[Seen]) -> list[tuple[str, str]]:
-    found = duplicates.pairs([one.fingerprint for one in seen])
+    found = duplicates.pairs([one.fingerprint for one in seen], subjects=[case.subject for case in cases])
     sizes = Counter(duplicates.groups(len(cases), found).tolist())
     exact = len({j for _, j, kind in found if kind == "exact"})
     near = sum(kind == "near" for *_, kind in found)
@@ -113,8 +194,9 @@ def _spread(values: list[tuple]) -> str:
 
 
 def _range(values: list[float]) -> str:
-    return f"{min(values):g}" if min(values) == max(values) else (
-        f"{min(values):g} to {max(values):g}, median {float(np.median(values)):g}")
+    low, middle, high = (f"{v:.4g}" if abs(v) < 1e4 else f"{v:.0f}"
+                         for v in (min(values), float(np.median(values)), max(values)))
+    return low if low == high else f"{low} to {high}, median {middle}"
 
 
 def model(record: dict) -> list[tuple[str, str]]:

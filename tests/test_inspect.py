@@ -69,7 +69,7 @@ def test_label_maps_are_counted_and_must_hold_whole_numbers_of_the_same_size(tmp
     save(tmp_path / "a_mask.png", label)
     save(tmp_path / "b.png", pattern(2))
     lines = told(tmp_path)
-    assert lines["label maps"] == "1 of 2" and lines["labels"] == "1 cases hold 0, 1 cases hold 3"
+    assert lines["label maps"] == "1 of 2" and lines["labels"] == "0 background in 1, 3 in 1"
     save(tmp_path / "a_mask.png", label[:-1])
     with pytest.raises(CaseError, match="voxels"):
         told(tmp_path)

@@ -12,19 +12,21 @@ MODELS = (".h5", ".keras")
 
 @click.command()
 @options.cases
+@options.scheme
 @click.option("--device", is_flag=True, help="What this machine offers, and why a GPU lies idle.")
 @click.option("--duplicates/--no-duplicates", default=True, show_default=True, help="Look for copies among the cases.")
 @click.option("--per-case", type=click.Path(path_type=Path), help="CSV of each case: size, spacing, values, labels.")
 @options.json_
 @options.jobs
 @options.common
-def main(paths, null, root, layout, device, duplicates, per_case, as_json, jobs):
+def main(paths, null, root, layout, scheme, device, duplicates, per_case, as_json, jobs):
     """Show what a folder, a case, a model or this machine holds.
 
     PATHS are images, folders or model files; with none, names are read from
     standard input. Of cases: the layout understood, classes, sizes, spacings,
-    channels, values, copies, damaged files (exit 1). Of a model: its record,
-    without opening the model. Lines are `name: text`.
+    orientation, channels, values, label numbers with what they mean and how
+    large their regions are, copies, damaged files (exit 1). Of a model: its
+    record, without opening the model. Lines are `name: text`.
 
     \b
     Examples:
@@ -33,6 +35,7 @@ def main(paths, null, root, layout, device, duplicates, per_case, as_json, jobs)
       mri-inspect --device
     """
     import json
+    from dataclasses import replace
 
     from mri_tools.common import inspecting
     from mrilib.errors import UsageError
@@ -47,7 +50,8 @@ def main(paths, null, root, layout, device, duplicates, per_case, as_json, jobs)
     if models:
         return inspecting.models(models, as_json, write)
     with progress("look") as bar:
-        cases, seen, failed = inspecting.look_at_all(paths, null, root, layout, jobs, duplicates, bar.step)
+        reading = replace(layout, scheme=scheme)
+        cases, seen, failed = inspecting.look_at_all(paths, null, root, reading, jobs, duplicates, bar.step)
     for error in failed:
         complain(error, error)
     lines = inspecting.about(paths, cases, seen, failed)

@@ -193,7 +193,7 @@ def _as_read(case: Case, reading: Reading) -> Case:
 
     Raises CaseError when it has others.
     """
-    case = replace(case, scheme=reading.scheme) if reading.scheme else case
+    case = replace(case, scheme=reading.scheme or case.scheme, fix=reading.fix)
     wanted, have = reading.channels, tuple(case.channels)
     if not wanted or wanted == have:
         return case

@@ -22,6 +22,7 @@ class Case:
     in LAYOUTS. held: the channels that one source (a 4D file, colour slices) holds together, in its order;
     `channels` may be some of them. slices: the files of a channel, or of "label", that is a stack, in order.
     name: what the case goes by in a pipe, where that is neither its one file nor the folder of its channels.
+    fix: read a NIfTI header's place as well as it can be meant (see images.files.read).
     """
 
     id: str
@@ -36,6 +37,7 @@ class Case:
     held: tuple[str, ...] = ()
     slices: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     name: Path | None = None
+    fix: bool = False
 
     @property
     def path(self) -> Path:
@@ -57,12 +59,14 @@ class Case:
 @dataclass(frozen=True)
 class Reading:
     """How cases are to be read, where their user says so. layout: a name of LAYOUTS. channels: their names, to name
-    what one file holds or to choose among named ones. slices: take stacks slice by slice. scheme: of label maps."""
+    what one file holds or to choose among named ones. slices: take stacks slice by slice. scheme: of label maps.
+    fix: read headers that place an image in two ways, or skewed, as well as they can be meant."""
 
     layout: str | None = None
     channels: tuple[str, ...] = ()
     slices: bool = False
     scheme: str | None = None
+    fix: bool = False
 
 
 @dataclass(frozen=True)

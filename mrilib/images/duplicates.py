@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,29 +34,32 @@ ROWS = 512  # compared at once, so that memory stays flat
 @dataclass(frozen=True)
 class Fingerprint:
     """What copies are told by. content, pixels: SHA-256 of the files and of the voxels; hashes: (2, 64) bool, as it
-    is and mirrored; thumbnail: (SIDE, SIDE) float32 of mean 0 and norm 1."""
+    is and mirrored; thumbnail: (SIDE, SIDE) float32 of mean 0 and norm 1; None, both, of a volume.
+    blank: one value everywhere."""
 
     content: str
     pixels: str
-    hashes: np.ndarray
-    thumbnail: np.ndarray
+    hashes: np.ndarray | None
+    thumbnail: np.ndarray | None
+    blank: bool = False
 
 
 def fingerprint(case: Case) -> Fingerprint:
-    """The fingerprint of a case; of a volume or several channels, that of the first channel's middle slice.
+    """The fingerprint of a case. Of one with a file for each channel the first channel's voxels stand for all.
 
+    A volume has no hashes: heads brought to one template look alike in every slice, whoever they are.
     Raises CaseError when a file is damaged.
     """
-    image = files.read_case(case)
+    name, path = next(iter(case.channels.items()))
+    image = files.read_case(case if case.held else replace(case, channels={name: path}))
     array = np.ascontiguousarray(image.array)
     pixels = hashlib.sha256(repr((array.shape, array.dtype.str)).encode() + array.tobytes()).hexdigest()
-    picture = image.by_channel()
+    content = content_hash(case.image_files)
     if image.grid.dimension == 3:
-        picture = picture[picture.shape[0] // 2]
-    colours = image.grid.dimension == 2
-    grey = picture.astype(np.float32).mean(-1) if colours else picture[..., 0].astype(np.float32)
+        return Fingerprint(content, pixels, None, None)
+    grey = image.by_channel().astype(np.float32).mean(-1)
     hashes, thumbnail = _seen(np.nan_to_num(_smaller(grey), posinf=0, neginf=0))
-    return Fingerprint(content_hash(case.image_files), pixels, hashes, thumbnail)
+    return Fingerprint(content, pixels, hashes, thumbnail, bool((array == array.flat[0]).all()))
 
 
 def _smaller(grey: np.ndarray) -> np.ndarray:
@@ -86,20 +90,26 @@ def _seen(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pairs(prints: list[Fingerprint], distance: int = DISTANCE, correlation: float = CORRELATION,
-          near: bool = True) -> list[tuple[int, int, str]]:
+          near: bool = True, subjects: Sequence[str | None] | None = None) -> list[tuple[int, int, str]]:
     """Which are copies of which: (i, j, "exact" | "near") with i < j, by place in `prints`, in order.
 
     Exact: the same bytes or the same voxels; each is paired with the first of them alone, which stands for all
-    when near ones are looked for. near=False looks for exact ones only.
+    when near ones are looked for. near=False looks for exact ones only. subjects: the person of each, None where not
+    known; two persons' images are copies only if they are equal and not blank, for slices from the ends of a head
+    look alike whosever they are.
     """
     first: dict[str, int] = {}
     found, alone = [], []
+    whose = subjects or [None] * len(prints)
     for j, one in enumerate(prints):
-        i = min(first.setdefault(one.content, j), first.setdefault(one.pixels, j))
+        mine = f" {whose[j]}" if one.blank else ""
+        i = min(first.setdefault(one.content + mine, j), first.setdefault(one.pixels + mine, j))
         found += [(i, j, "exact")] if i < j else []
         alone += [j] if i == j else []
+    alone = [j for j in alone if prints[j].hashes is not None]
     if near and len(alone) > 1:
-        found += [(alone[i], alone[j], "near") for i, j in _near([prints[i] for i in alone], distance, correlation)]
+        close = ((alone[i], alone[j]) for i, j in _near([prints[i] for i in alone], distance, correlation))
+        found += [(i, j, "near") for i, j in close if not (whose[i] and whose[j] and whose[i] != whose[j])]
     return sorted(found)
 
 

@@ -6,6 +6,7 @@ Pictures are images.pictures' part; SimpleITK reads and writes the rest. What ca
 from __future__ import annotations
 
 import gzip
+import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +15,16 @@ import numpy as np
 
 from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.errors import CaseError
-from mrilib.images import pictures, series
+from mrilib.images import nifti, pictures, series
 from mrilib.images.grid import Grid, Image
 
 NOTE = "mri-suite recipe "  # how a header says that a file was prepared; the hash follows
 
 
-def read(path: Path, grey: bool = True, several: bool = False) -> Image:
+def read(path: Path, grey: bool = True, several: bool = False, fix: bool = False) -> Image:
     """Read one image file. grey: make one channel of colours that are none. several: a fourth dimension is channels.
+
+    fix: take a NIfTI file's sform where its qform says otherwise, and the nearest right angles for skewed axes.
 
     Returns an Image: 2D (y, x), volume (z, y, x), with a last channel axis where the file has several that
     differ; integers or float32/64 as stored, slope applied. Colour that is really grey becomes one channel;
@@ -39,7 +42,7 @@ def read(path: Path, grey: bool = True, several: bool = False) -> Image:
             return pictures.read_tiff(path, grey)
         if suffix in PICTURES and not pictures.is_deep_colour(path):
             return pictures.read(path, grey)
-        return _read_itk(path, suffix, grey, several)
+        return _read_itk(path, suffix, grey, several, fix)
     except OSError as error:
         raise CaseError(f"cannot be read: {error.strerror or error}", where=path,
                         remedy="check the file and its permissions") from error
@@ -91,7 +94,7 @@ def _part(case: Case, name: str, count: int) -> Image:
     """One channel of a case, or the `count` channels that its source holds together."""
     slices = case.slices.get(name)
     if slices is None:
-        return read(case.channels[name], grey=count == 1, several=count > 1)
+        return read(case.channels[name], grey=count == 1, several=count > 1, fix=case.fix)
     if suffix_of(slices[0]) not in PICTURES:
         return series.read(slices, case.path)
     return stack([read(path, grey=count == 1) for path in slices], slices, case.path)
@@ -137,8 +140,8 @@ def read_label(case: Case, grid: Grid | None = None) -> Image | None:
     if case.label is None:
         return None
     slices = case.slices.get("label")
-    image = read(case.label) if slices is None else stack([read(path) for path in slices], slices, case.path)
     where = case.label
+    image = read(where, fix=case.fix) if slices is None else stack([read(path) for path in slices], slices, case.path)
     if image.has_channels:
         raise CaseError(f"is no label map: it holds {image.array.shape[-1]} channels", where=where)
     made = Image(whole_numbers(image.array, where), image.grid)
@@ -184,10 +187,16 @@ def _grid_text(grid: Grid) -> str:
     return f"{size}, {spacing} mm"
 
 
-def _read_itk(path: Path, suffix: str, grey: bool, several: bool) -> Image:
+def _read_itk(path: Path, suffix: str, grey: bool, several: bool, fix: bool) -> Image:
     import SimpleITK as sitk
 
-    _check_length(path, suffix)
+    if suffix in (".nii", ".nii.gz"):
+        found = nifti.check(path, suffix, fix)
+        if fix and nifti.misplaced(found):
+            with tempfile.TemporaryDirectory() as folder:
+                nifti.without_place(path, suffix, found, copy := Path(folder) / "image.nii")
+                image = _read_itk(copy, ".nii", grey, several, False)
+            return image if image.grid.dimension == 2 else image.with_array(image.array, nifti.place(found))
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -215,7 +224,7 @@ def _itk_reason(error: RuntimeError) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[-1] if lines else "unknown reason"
     if "orthonormal" in str(error):
-        return "its direction is not orthonormal, a defect of its header; mend the qform and sform"
+        return "its axes are not at right angles, a defect of its header; save it as NIfTI and use --fix-orientation"
     if "Unable to determine ImageIO" in str(error):
         return "not an image of any known kind"
     return text.split("): ")[-1][:200]
@@ -259,66 +268,6 @@ def to_itk(image: Image):
     result.SetOrigin(image.grid.origin[::-1])
     result.SetDirection(np.asarray(image.grid.direction)[::-1, ::-1].ravel().tolist())
     return result
-
-
-def _check_length(path: Path, suffix: str) -> None:
-    """ITK reads a cut NIfTI as zeros and NaN in one as 0, without a word: look first."""
-    if suffix not in (".nii", ".nii.gz"):
-        return
-    finite, length, rest = True, 0, b""
-    try:
-        with (gzip.open if suffix == ".nii.gz" else open)(path, "rb") as file:
-            head = file.read(352)
-            length = len(head)
-            need, kind = nifti_length(head), _float_type(head)
-            while block := file.read(1 << 22):
-                length += len(block)
-                if kind is not None and finite:  # headers end at a multiple of 16 bytes: no number lies across that
-                    whole = len(rest + block) // kind.itemsize * kind.itemsize
-                    block = rest + block
-                    finite, rest = bool(np.isfinite(np.frombuffer(block[:whole], kind)).all()), block[whole:]
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise CaseError(f"is damaged or cut short: {error}", where=path, remedy="copy it again") from error
-    if need is None:
-        raise CaseError("is not a NIfTI file", where=path, remedy="check what it holds")
-    if length < need:
-        raise CaseError(f"is cut short: {length} of {need} bytes", where=path, remedy="copy it again")
-    if not finite:
-        raise CaseError("holds NaN or infinite values", where=path, remedy="mend the file it comes from")
-
-
-def _float_type(head: bytes) -> np.dtype | None:
-    """The type of a NIfTI file's voxels when it is float32 or float64 right after a header of 352 bytes, else None."""
-    if len(head) < 352:
-        return None
-    for order in "<>":
-        if int(np.frombuffer(head, f"{order}i4", 1)[0]) == 348 and np.frombuffer(head, f"{order}f4", 1, 108)[0] == 352:
-            names = {16: f"{order}f4", 64: f"{order}f8"}
-            code = int(np.frombuffer(head, f"{order}i2", 1, 70)[0])
-            return np.dtype(names[code]) if code in names else None
-    return None
-
-
-def nifti_length(head: bytes) -> int | None:
-    """How many bytes a NIfTI file must have by its header (its first 352 bytes); None when it is no NIfTI-1 or -2."""
-    if len(head) < 348:
-        return None
-    for order in "<>":
-        kind = int(np.frombuffer(head, f"{order}i4", 1)[0])
-        if kind == 348:
-            dims = np.frombuffer(head, f"{order}i2", 8, 40).astype(np.int64)
-            bits = int(np.frombuffer(head, f"{order}i2", 1, 72)[0])
-            offset = float(np.frombuffer(head, f"{order}f4", 1, 108)[0])
-        elif kind == 540:
-            dims = np.frombuffer(head, f"{order}i8", 8, 16)
-            bits = int(np.frombuffer(head, f"{order}i2", 1, 14)[0])
-            offset = float(np.frombuffer(head, f"{order}i8", 1, 168)[0])
-        else:
-            continue
-        if not 1 <= dims[0] <= 7 or (dims[1 : dims[0] + 1] < 1).any() or not np.isfinite(offset):
-            return None
-        return int(offset) + int(np.prod(dims[1 : dims[0] + 1].astype(float))) * bits // 8
-    return None
 
 
 def compact(array: np.ndarray) -> np.ndarray:

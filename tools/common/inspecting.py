@@ -65,9 +65,10 @@ def layout_of(cases: list[Case]) -> str:
 
 
 def as_dicts(cases: list[Case], seen: list) -> list[dict]:
-    return [{"case": case.id, "subject": case.subject, "class": case.class_name, "size": list(one.size),
-             "spacing": list(one.spacing), "type": one.kind, "channels": list(one.channels), "low": one.low,
-             "median": one.middle, "high": one.high, "labels": list(one.labels)}
+    return [{"case": case.id, "subject": case.subject, "class": case.class_name, "layout": case.layout,
+             "size": list(one.size), "spacing": list(one.spacing), "orientation": one.orientation, "type": one.kind,
+             "channels": list(one.channels), "low": one.low, "median": one.middle, "high": one.high,
+             "scheme": case.scheme, "labels": one.labels, "boxes": len(case.boxes)}
             for case, one in zip(cases, seen, strict=True)]  # fmt: skip
 
 
@@ -77,12 +78,18 @@ def write_table(path: Path, cases: list[Case], seen: list) -> None:
     rows = as_dicts(cases, seen)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["case", "subject", "class", "size", "spacing", "type", "channels", "low", "median", "high",
-                    "labels"])
+    table.writerow(rows[0] if rows else ["case"])
     for row in rows:
-        table.writerow(["" if v is None else " ".join(f"{i:g}" if isinstance(i, float) else str(i) for i in v)
-                        if isinstance(v, list) else f"{v:g}" if isinstance(v, float) else v for v in row.values()])
+        table.writerow([_cell(value) for value in row.values()])
     write_text(path, text.getvalue())
+
+
+def _cell(value) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}:{count}" for key, count in value.items())
+    if isinstance(value, list):
+        return " ".join(_cell(v) for v in value)
+    return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def models(paths: list[Path], as_json: bool, write) -> int:

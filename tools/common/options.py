@@ -129,6 +129,9 @@ channels = click.option("--channels", type=Names(), metavar="NAME,…",
                         help="Name the channels that one file holds, or choose among named ones.")
 as_ = click.option("--as", "as_", type=click.Choice(["volumes", "slices"]), default="volumes", show_default=True,
                    help="What a stack of numbered slices is taken for.")
+fix = click.option("--fix-orientation", is_flag=True,
+                   help="Read a NIfTI header whose qform and sform disagree by its sform, skewed axes by the nearest "
+                        "right angles.")
 scheme = click.option("--scheme", metavar="NAME|1=a,2=b", callback=_known_scheme,
                       help="What the numbers of the label maps mean: binary, brats2013, brats2020, brats2023, msd, or "
                            "one's own such as 1=necrotic,2=oedema,4=enhancing.  [default: as the layout says]")
@@ -137,10 +140,10 @@ scheme = click.option("--scheme", metavar="NAME|1=a,2=b", callback=_known_scheme
 def cases(command):
     """Tools that take cases: PATHS or names on standard input, and how to read them, in one: `layout` is a Reading."""
     @wraps(command)
-    def with_reading(*, layout, channels, as_, **others):
-        return command(layout=Reading(layout, channels or (), as_ == "slices"), **others)
+    def with_reading(*, layout, channels, as_, fix_orientation, **others):
+        return command(layout=Reading(layout, channels or (), as_ == "slices", fix=fix_orientation), **others)
 
-    return _several(paths, null, root, layout, channels, as_)(with_reading)
+    return _several(paths, null, root, layout, channels, as_, fix)(with_reading)
 
 
 # Which cases of a split a tool works on.

@@ -36,7 +36,7 @@ def find_copies(cases: list[Case], jobs: int | None, near: bool, distance: int |
     if not readable:
         raise CaseError("no case can be read")
     reach = duplicates.DISTANCE if distance is None else distance
-    return readable, duplicates.pairs(prints, reach, near=near), errors
+    return readable, duplicates.pairs(prints, reach, near=near, subjects=[c.subject for c in readable]), errors
 
 
 def read_groups(path: Path) -> dict[str, str]:

@@ -1,0 +1,183 @@
+"""What a NIfTI header says that ITK passes over: whether the file is whole, and where it puts the image.
+
+ITK reads a cut file as zeros and NaN as 0, and where qform and sform disagree it mixes the two, all without a word.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mrilib.errors import CaseError
+from mrilib.images.grid import Grid
+
+APART = 0.05  # of a voxel's edge, in which the two ways of a header to place an image may differ: writers round
+RIGHT = 1e-3  # what the cosine between two axes may be off from a right angle
+HOW = "--fix-orientation"
+
+
+@dataclass(frozen=True)
+class Header:
+    """order: of bytes. size: voxels in x, y, z. qform, sform: (4, 4) from voxel x, y, z to RAS mm, None when not set.
+    codes: where in the header the codes of the two stand, and the type to write them in."""
+
+    order: str
+    size: tuple[int, int, int]
+    qform: np.ndarray | None
+    sform: np.ndarray | None
+    codes: tuple[int, str]
+
+
+def check(path: Path, suffix: str, fix: bool = False) -> Header:
+    """Look at a NIfTI file before ITK reads it; returns what its header says of its place.
+
+    fix: let an image pass that is placed in two ways or whose axes are not at right angles. Raises CaseError for
+    those, and for a file that is cut short or holds NaN or infinite values.
+    """
+    finite, have, rest = True, 0, b""
+    try:
+        with (gzip.open if suffix == ".nii.gz" else open)(path, "rb") as file:
+            head = file.read(544)
+            have = len(head)
+            need, kind = length(head), _float_type(head)
+            rest = head[352:] if kind else b""
+            while block := file.read(1 << 22):
+                have += len(block)
+                if kind is not None and finite:  # headers end at a multiple of 16 bytes: no number lies across that
+                    block = rest + block
+                    whole = len(block) // kind.itemsize * kind.itemsize
+                    finite, rest = bool(np.isfinite(np.frombuffer(block[:whole], kind)).all()), block[whole:]
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise CaseError(f"is damaged or cut short: {error}", where=path, remedy="copy it again") from error
+    if need is None:
+        raise CaseError("is not a NIfTI file", where=path, remedy="check what it holds")
+    if have < need:
+        raise CaseError(f"is cut short: {have} of {need} bytes", where=path, remedy="copy it again")
+    if kind is not None and finite:
+        whole = len(rest) // kind.itemsize * kind.itemsize
+        finite = bool(np.isfinite(np.frombuffer(rest[:whole], kind)).all())
+    if not finite:
+        raise CaseError("holds NaN or infinite values", where=path, remedy="mend the file it comes from")
+    found = header(head)
+    if not fix and (wrong := misplaced(found)):
+        raise CaseError(wrong[0], where=path, remedy=wrong[1])
+    return found
+
+
+def header(head: bytes) -> Header:
+    """The place of an image by the first 544 bytes of its file, which must be NIfTI-1 or -2 (see length)."""
+    order = next(o for o in "<>" if int(np.frombuffer(head, f"{o}i4", 1)[0]) in (348, 540))
+    if int(np.frombuffer(head, f"{order}i4", 1)[0]) == 348:
+        dims, real, at = np.frombuffer(head, f"{order}i2", 8, 40), f"{order}f4", (76, 252, 256, 280)
+        codes = (252, f"{order}i2")
+    else:
+        dims, real, at = np.frombuffer(head, f"{order}i8", 8, 16), f"{order}f8", (104, 344, 352, 400)
+        codes = (344, f"{order}i4")
+    size = tuple(int(dims[i]) if i <= dims[0] else 1 for i in (1, 2, 3))
+    edges = np.frombuffer(head, real, 4, at[0]).astype(float)
+    qcode, scode = np.frombuffer(head, codes[1], 2, at[1])
+    qform = _of_quaternion(np.frombuffer(head, real, 6, at[2]).astype(float), edges) if qcode > 0 else None
+    sform = np.vstack([np.frombuffer(head, real, 12, at[3]).astype(float).reshape(3, 4), (0, 0, 0, 1)])
+    return Header(order, size, qform, sform if scode > 0 and np.linalg.det(sform) else None, codes)
+
+
+def _of_quaternion(numbers: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The (4, 4) matrix of qform's b, c, d, x, y, z; edges: pixdim 0 to 3, the first of which tells a flip of z."""
+    b, c, d = numbers[:3]
+    a = np.sqrt(max(1 - b * b - c * c - d * d, 0.0))
+    turn = np.array([[a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+                     [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+                     [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c]])
+    made = np.eye(4)
+    made[:3, :3] = turn * np.abs(edges[1:]) * (1, 1, -1 if edges[0] < 0 else 1)
+    made[:3, 3] = numbers[3:]
+    return made
+
+
+def misplaced(found: Header) -> tuple[str, str] | None:
+    """(what is wrong with the place of an image, what to do); None when nothing is."""
+    for name, matrix in (("sform", found.sform), ("qform", found.qform)):
+        if matrix is not None and (turn := _skew(matrix, found.size)) > RIGHT:
+            angle = np.degrees(np.arcsin(min(turn, 1.0)))
+            return (f"the axes of its {name} are {angle:.2g} degrees off a right angle",
+                    f"{HOW} takes the nearest that are not")
+    if found.sform is None or found.qform is None:
+        return None
+    ends = np.array([(x, y, z, 1) for x in (0, found.size[0] - 1) for y in (0, found.size[1] - 1)
+                     for z in (0, found.size[2] - 1)])
+    apart = np.abs(ends @ (found.sform - found.qform).T).max()
+    if apart <= APART * np.linalg.norm(found.sform[:3, :3], axis=0).min():
+        return None
+    return f"its qform and sform put it in two places, up to {apart:.3g} mm apart", f"{HOW} takes the sform"
+
+
+def _skew(matrix: np.ndarray, size: tuple[int, ...]) -> float:
+    """The largest cosine between two of the axes along which an image has more than one voxel."""
+    axes = matrix[:3, :3] / np.maximum(np.linalg.norm(matrix[:3, :3], axis=0), 1e-12)
+    kept = [i for i in range(3) if size[i] > 1]
+    cosines = np.abs(axes.T @ axes - np.eye(3))[np.ix_(kept, kept)]
+    return float(cosines.max()) if kept else 0.0
+
+
+def place(found: Header) -> Grid:
+    """The grid that the sform gives (the qform without one), its axes brought to the nearest right angles.
+
+    Spacings stay the lengths of the axes, and the centre of the image where it was.
+    """
+    matrix = next((m for m in (found.sform, found.qform) if m is not None), np.diag((-1.0, -1.0, 1.0, 1.0)))
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    left, _, right = np.linalg.svd(matrix[:3, :3] / spacing)
+    turn = left @ right
+    centre = (np.array(found.size) - 1) / 2
+    origin = matrix[:3, :3] @ centre + matrix[:3, 3] - turn * spacing @ centre
+    to_lps = np.diag((-1.0, -1.0, 1.0))
+    return Grid.of(found.size[::-1], tuple(spacing[::-1]), tuple((to_lps @ origin)[::-1]), (to_lps @ turn)[::-1, ::-1])
+
+
+def without_place(path: Path, suffix: str, found: Header, target: Path) -> None:
+    """Write a copy of a NIfTI file, uncompressed, whose header gives no place, which ITK then reads whatever it was."""
+    with (gzip.open if suffix == ".nii.gz" else open)(path, "rb") as file, open(target, "wb") as copy:
+        head = bytearray(file.read(544))
+        at, kind = found.codes
+        head[at : at + 2 * np.dtype(kind).itemsize] = np.zeros(2, kind).tobytes()
+        copy.write(head)
+        while block := file.read(1 << 22):
+            copy.write(block)
+
+
+def _float_type(head: bytes) -> np.dtype | None:
+    """The type of a NIfTI file's voxels when it is float32 or float64 right after a header of 352 bytes, else None."""
+    if len(head) < 352:
+        return None
+    for order in "<>":
+        if int(np.frombuffer(head, f"{order}i4", 1)[0]) == 348 and np.frombuffer(head, f"{order}f4", 1, 108)[0] == 352:
+            names = {16: f"{order}f4", 64: f"{order}f8"}
+            code = int(np.frombuffer(head, f"{order}i2", 1, 70)[0])
+            return np.dtype(names[code]) if code in names else None
+    return None
+
+
+def length(head: bytes) -> int | None:
+    """How many bytes a NIfTI file must have by its header (its first 352 bytes); None when it is no NIfTI-1 or -2."""
+    if len(head) < 348:
+        return None
+    for order in "<>":
+        kind = int(np.frombuffer(head, f"{order}i4", 1)[0])
+        if kind == 348:
+            dims = np.frombuffer(head, f"{order}i2", 8, 40).astype(np.int64)
+            bits = int(np.frombuffer(head, f"{order}i2", 1, 72)[0])
+            offset = float(np.frombuffer(head, f"{order}f4", 1, 108)[0])
+        elif kind == 540:
+            dims = np.frombuffer(head, f"{order}i8", 8, 16)
+            bits = int(np.frombuffer(head, f"{order}i2", 1, 14)[0])
+            offset = float(np.frombuffer(head, f"{order}i8", 1, 168)[0])
+        else:
+            continue
+        if not 1 <= dims[0] <= 7 or (dims[1 : dims[0] + 1] < 1).any() or not np.isfinite(offset):
+            return None
+        return int(offset) + int(np.prod(dims[1 : dims[0] + 1].astype(float))) * bits // 8
+    return None
