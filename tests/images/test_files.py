@@ -256,6 +256,7 @@ def test_channels_must_share_a_grid(tmp_path):
         files.read_case(Case("p", tmp_path, paths))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-40000, 70000), min_size=1, max_size=20))
 def test_storing_is_lossless_and_as_small_as_it_can_be(values):
     array = np.array(values, np.float64)
