@@ -1,5 +1,7 @@
 """mri-predict with models that segment, as its user runs it; each run that reaches the network checks much."""
 
+import csv
+import io
 import json
 import os
 import re
@@ -7,15 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from mrilib.cases import find
 from mrilib.images import files
 from mrilib.images.geometry import resample
 from mrilib.images.grid import Grid, Image
+from mrilib.inference.predictions import Target, finished
 from mrilib.recipe import Recipe, Step
 from mrilib.records import content_hash
 
@@ -49,7 +54,9 @@ def raw(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "raw"
     folder.mkdir()
     for i in range(4):
-        files.write(folder / f"p{i}.nii.gz", Image(head(i), GRID))
+        array = head(i)
+        files.write(folder / f"p{i}.nii.gz", Image(array, GRID))
+        files.write(folder / f"p{i}_mask.nii.gz", Image(np.digitize(array, (450, 790)).astype(np.uint8) * 2, GRID))
     return folder
 
 
@@ -108,9 +115,9 @@ def test_each_case_gets_a_label_map_on_its_native_grid_and_a_record(raw, plain):
         assert record["outputs"] == {f"p{i}.nii.gz": (output / f"p{i}.nii.gz").stat().st_size}
 
 
-def test_prepared_and_half_prepared_cases_give_the_very_same_maps(raw, models, plain, tmp_path):
-    line = ('set -o pipefail; "$1"/mri-normalize --spacing 2,2,2 "$2" | tee names | '
-            '"$1"/mri-predict -m "$3" > made && "$1"/mri-normalize --spacing 2,2,2 --method none "$2" -o half')
+def test_prepared_and_half_prepared_cases_give_the_very_same_maps_and_a_score(raw, models, plain, tmp_path):
+    line = ('set -o pipefail; "$1"/mri-normalize --spacing 2,2,2 "$2" | "$1"/mri-predict --model "$3" | tee made | '
+            '"$1"/mri-score --reference "$2" && "$1"/mri-normalize --spacing 2,2,2 --method none "$2" -o half')
     piped = subprocess.run(["bash", "-c", line, "bash", BIN, raw, models / "fold0.h5"], capture_output=True, text=True,
                            cwd=tmp_path)
     assert piped.returncode == 0, piped.stderr
@@ -118,6 +125,9 @@ def test_prepared_and_half_prepared_cases_give_the_very_same_maps(raw, models, p
     assert all(np.array_equal(a, wanted[n]) for n, a in maps(tmp_path / "predictions").items())
     assert (tmp_path / "made").read_text() == plain[1].stdout
     assert json.loads((tmp_path / "predictions/p0.json").read_text())["seen"] == "train"
+    scores = [r for r in csv.DictReader(io.StringIO(piped.stdout)) if r["metric"] == "dice" and r["cases"] == "all"]
+    assert {r["part"]: float(r["value"]) > 0.7 for r in scores} == {"WT": True, "TC": True, "ET": True}
+    assert {r["n"] for r in scores} == {"4"} and "saw" in piped.stderr
     half = predict("-m", models / "fold0.h5", "half", "-o", "other", "-q", "-j", 1, cwd=tmp_path)
     assert (half.returncode, half.stderr) == (0, "")
     assert all(np.array_equal(a, wanted[n]) for n, a in maps(tmp_path / "other").items())
@@ -165,12 +175,6 @@ def test_again_is_cheap_and_another_model_is_refused(raw, models, plain, tmp_pat
                           (("-m", models / "fold0.h5", "--no-flips"), "other settings: flips 'x', now ''")):
         done = predict(*options, raw, cwd=plain[0].parent)
         assert done.returncode == 2 and said in done.stderr and "--force replaces" in done.stderr
-    before = maps(plain[0])
-    (plain[0] / "p1.nii.gz").unlink()
-    (plain[0] / "p2.nii.gz").write_bytes(b"short")
-    mended = predict("-m", models / "fold0.h5", raw, cwd=plain[0].parent)
-    assert mended.returncode == 0 and mended.stdout == plain[1].stdout
-    assert all(np.array_equal(a, before[n]) for n, a in maps(plain[0]).items())
     (tmp_path / "p0.nii.gz").write_bytes((raw / "p0.nii.gz").read_bytes())
     assert predict("-m", models / "fold0.h5", tmp_path, "-o", tmp_path / "x").returncode == 2  # within the input
 
@@ -195,20 +199,24 @@ def test_an_ensemble_with_probabilities_post_processing_and_another_scheme(raw, 
     assert np.array_equal(made, likeliest) and set(np.unique(made)) == {0, 1, 2}  # ET became msd's non-enhancing
     again = predict(*options, cwd=tmp_path, given="\n".join(map(str, names[:1])))
     assert again.stdout == "predictions/p0.nii.gz\n" and "device" not in again.stderr
+    case, target = next(iter(find([names[0]]))), Target(tmp_path / "predictions", record["recipe"], ".nii.gz",
+                                                        tmp_path / "maps")
+    assert finished(case, target) == tmp_path / "predictions/p0.nii.gz"
     (tmp_path / "maps/p0/oedema.nii.gz").unlink()
-    assert "device" in predict(*options, cwd=tmp_path, given=str(names[0])).stderr
-    assert (tmp_path / "maps/p0/oedema.nii.gz").is_file()
+    assert finished(case, target) is None and finished(case, replace(target, probabilities=None)) is not None
+    assert finished(case, replace(target, probabilities=tmp_path / "elsewhere")) is None
 
 
 def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, models, plain, tmp_path):
     words = [BIN / "mri-predict", "-m", models / "fold0.h5", raw]
-    for wait in ("recipe.json", "p0.nii.gz", "p2.json"):
+    for wait in ("recipe.json", "p1.json"):
         process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + 60
         while not (tmp_path / "predictions" / wait).exists() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.wait()
+    (tmp_path / "predictions/p0.nii.gz").write_bytes(b"short")
     done = predict(*words[1:], cwd=tmp_path)
     assert done.returncode == 0 and done.stdout == plain[1].stdout
     made = {p.name: p.read_bytes() for p in sorted((tmp_path / "predictions").rglob("*"))}
