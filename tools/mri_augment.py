@@ -7,7 +7,7 @@ from mri_tools.common.run import entry
 
 HELP = {
     "flip": "Mirror, each by chance: lr, ud, in volumes ap.",
-    "rotate": "Degrees, in volumes about each axis.",
+    "rotate": "Degrees; of volumes about each axis, of thick slices in their plane.",
     "shear": "Degrees.",
     "scale": "Factor of size.",
     "stretch": "Factor of size, each axis its own.",

@@ -8,6 +8,7 @@ transforms there are, and the settings to draw them from: images.transforms.
 from __future__ import annotations
 
 import hashlib
+from itertools import permutations
 
 import numpy as np
 
@@ -32,6 +33,7 @@ __all__ = ["MEANING", "PRESETS", "Range", "Settings", "apply", "apply_array", "a
            "settings"]
 
 SEEDED = ("elastic", "histogram", "bias", "ghosting", "noise", "rician", "cutout", "dropout")  # draw further numbers
+THICK = 3  # times as thick as wide, or as wide as high: no tilting (as nnU-Net decides)
 MOST_PERSPECTIVE = 0.25  # of the shorter side: a corner moved further may turn the picture inside out
 
 
@@ -45,9 +47,10 @@ def draw(settings: Settings, rng: np.random.Generator, grid: Grid, head: np.ndar
     """Draw what happens to one image: a dict of plain JSON values, holding only the transforms that happen.
 
     Axes are the image's own, lengths in mm of its grid. Each transform takes its share of chance whether it is set
-    or not, so that setting one leaves the draws of the others as they are. head: (m, n) voxels on the outside of the
-    head (foreground.outline): the shift is then such that no part of it leaves the image that could stay. Raises
-    UsageError for what an image of this grid cannot undergo.
+    or not, so that setting one leaves the draws of the others as they are. A volume of thick slices, or of few, is
+    rotated and sheared within its slices alone: tilted, it would lose its ends and smear its slices. head: (m, n)
+    voxels on the outside of the head (foreground.outline): the shift is then such that no part of it leaves the
+    image that could stay. Raises UsageError for what an image of this grid cannot undergo.
     """
     grid = Grid.of(grid.size, grid.spacing)
     n = grid.dimension
@@ -55,6 +58,8 @@ def draw(settings: Settings, rng: np.random.Generator, grid: Grid, head: np.ndar
     numbers = {"rotate": len(affine.planes(n)), "shear": n * (n - 1), "stretch": n, "shift": n, "perspective": 8,
                "low_resolution": n}  # fmt: skip
     _check(settings, grid)
+    across = _across(grid)
+    tilting = {"rotate": affine.planes(n), "shear": list(permutations(range(n), 2))} if across is not None else {}
     chances = iter(rng.random(len(affine.FLIPS) + sum(1 + NUMBERS.get(name, 1) for name in MEANING if name != "flip")))
     drawn: dict = {}
     flips = [next(chances) for _ in affine.FLIPS]
@@ -73,6 +78,8 @@ def draw(settings: Settings, rng: np.random.Generator, grid: Grid, head: np.ndar
         if about is None or chance >= about.probability:
             continue
         values = [_between(about, place, name) for place in places[: numbers.get(name, 1)]]
+        if name in tilting:
+            values = [0.0 if across in pair else v for v, pair in zip(values, tilting[name], strict=True)]
         if about.percent:
             size = extent if name == "shift" else np.tile(extent, 4) if name == "perspective" else [extent.min()]
             values = [v * float(e) / 100 for v, e in zip(values, size, strict=True)]
@@ -94,6 +101,16 @@ def _between(about: Range, place: float, name: str) -> float:
     if name == "dropout":
         return about.low + int((about.high - about.low + 1) * place)
     return about.low + (about.high - about.low) * place
+
+
+def _across(grid: Grid) -> int | None:
+    """The axis across the slices of a volume that is a slab or has thick slices; None for any other image."""
+    extent = np.multiply(grid.size, grid.spacing)
+    if grid.dimension == 2:
+        return None
+    if max(grid.spacing) >= THICK * min(grid.spacing):
+        return int(np.argmax(grid.spacing))
+    return int(np.argmin(extent)) if extent.max() >= THICK * extent.min() else None
 
 
 def _check(settings: Settings, grid: Grid) -> None:

@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrilib.images import augment, splines, warp
+from mrilib.images import affine, augment, splines, warp
 from mrilib.images.files import to_itk
 from mrilib.images.foreground import border, outline
 from mrilib.images.grid import Grid, Image
@@ -134,7 +134,7 @@ def test_the_head_stays_in_view(shape):
     at = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1) - np.divide(shape, (2.0, 3.0, 2.5)[:n])
     head = ((at / np.divide(shape, 4)) ** 2).sum(-1) < 1
     array = (head * 100.0).astype(np.float32)[..., None]
-    grid, points = Grid.of(shape, SPACING[n]), outline(array)
+    grid, points = Grid.of(shape, (2.0, 1.0, 1.2)[-n:]), outline(array)
     chosen = augment.settings({"rotate": 30, "scale": "0.8:1.2", "shift": "40%", "flip": "lr"})
     lost = {True: [], False: []}
     for copy in range(30):
@@ -164,3 +164,16 @@ def test_what_would_fold_the_image_is_refused(given, shape, says):
 
     with pytest.raises(UsageError, match=says):
         augment.draw(augment.settings(given), augment.generator(0, "a", 0), Grid.of(shape))
+
+
+@pytest.mark.parametrize(("size", "spacing", "tilts"), [
+    ((40, 50, 60), (1, 1, 1), True), ((20, 60, 60), (1, 1, 1), False), ((30, 60, 60), (4, 1, 1), False),
+    ((50, 40, 12), (1, 1, 4), False), ((9, 20, 20), (2.5, 1, 1), True),
+])  # fmt: skip
+def test_slabs_and_thick_slices_are_not_tilted(size, spacing, tilts):
+    chosen = augment.settings({"rotate": 20, "shear": 10})
+    drawn = augment.draw(chosen, augment.generator(0, "a", 1), Grid.of(size, spacing))
+    matrix = np.abs(affine.world_matrix(drawn, 3) - np.eye(3))
+    across = 2 if spacing[2] == 4 else 0
+    assert (matrix[across].max() > 0.01) == (matrix[:, across].max() > 0.01) == tilts
+    assert np.delete(np.delete(matrix, across, 0), across, 1).max() > 0.01

@@ -11,7 +11,7 @@ from mrilib.errors import CaseError, UsageError
 
 COUNT, COLUMNS, SIZE = 12, 4, 256
 WINDOW = (0.5, 99.5)  # percentiles of the case itself that are black and white on every tile
-LETTERS = 42  # of a caption's line
+LETTERS = 40  # of a caption's line
 
 
 def sheet(paths, settings: dict, output: str, keep, *, seed, null, root, layout) -> int:
@@ -58,5 +58,5 @@ def _caption(drawn: dict) -> list[str]:
     for name, value in drawn.items():
         if name != "seed":
             values = value if isinstance(value, list) else [value]
-            words.append(name + "\xa0" + ",".join(v if isinstance(v, str) else f"{v:.3g}" for v in values))
-    return textwrap.wrap("  ".join(words) or "unchanged", LETTERS, break_on_hyphens=False)
+            words.append(f"{name}=" + ",".join(v if isinstance(v, str) else f"{v:.3g}" for v in values))
+    return textwrap.wrap(" ".join(words) or "unchanged", LETTERS, break_on_hyphens=False)

@@ -1,0 +1,60 @@
+"""Mixing of cases within a batch, for training: mixup and cutmix. Arrays are (batch, [z,] y, x, channel).
+
+Both pair each case with another of the batch by a random permutation, and leave the arrays given as they are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def mixup(images: np.ndarray, truth: np.ndarray, rng: np.random.Generator, alpha: float = 0.2) -> tuple:
+    """Weighted means of pairs of cases (Zhang et al., ICLR 2018): (images, truth), float32.
+
+    images: (b, …, c). truth: (b, k) classes as shares, or (b, …, k) a share of each label in each voxel; not label
+    numbers, of which no mean can be taken. The weight is drawn from Beta(alpha, alpha) for each pair. Raises
+    ValueError for label numbers or alpha not above 0.
+    """
+    if truth.ndim not in (2, images.ndim) or not np.issubdtype(truth.dtype, np.floating):
+        raise ValueError(f"mixup takes shares of classes or labels (float), not {truth.dtype} {truth.shape}")
+    others, weight = rng.permutation(len(images)), rng.beta(_positive(alpha), alpha, len(images)).astype(np.float32)
+    weight = np.maximum(weight, 1 - weight)  # each case stays the larger part of its own place
+    return tuple(_between(part, others, weight) for part in (images, truth))
+
+
+def cutmix(images: np.ndarray, truth: np.ndarray, rng: np.random.Generator, alpha: float = 1.0) -> tuple:
+    """A box of each case is replaced by that of another (Yun et al., ICCV 2019): (images, truth), new arrays.
+
+    images: (b, …, c). truth: (b, k) classes as shares (float), mixed by the part of the image that each has; or a
+    label map (b, …) or shares (b, …, k), whose box is replaced as well. The part that stays is drawn from
+    Beta(alpha, alpha). Raises ValueError for alpha not above 0.
+    """
+    size = images.shape[1:-1]
+    others, weight = rng.permutation(len(images)), rng.beta(_positive(alpha), alpha, len(images))
+    mixed, of_voxels = images.copy(), truth.shape[1 : len(size) + 1] == size
+    if not of_voxels and (truth.ndim != 2 or not np.issubdtype(truth.dtype, np.floating)):
+        raise ValueError(f"truth {truth.dtype} {truth.shape} is neither shares of classes nor on the images' grid")
+    new, kept = truth.copy(), np.ones(len(images), np.float32)
+    for i, other in enumerate(others):
+        side = (1 - weight[i]) ** (1 / len(size))
+        box = []
+        for n, place in zip(size, rng.random(len(size)), strict=True):
+            length = round(n * side)
+            start = int(place * (n - length + 1))
+            box.append(slice(start, start + length))
+        mixed[(i, *box)] = images[(other, *box)]
+        kept[i] = 1 - np.prod([float(part.stop - part.start) for part in box]) / np.prod([float(n) for n in size])
+        if of_voxels:
+            new[(i, *box)] = truth[(other, *box)]
+    return mixed, new if of_voxels else _between(truth, others, kept)
+
+
+def _positive(alpha: float) -> float:
+    if not alpha > 0:
+        raise ValueError(f"alpha {alpha} is not above 0")
+    return alpha
+
+
+def _between(array: np.ndarray, others: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    weight = weight.reshape(-1, *(1,) * (array.ndim - 1)).astype(np.float32)
+    return (weight * array + (1 - weight) * array[others]).astype(np.float32)
