@@ -78,7 +78,7 @@ def moved(array: np.ndarray, matrix: np.ndarray, offset: np.ndarray, outside) ->
     """The values at matrix @ index + offset for a signed permutation and whole offset."""
     order = np.abs(matrix).argmax(1)  # image axis i runs along result axis order[i]
     turned = array.transpose(np.argsort(order))
-    result = np.full(array.shape, outside, array.dtype)
+    result = np.empty(array.shape, array.dtype)
     target, source = [], []
     for axis in range(array.ndim):
         i = int(np.flatnonzero(order == axis)[0])
@@ -86,10 +86,13 @@ def moved(array: np.ndarray, matrix: np.ndarray, offset: np.ndarray, outside) ->
         places = np.arange(array.shape[axis]) * sign + start
         inside = np.flatnonzero((places >= 0) & (places < length))
         if inside.size == 0:
+            result[...] = outside
             return result
         target.append(slice(int(inside[0]), int(inside[-1]) + 1))
         first, last = int(places[inside[0]]), int(places[inside[-1]])
         source.append(slice(first, last + 1) if sign > 0 else slice(first, last - 1 if last else None, -1))
+    if result[tuple(target)].size < result.size:
+        result[...] = outside
     result[tuple(target)] = turned[tuple(source)]
     return result
 

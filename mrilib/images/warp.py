@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from mrilib.images import affine, splines
-from mrilib.images.foreground import border
 from mrilib.images.grid import Grid
 
 SLACK = 1e-6  # pixels, what rounding may do to a place
@@ -98,7 +97,7 @@ def warp(array: np.ndarray | None, label: np.ndarray | None, drawn: dict, grid: 
             points = np.pad(points[None], [(0, 3), (0, 0), (0, 0), (1, 0)])
         cells = [max(1, k - 3) for k in points.shape[:3]]
     bases = [part for n, k in zip(size, cells, strict=True) for part in splines.basis(n, k)]
-    beyond = np.array([border(source[..., i]).min() for i in range(source.shape[-1])], np.float32)
+    beyond = _beyond(source)
     cubic = drawn.get("interpolation") == "cubic"
     ends = [f((0, 1, 2)) if cubic and source.size else beyond for f in (source.min, source.max)]
     loop = WARPS[cubic, drawn.get("labels") == "smooth"]
@@ -108,13 +107,22 @@ def warp(array: np.ndarray | None, label: np.ndarray | None, drawn: dict, grid: 
             None if label is None else moved.reshape(label.shape).astype(label.dtype))
 
 
+def _beyond(array: np.ndarray) -> np.ndarray:
+    """The lowest value on each channel's border, (c,) float32."""
+    *size, channels = array.shape
+    if not channels:
+        return np.empty(0, np.float32)
+    faces = [face for axis, n in enumerate(size) if n > 1
+             for face in (array[(slice(None),) * axis + (end,)] for end in (0, -1))] or [array]  # fmt: skip
+    return np.min([face.reshape(-1, channels).min(0) for face in faces], axis=0).astype(np.float32)
+
+
 def _each(array, label, matrix, offset) -> tuple:
     if array is not None:
-        n = len(matrix)
-        whole = np.eye(n + 1)
-        whole[:n, :n] = matrix
-        beyond = [border(array[..., i]).min() for i in range(array.shape[-1])]
-        array = affine.moved(array, whole.astype(int), np.append(offset, 0).astype(int), beyond)
+        shape, one = array.shape, np.dtype((np.void, array.shape[-1] * array.itemsize))  # a voxel moves as one
+        voxels = np.ascontiguousarray(array).view(one)[..., 0]
+        beyond = _beyond(array).astype(array.dtype).view(one)[0]
+        array = affine.moved(voxels, matrix.astype(int), offset.astype(int), beyond).view(array.dtype).reshape(shape)
     return array, None if label is None else affine.moved(label, matrix.astype(int), offset.astype(int), 0)
 
 
