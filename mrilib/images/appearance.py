@@ -124,47 +124,49 @@ def _tone(array: np.ndarray, result: np.ndarray, drawn: dict, about: Statistics)
 
 
 def _bands(drawn: dict, size, spacing) -> list[np.ndarray | None]:
-    """For each axis the rows (n, 2 r + 1) of the matrix that blur and low resolution are along it."""
+    """For each axis the rows (n, 2 r + 1) of the band matrix that blur and low resolution are along it."""
     coarser = [1.0, *drawn["low_resolution"]][-3:] if "low_resolution" in drawn else (1.0,) * 3
     found = []
     for n, mm, times in zip(size, spacing, coarser, strict=True):
         if n == 1 or (times == 1 and "blur" not in drawn):
             found.append(None)
             continue
-        whole = np.eye(n) if times == 1 else _coarse(n, times)
-        if "blur" in drawn:
-            whole = _blurred(whole, drawn["blur"] / mm)
-        rows, columns = np.nonzero(whole)
-        r = int(np.abs(rows - columns).max())
-        places = np.arange(n)[:, None] + np.arange(-r, r + 1)
-        inside = (places >= 0) & (places < n)
-        found.append(np.where(inside, whole[np.arange(n)[:, None], places * inside], 0).astype(np.float32))
+        band = np.ones((n, 1)) if times == 1 else _coarse(n, times)
+        found.append((_blurred(band, drawn["blur"] / mm) if "blur" in drawn else band).astype(np.float32))
     return found
 
 
-def _blurred(matrix: np.ndarray, sd: float) -> np.ndarray:
-    """The (n, n) matrix after that of a Gaussian cut at 3 deviations, the border value repeated, as scipy.ndimage's."""
-    n, r = len(matrix), int(3 * sd + 0.5)
+def _blurred(band: np.ndarray, sd: float) -> np.ndarray:
+    """A band matrix after that of a Gaussian cut at 3 deviations, the border value repeated, as scipy.ndimage's."""
+    n, width = band.shape
+    r = int(3 * sd + 0.5)
     weights = np.exp(-0.5 * (np.arange(-r, r + 1) / max(sd, 1e-6)) ** 2)
-    wide = np.zeros((n, n + 2 * r))
+    wide = np.zeros((n, width + 2 * r))
     for k, weight in enumerate(weights / weights.sum()):
-        wide[:, k : k + n] += weight * matrix
-    result = wide[:, r : r + n]
-    result[:, 0] += wide[:, :r].sum(1)
-    result[:, -1] += wide[:, r + n :].sum(1)
-    return result
+        wide[:, k : k + width] += weight * band
+    places = np.arange(n)[:, None] + np.arange(width + 2 * r) - (width // 2 + r)
+    for end, beyond in ((0, places < 0), (n - 1, places >= n)):  # what lies outside counts for the border
+        rows = np.flatnonzero(beyond.any(1))
+        wide[rows, end - places[rows, 0]] += (wide[rows] * beyond[rows]).sum(1)
+    return np.where((places >= 0) & (places < n), wide, 0)
 
 
 def _coarse(n: int, times: float) -> np.ndarray:
-    """(n, n) matrix that averages over voxels `times` as large, and goes linearly from one to the next."""
+    """The band matrix that averages over voxels `times` as large, and goes linearly from one to the next."""
     few = max(1, round(n / times))
     edges = np.arange(few + 1) * (n / few)
-    index = np.arange(n)
-    down = np.clip(np.minimum(index + 1, edges[1:, None]) - np.maximum(index, edges[:-1, None]), 0, None) * (few / n)
-    place = np.clip((index + 0.5) * (few / n) - 0.5, 0, few - 1)
+    place = np.clip((np.arange(n) + 0.5) * (few / n) - 0.5, 0, few - 1)
     first = np.minimum(place.astype(int), max(few - 2, 0))
     part = (place - first)[:, None]
-    return (1 - part) * down[first] + part * down[np.minimum(first + 1, few - 1)]
+    r = min(n, int(2 * n / few) + 1)
+    voxels = np.arange(n)[:, None] + np.arange(-r, r + 1)
+
+    def share(cell):
+        """Of each voxel in the mean over a cell; outside the image none."""
+        overlap = np.minimum(voxels + 1, edges[cell + 1, None]) - np.maximum(voxels, edges[cell, None])
+        return np.maximum(overlap, 0) * (few / n)
+
+    return (1 - part) * share(first) + part * share(np.minimum(first + 1, few - 1))
 
 
 def _along(array: np.ndarray, weights: np.ndarray, axis: int) -> np.ndarray:
