@@ -128,8 +128,9 @@ test: $(VENV)/tested ## the whole test suite
 lint: $(VENV)/tested ## the linter
 	@ruff check .
 
-bench: $(VENV)/tested ## measure start-up, preparing and scoring
+bench: $(VENV)/tested ## measure start-up, preparing, scoring; augmentation beside its peers in PEERS=other/bin/python
 	@python tests/bench.py
+	@PEERS='$(PEERS)' python tests/bench_augment.py
 
 docs: $(VENV)/tested ## write docs/commands.md from the tools' own --help
 	@{ printf '# Commands\n\nWhat each tool says with `--help`; written by `make docs`, checked by `make test`.\n'; \

@@ -14,12 +14,11 @@ from mrilib.errors import CaseError, UsageError
 from mrilib.images import affine, augment, files, warp
 from mrilib.images.foreground import finite, outline
 from mrilib.images.grid import Grid, Image
-from mrilib.images.transforms import CHOICES, MEANING, NUMBERS
+from mrilib.images.transforms import CHOICES, DRAWN, NUMBERS
 from mrilib.recipe import check_origin, finished, input_files, source_record, write_case
 
 TABLE = "augmented.csv"
-NAMES = (*MEANING, *CHOICES, "seed")
-HEADER = ("case", "of", "copy", *NAMES)
+HEADER = ("case", "of", "copy", *DRAWN)
 
 
 def copy_id(case_id: str, copy: int) -> str:
@@ -70,7 +69,7 @@ def draws(case, image: Image, plan: dict) -> Callable[[int], dict]:
     array = finite(image)
     if "dropout" in settings.ranges and array.shape[-1] == 1:
         raise CaseError("has one channel, which dropout would leave as it is", where=case.path,
-                        remedy="take it out with --dropout none")
+                        remedy="leave dropout out")
     head = outline(array)
     return lambda copy: augment.draw(settings, augment.generator(plan["seed"], case.id, copy), image.grid,
                                      head) if copy else {}  # fmt: skip
@@ -113,7 +112,7 @@ def table(out: Path) -> str:
     rows.writerow(HEADER)
     for case_id, record in notes(out):
         note = record["augmented"]
-        rows.writerow([case_id, note["of"], note["copy"], *(_cell(note["drawn"].get(name)) for name in NAMES)])
+        rows.writerow([case_id, note["of"], note["copy"], *(_cell(note["drawn"].get(name)) for name in DRAWN)])
     return text.getvalue()
 
 
@@ -136,7 +135,7 @@ def read(path: Path) -> dict[str, dict[int, dict]]:
     found: dict[str, dict[int, dict]] = {}
     for line, row in enumerate(rows, 2):
         try:
-            drawn = {name: _value(name, row[name]) for name in NAMES if row[name]}
+            drawn = {name: _value(name, row[name]) for name in DRAWN if row[name]}
             found.setdefault(row["of"], {})[int(row["copy"])] = drawn
         except (ValueError, TypeError) as error:
             raise UsageError(f"cannot be read: {error}", where=f"{path}, line {line}") from error

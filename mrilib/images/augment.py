@@ -17,6 +17,7 @@ from mrilib.images import affine, warp
 from mrilib.images.foreground import finite
 from mrilib.images.grid import Grid, Image
 from mrilib.images.transforms import (
+    DRAWN,
     FACTORS,
     INTENSITY,
     MEANING,
@@ -92,7 +93,7 @@ def draw(settings: Settings, rng: np.random.Generator, grid: Grid, head: np.ndar
         drawn["seed"] = seed
     if warp.moves(drawn):
         drawn |= settings.choices
-    return drawn
+    return {name: drawn[name] for name in DRAWN if name in drawn}
 
 
 def _between(about: Range, place: float, name: str) -> float:

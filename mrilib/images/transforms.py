@@ -40,6 +40,7 @@ SPATIAL = (*affine.SPATIAL, "perspective", "elastic", "elastic_width")
 INTENSITY = tuple(name for name in MEANING if name not in SPATIAL)
 CHOICES = {"interpolation": ("linear", "cubic"), "labels": ("nearest", "smooth")}  # the first is the default
 NUMBERS = {"rotate": 3, "shear": 6, "stretch": 3, "shift": 3, "perspective": 8, "low_resolution": 3}  # at most; else 1
+DRAWN = (*MEANING, *CHOICES, "seed")  # what a draw may hold, in its order
 FACTORS = ("scale", "stretch", "contrast", "brightness", "gamma", "inverse_gamma")  # n stands for 1 - n : 1 + n
 SIGNED = ("rotate", "shear", "shift", "perspective")  # n stands for -n : n; of the rest for what does nothing : n
 ONES = (*FACTORS, "low_resolution")  # do nothing at 1, the rest at 0

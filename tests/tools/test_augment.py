@@ -178,12 +178,76 @@ def test_a_dry_run_lists_and_does_nothing(data, tmp_path):
     (("--settings", "x.toml"), "cannot be read"), (("--replay", "x.csv"), "cannot be read"),
     (("--replay", "x.csv", "--rotate", "3"), "has no effect with --replay"),
     (("--rotate", "5", "--fold", "1"), "--split"),
+    (("--interpolation", "cubic"), "nothing moves"), (("--elastic-width", "9"), "without elastic"),
+    (("--replay", "x.csv", "--elastic-width", "3"), "--elastic-width has no effect"),
+    (("--rotate", "5", "--preview", "x.jpg"), "is no .png"), (("--preview", "x.png"), "nothing would be changed"),
+    (("--rotate", "5", "--preview", "x.png", "-n", "2"), "has no effect with --preview"),
+    (("--dropout", "1.5"), "whole number"), (("--low-resolution", "0.5:2"), "beyond"),
     (("--rotate", "5", "--split", "x.csv"), "x.csv"), (("--rotate", "5", "-n", "0"), "-n"),
 ])  # fmt: skip
 def test_wrong_use_is_said_before_any_work(data, tmp_path, words, says):
     ran = augment(data / "classes", *words, cwd=tmp_path)
     assert ran.returncode == 2 and says in ran.stderr and len(ran.stderr.splitlines()) == 1
     assert not any(tmp_path.iterdir())
+
+
+EVERYTHING = ("--preset", "heavy", "--stretch", "0.1", "--elastic", "6%@0.8", "--inverse-gamma", "0.3",
+              "--bias", "0.4", "--histogram", "0.4", "--low-resolution", "1:2", "--ghosting", "0.3", "--sharpen", "0.5",
+              "--rician", "0.05", "--noise", "0.05", "--cutout", "0.2", "--interpolation", "cubic",
+              "--labels", "smooth")  # fmt: skip
+
+
+def test_everything_at_once_is_replayed_to_the_byte_for_pictures_volumes_and_stacks(data, tmp_path):
+    for i in range(6):  # slices with mask twins, stacked by their numbers
+        save(tmp_path / f"in/TCGA_01/TCGA_01_{i + 8}.tif", np.stack([head(i + c, 30, 26) for c in range(3)], -1))
+        save(tmp_path / f"in/TCGA_01/TCGA_01_{i + 8}_mask.tif", np.uint8(255) * (head(i, 30, 26) > 60))
+    for name, source, more in (("brats", data / "brats", ("--dropout", "1@0.5")), ("stacks", tmp_path / "in", ()),
+                               ("boxes", data / "boxes", ("--perspective", "8%"))):  # fmt: skip
+        words = (source, "-n", 2, *EVERYTHING, *more, "--keep-originals")
+        first = augment(*words, "-j", 1, "-o", name, cwd=tmp_path)
+        assert first.returncode == 0, first.stderr
+        second = augment(*words, "-j", 2, "-o", f"{name}2", cwd=tmp_path)
+        third = augment(source, "--replay", f"{name}/augmented.csv", "-j", 2, "-o", f"{name}3", cwd=tmp_path)
+        assert second.returncode == third.returncode == 0, second.stderr + third.stderr
+        wanted = content(tmp_path / name)
+        assert content(tmp_path / f"{name}2") == content(tmp_path / f"{name}3") == wanted
+        found = {case.id: case for case in cases.find([tmp_path / name])}
+        assert len(found) == 3 * len(list(cases.find([source])))
+        for case in found.values():
+            image, label = files.read_case(case), files.read_label(case)
+            assert np.isfinite(image.array).all() and (label is None or label.grid.same_as(image.grid))
+            assert case.boxes or label is not None
+
+
+def test_a_contact_sheet_shows_twelve_draws(data, tmp_path):
+    from PIL import Image as Picture
+
+    ran = augment(data / "brats", "--preset", "heavy", "--preview", "sheet.png", "--seed", 4, cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (0, "sheet.png\n"), ran.stderr
+    with Picture.open(tmp_path / "sheet.png") as sheet:
+        tiles = np.asarray(sheet)[:262, : 4 * 262].reshape(262, 4, 262, 3).swapaxes(0, 1)
+        assert sheet.width == 4 * 262 and sheet.height > 3 * 262
+    assert all(tile.std() > 10 for tile in tiles) and not np.array_equal(tiles[0], tiles[1])
+    assert [p.name for p in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def test_show_alone_lists_every_change_and_a_settings_file_of_it_is_no_change(tmp_path):
+    shown = augment("--show", cwd=tmp_path)
+    assert shown.returncode == 0 and "# low_resolution: times coarser" in shown.stdout and "heavy lr,ud" in shown.stdout
+    from mrilib.images.transforms import MEANING
+
+    options = augment("--help", cwd=tmp_path).stdout
+    assert all(f"--{name.replace('_', '-')} " in options for name in MEANING)
+
+
+def test_a_lone_channel_cannot_drop_out_and_pictures_have_no_third_axis(data, tmp_path):
+    ran = augment(data / "classes", "--dropout", "1", "-o", "a", cwd=tmp_path)
+    assert ran.returncode == 1 and "has one channel, which dropout would leave as it is" in ran.stderr
+    for words, says in ((("--flip", "ap"), "for volumes"), (("--elastic", "30%"), "may fold")):
+        ran = augment(data / "classes", *words, "-o", "b", cwd=tmp_path)
+        assert ran.returncode == 2 and says in ran.stderr and ran.stdout == "" and not (tmp_path / "b").exists()
+    ran = augment(data / "brats", "--perspective", "5", "-o", "c", cwd=tmp_path)
+    assert ran.returncode == 2 and "for pictures" in ran.stderr
 
 
 def test_a_table_that_was_spoilt_is_refused(data, tmp_path):

@@ -123,7 +123,11 @@ def augment(paths, drawn_from: dict, output: Path, *, copies: int, keep_original
     if dry_run:
         code = give_results(_listed(calls(), output), "dry run")
     else:
-        code = give_results(_flat(ordered("mrilib.augmented:make", calls(), jobs or cores())), "copies")
+        try:
+            code = give_results(_flat(ordered("mrilib.augmented:make", calls(), jobs or cores())), "copies")
+        except UsageError:
+            state.take_back()
+            raise
         if state.recipe is not None:
             write_text(output / augmented.TABLE, augmented.table(output))
     if left_out:
@@ -136,7 +140,7 @@ class _Output:
 
     def __init__(self, folder: Path, plan: dict, force: bool, dry_run: bool):
         self.folder, self.plan, self.force, self.dry_run = folder, plan, force, dry_run
-        self.recipe = None
+        self.recipe, self.new = None, False
         self.targets: dict[str, Path] = {}
         self.recipe_of = lru_cache(maxsize=64)(self._recipe_of)
 
@@ -161,12 +165,19 @@ class _Output:
             mine = replace(have, made_by=f"{program()} {__version__}", augmentation=how)
             if not self.dry_run:
                 self._clear(mine)
+                self.new = not self.folder.exists()
                 convert.open_output(self.folder, mine, self.force)
             self.recipe = have
         elif have.hash != self.recipe.hash:
             raise CaseError("has another recipe than the first case", where=case.path,
                             remedy="give cases of one recipe at a time")
         return have.hash
+
+    def take_back(self) -> None:
+        """Remove the folder again if this run made it and nothing was written: wrong use leaves nothing behind."""
+        if self.new and [p.name for p in self.folder.iterdir()] == ["recipe.json"]:
+            (self.folder / "recipe.json").unlink()
+            self.folder.rmdir()
 
     def _clear(self, mine) -> None:
         """With --force, take away the copies of other settings: training would take them for its own."""
