@@ -169,19 +169,23 @@ def check_origin(case) -> None:
                             remedy="copy the whole folder with its recipe.json, or start from the images as given")
 
 
-def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force: bool = False) -> Path:
+def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force: bool = False,
+            residual: Path | None = None) -> Path:  # fmt: skip
     """Read one case, run it through the steps, write it below `out` with its record; returns the path to print.
 
     One file stays one file; a case of several channel files becomes a folder of as many. suffix None: `.tif`
     for 2D, `.nii.gz` for volumes. The record is written last and makes the case complete. Label maps and boxes
     move along with the geometry. A complete output of the same recipe and inputs is kept unless force.
+    residual: a folder for what the steps took away, before less after, float32, named as the outputs; of steps that
+    leave the grid and the channels alone.
     """
     sources = [records.stamp(p) for p in input_files(case)]
-    if not force and (record := finished(case.id, out, sources, recipe_hash)):
+    if not force and (record := finished(case.id, out, sources, recipe_hash)) and (
+            residual is None or all((residual / name).is_file() for name in record.get("residual", ["."]))):
         return out / record["path"]
     check_origin(case)
     before = source_record(case)
-    image, rest, measured = read(case, steps, separate=True)
+    image, rest, measured = read(case, steps, separate=residual is None)
     if isinstance(image, Image):
         native = image.grid
         made, more = apply(rest, image)
@@ -197,6 +201,8 @@ def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force:
         "measured": [*before.get("measured", []), *measured],
     }
     boxes = moved_boxes(case.boxes, native, grid)
+    if residual is not None:
+        record["residual"] = _write_residual(case, image, made, residual, suffix)
     return write_case(replace(case, boxes=boxes), made, label, out, suffix, recipe_hash, record)
 
 
@@ -217,6 +223,19 @@ def label_on(case, native, grid, steps) -> Image | None:
                             where=case.label, remedy="--align headers, or put it on the first channel's grid")
         label = files.read_label(case, native)
     return resample(label, grid, order=0)
+
+
+def _write_residual(case, before: Image, after: Image, folder: Path, suffix: str | None) -> list[str]:
+    """Write before - after of a case, a file for each channel of a volume; their names below the folder."""
+    lost = before.array.astype(np.float32) - after.array
+    suffix = suffix if suffix not in (None, ".png") else ".tif" if after.grid.dimension == 2 else ".nii.gz"
+    whole = {"": Image(lost, after.grid, after.channels)}
+    if after.has_channels and after.grid.dimension == 3:
+        whole = {f"-{n}": Image(lost[..., i], after.grid) for i, n in enumerate(after.channels)}
+    for name, image in whole.items():
+        with records.whole(folder / f"{case.id}{name}{suffix}") as temporary:
+            files.write(temporary, image)
+    return [f"{case.id}{name}{suffix}" for name in whole]
 
 
 def finished(case_id: str, out: Path, sources: list[dict], recipe_hash: str) -> dict | None:

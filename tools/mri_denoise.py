@@ -1,5 +1,7 @@
 """mri-denoise: remove noise from images."""
 
+from pathlib import Path
+
 import click
 
 from mri_tools.common import options
@@ -13,22 +15,36 @@ from mrilib.images.registry import DENOISERS
 @click.option("--method", type=click.Choice(list(DENOISERS)), default="median", show_default=True,
               help="How noise is removed.")
 @click.option("--sigma", type=click.FloatRange(0, min_open=True),
-              help="Standard deviation of the noise; bilateral and curvature use it.  [default: estimated]")
+              help="Standard deviation of the noise, for all but median and gaussian.  [default: estimated]")
+@click.option("--noise", type=click.Choice(["rician", "gaussian"]),
+              help="What nlm takes it for: a scanner's magnitude, or else.  [default: rician]")
 @click.option("--radius", type=click.IntRange(1), help="Half width of the median's window, in voxels.  [default: 1]")
 @click.option("--width", type=click.FloatRange(0, min_open=True),
               help="Reach of gaussian and bilateral, in mm.  [default: 1 voxel for gaussian]")
+@click.option("--residual", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Write what was removed, too, as images below this folder.")
 @click.option("--suffix", type=click.Choice([".tif", ".png", ".nii.gz", ".nii", ".mha"]),
               help="File format.  [default: .tif in 2D, .nii.gz for volumes]")
 @options.jobs
 @options.force
 @options.dry_run
 @options.common
-def main(paths, null, root, layout, output, method, sigma, radius, width, suffix, jobs, force, dry_run):
+def main(paths, null, root, layout, output, method, sigma, noise, radius, width, residual, suffix,
+         jobs, force, dry_run):
     """Remove noise from images and volumes.
 
     PATHS are images or folders; with none, their names are read from
     standard input. Each finished image is written below the output
     folder and its name is printed, so commands can be joined by a pipe.
+
+    \b
+    nlm        non-local means between two passes of cosine blocks: the best
+    median     the middle of each window
+    gaussian   smooths alike everywhere
+    bilateral  smooths among like values only
+    curvature  diffuses along edges, not across
+    tv         total variation: flat pieces, sharp edges
+    wavelet    soft thresholds on wavelets
 
     \b
     Example:
@@ -37,10 +53,10 @@ def main(paths, null, root, layout, output, method, sigma, radius, width, suffix
     from mri_tools.common.convert import convert, used
     from mrilib.recipe import Step
 
-    given = {"sigma": sigma, "radius": radius, "width": width}
+    given = {"sigma": sigma, "noise": noise, "radius": radius, "width": width}
     steps = [Step(method, used(DENOISERS[method], given))]
     return convert(paths, steps, output, program=program(), suffix=suffix, null=null, root=root, layout=layout,
-                   jobs=jobs, force=force, dry_run=dry_run)
+                   jobs=jobs, force=force, dry_run=dry_run, residual=residual)
 
 
 run = entry(main)

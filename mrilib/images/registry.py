@@ -8,9 +8,12 @@ A new step is one function and one line here.
 
 DENOISERS = {
     "median": "mrilib.images.denoise:median",
+    "nlm": "mrilib.images.denoise:nonlocal_means",
     "gaussian": "mrilib.images.denoise:gaussian",
     "bilateral": "mrilib.images.denoise:bilateral",
     "curvature": "mrilib.images.denoise:curvature",
+    "tv": "mrilib.images.denoise:tv",
+    "wavelet": "mrilib.images.denoise:wavelet",
 }
 GEOMETRY = {
     "align": "mrilib.images.align:align",

@@ -38,13 +38,14 @@ def test_every_method_runs_and_says_what_it_did(folder, method):
     assert [s["step"] for s in recipe["steps"]] == [method]
     measured = json.loads((folder / "denoised/b.json").read_text())["measured"][0]
     assert measured["step"] == method
-    if method in ("bilateral", "curvature"):
+    if method in ("bilateral", "curvature", "tv", "wavelet", "nlm"):
         assert 9 < measured["sigma"][0] < 15
 
 
 @pytest.mark.parametrize(("method", "option"), [
     ("median", ("--radius", 2)), ("gaussian", ("--width", 2.5)), ("bilateral", ("--width", 3)),
     ("bilateral", ("--sigma", 40)), ("curvature", ("--sigma", 60)),
+    ("nlm", ("--sigma", 30)), ("nlm", ("--noise", "gaussian")), ("tv", ("--sigma", 30)), ("wavelet", ("--sigma", 30)),
 ])  # fmt: skip
 def test_every_option_changes_the_result(folder, method, option):
     for words in ((), option):
@@ -59,9 +60,22 @@ def test_every_option_changes_the_result(folder, method, option):
     (("--method", "gaussian", "--radius", 3), "--radius has no effect on gaussian"),
     (("--method", "curvature", "--width", 3), "--width has no effect on curvature"),
     (("--radius", 0), "--radius"), (("--method", "bilateral", "--sigma", 0), "--sigma"),
-    (("--method", "gaussian", "--width", "nan"), "--width"), (("--method", "nlm"), "nlm"),
+    (("--method", "gaussian", "--width", "nan"), "--width"), (("--method", "n4"), "n4"),
+    (("--method", "tv", "--noise", "rician"), "--noise has no effect on tv"),
+    (("--residual", "in/r"), "lies in the input"), (("--residual", "denoised/r"), "lies in the output"),
 ])  # fmt: skip
 def test_options_without_effect_are_refused(folder, words, says):
     ran = denoise("in", *words, cwd=folder)
     assert ran.returncode == 2 and says in ran.stderr and len(ran.stderr.splitlines()) == 1, ran.stderr
     assert not (folder / "denoised").exists()
+
+
+def test_the_residual_is_what_was_removed(folder):
+    ran = denoise("in", "--residual", "lost", cwd=folder)
+    assert ran.returncode == 0, ran.stderr
+    for name in ("a", "b"):
+        before, after, lost = (files.read(folder / p).array.astype(np.float32)
+                               for p in (f"in/{name}.png", f"denoised/{name}.tif", f"lost/{name}.tif"))
+        assert np.array_equal(before - after, lost)
+    (folder / "lost/b.tif").unlink()
+    assert denoise("in", "--residual", "lost", cwd=folder).returncode == 0 and (folder / "lost/b.tif").is_file()

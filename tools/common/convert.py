@@ -14,11 +14,16 @@ from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
 
 
-def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, force, dry_run) -> int:
-    """Run every case through `steps` into `output`; returns the exit code."""
+def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, force, dry_run,
+            residual=None) -> int:  # fmt: skip
+    """Run every case through `steps` into `output`; returns the exit code. residual: folder for what they took away."""
     from mrilib.recipe import Recipe
 
-    refuse_output_in_input(paths, output)
+    for folder in filter(None, (output, residual)):
+        refuse_output_in_input(paths, folder)
+    if residual is not None and residual.resolve().is_relative_to(output.resolve()):
+        raise UsageError("lies in the output, where it would pass for a case", where=residual,
+                         remedy="choose another folder")
     found = stream.each(paths, null=null, root=root, layout=layout)
     recipe_of = lru_cache(maxsize=64)(Recipe.of_root)
     recipe = None
@@ -44,7 +49,7 @@ def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, 
             except CaseError as error:
                 yield case, error
                 continue
-            yield case, (case, tuple(steps), output, suffix, recipe.hash, force)
+            yield case, (case, tuple(steps), output, suffix, recipe.hash, force, residual)
 
     if dry_run:
         listed = ((c, a if isinstance(a, CaseError) else describe(c, output)) for c, a in calls())
