@@ -13,7 +13,7 @@ from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, entry, progr
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("montage.png"), show_default=True,
               help="PNG to write.")
 @click.option("--cases", "folder", type=click.Path(path_type=Path),
-              help="Where the cases of a table of predictions lie, with their true classes.")
+              help="Where the cases lie that a table of predictions, or predicted label maps, are about.")
 @click.option("--count", type=click.IntRange(1), default=48, show_default=True,
               help="Most cases to show, evenly taken; of predictions, mistakes first.")
 @click.option("--columns", type=click.IntRange(1), default=8, show_default=True, help="Pictures side by side.")
@@ -25,9 +25,10 @@ from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, entry, progr
 def main(paths, null, root, layout, output, folder, count, columns, size, mistakes, random, seed):
     """Draw a sheet of cases, or of predictions with mistakes marked.
 
-    PATHS are images or folders, or a table of mri-predict; with none, names
+    PATHS are images or folders, or what mri-predict gives; with none, names
     or such a table are read from standard input. Label maps are drawn as
-    outlines, boxes as boxes.
+    outlines, boxes as boxes; predicted label maps, with --cases, over the
+    cases that they are about.
 
     \b
     Examples:
@@ -46,14 +47,16 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
     names, table = viewing.given(paths, null)
     if table is None and not names:
         raise CaseError("nothing to show (no name and no table came)")
-    if table is None and (mistakes or folder):
-        raise UsageError(f"--{'mistakes' if mistakes else 'cases'} has no effect without a table of predictions")
+    if table is None and mistakes:
+        raise UsageError("--mistakes has no effect without a table of predictions")
     if table is not None:
         if random:
             raise UsageError("--random has no effect on a table of predictions", remedy="mistakes are shown first")
         if folder is None:
             raise UsageError("a table of predictions needs --cases", remedy="name the folder that it is about")
         wanted, failed = viewing.predicted(table, folder, layout, root, mistakes)
+    elif folder is not None:
+        wanted, failed = viewing.overlaid(names, folder, layout, root)
     else:
         wanted, failed = viewing.listed(names, layout, root)
     for error in failed:

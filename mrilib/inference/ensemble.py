@@ -103,6 +103,8 @@ def _plain(record: dict, key: str) -> str:
         steps = record["recipe"].get("steps") or []
         return "; ".join(f"{s.get('step')} {s.get('parameters')} {s.get('learned') or ''}".strip() for s in steps)
     value = record[key]
+    if key == "regions" and value:
+        return f"{value} painted {record.get('paint')}"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

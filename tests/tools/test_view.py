@@ -47,11 +47,30 @@ def test_view_takes_names_and_tables_from_a_pipe(data, tmp_path):
 
 
 def test_view_refuses_what_cannot_be(data, tmp_path):
-    for words in (["-o", "sheet.jpg"], ["--mistakes"], ["--cases", data / "in"]):
+    for words in (["-o", "sheet.jpg"], ["--mistakes"], ["--cases", data / "nowhere"], ["--cases", data / "odd"]):
         ran = run("mri-view", data / "in", *words, cwd=tmp_path)
         assert ran.returncode == 2 and len(ran.stderr.splitlines()) == 1
     ran = run("mri-view", data / "bad", "-o", tmp_path / "b.png")
     assert ran.returncode == 1 and "2 of 10 shown" in ran.stderr and "cut.png" in ran.stderr
+
+
+def test_view_draws_predicted_label_maps_over_their_cases(data, tmp_path):
+    import SimpleITK as sitk
+
+    scan = sitk.ReadImage(str(data / "mixed/scan.nii.gz"))
+    array = np.zeros(scan.GetSize()[::-1], np.uint8)
+    array[5, 20:50, 20:40] = 1
+    label = sitk.GetImageFromArray(array)
+    label.CopyInformation(scan)
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "predictions/recipe.json").write_text('{"format": 1, "steps": []}')
+    sitk.WriteImage(label, str(tmp_path / "predictions/scan.nii.gz"))
+    ran = run("mri-view", "--cases", data / "mixed", "-o", tmp_path / "p.png", "--size", 128,
+              text=f"{tmp_path / 'predictions/scan.nii.gz'}\n")  # fmt: skip
+    assert ran.returncode == 0 and "1 of 1 shown" in ran.stderr, ran.stderr
+    shown = np.asarray(Image.open(tmp_path / "p.png")).astype(int)
+    coloured = (np.ptp(shown, axis=-1) > 60).sum()
+    assert 50 < coloured < 1000
 
 
 def test_view_takes_cases_by_chance_from_a_seed(data, tmp_path):

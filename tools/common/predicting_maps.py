@@ -53,6 +53,8 @@ def settings_of(models: Models, *, flips: bool, axes: str | None, overlap: float
         raise UsageError("--flip-axes has no effect with --no-flips")
     segment.mirrors(axes or flips, record["dimension"])
     post = dict(record.get("postprocess") or {}) if stored else {}
+    if any((other.get("postprocess") or {}) != post for other in models.records.values() if stored):
+        say(f"the models keep different post-processing; that of {models.paths[0]} is used (or --no-postprocess)")
     if keep_largest:
         post["keep_largest"] = [postprocess.ALL]
     if fill_holes:

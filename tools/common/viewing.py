@@ -6,7 +6,7 @@ import codecs
 import io
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mri_tools.common import stream
@@ -71,6 +71,23 @@ def predicted(table: list[str], folder: Path, layout, root, mistakes: bool) -> t
         rows.append((not wrong, -(p or 0), Shown(case, (case.id, text), wrong)))
     rows.sort(key=lambda row: row[:2])
     return [shown for right, _, shown in rows if not (mistakes and right)], failed
+
+
+def overlaid(names, folder: Path, layout, root) -> tuple[list[Shown], list[CaseError]]:
+    """The cases that predicted label maps are about, each with its prediction in the place of its own label map."""
+    from mrilib.metrics.pairing import pair
+
+    if not folder.exists():
+        raise UsageError("no such file or folder", where=folder, remedy="check the name after --cases")
+    maps, failed = listed(names, None, root)
+    found, others = listed([folder], layout, None)
+    by_id, path_of = {one.case.id: one.case for one in found}, {one.case.id: one.case.path for one in maps}
+    shown = []
+    for name, ref in pair(path_of, by_id).items():
+        case = by_id[ref]
+        slices = {channel: paths for channel, paths in case.slices.items() if channel != "label"}
+        shown.append(Shown(replace(case, label=path_of[name], slices=slices), (case.id, "predicted")))
+    return shown, [*failed, *others]
 
 
 def choose(wanted: list[Shown], count: int, seed: int | None) -> list[Shown]:
