@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from mrilib import labels
-from mrilib.cases import Case, stem_of
+from mrilib.cases import Case, suffix_of
 from mrilib.errors import CaseError, MriError
 from mrilib.images import files
 from mrilib.images.grid import Grid, Image
 from mrilib.labels import Scheme
-from mrilib.metrics import segmentation
-from mrilib.records import read_json
+from mrilib.metrics import foreign, segmentation
+from mrilib.metrics.foreign import Member
+from mrilib.records import read_json, record_path
 
 MOST_LABELS = 64  # a map with more different numbers is an image
 
@@ -22,12 +23,12 @@ MOST_LABELS = 64  # a map with more different numbers is an image
 @dataclass(frozen=True)
 class Rules:
     """How label maps are scored. parts: name -> numbers, of `scheme`, the reference's. predicted: the scheme of
-    predictions whose record does not say; None for the reference's. empty: a name of segmentation.EMPTY."""
+    predictions whose record does not say; None for the reference's."""
 
     scheme: Scheme
     parts: dict[str, tuple[int, ...]]
     predicted: Scheme | None = None
-    empty: str = "worst"
+    settings: segmentation.Settings = field(default_factory=segmentation.Settings)
 
 
 def parts_of(scheme: Scheme, each_label: bool = False) -> dict[str, tuple[int, ...]]:
@@ -48,15 +49,16 @@ def in_scheme(parts: dict[str, tuple[int, ...]], want: Scheme, have: Scheme) -> 
         known.setdefault(labels.WHOLE, tuple(have.labels))
     if len(want.labels) == 1 and labels.WHOLE in known:
         known.setdefault(next(iter(want.labels.values())), known[labels.WHOLE])
+    number = {name: value for value, name in have.labels.items()}
+    for name, values in parts.items():  # a region of one's own is what its labels are called
+        called = [next((n for n in (w, *labels.NEAR.get(w, ())) if n in number), None)
+                  for w in (want.labels.get(value) for value in values)]
+        if all(called):
+            known.setdefault(name, tuple(dict.fromkeys(number[n] for n in called)))
     if lacking := [name for name in parts if name not in known]:
         raise CaseError(f"its scheme {have} has no {lacking[0]}, which scheme {want} of the reference has",
                         remedy="name the prediction's scheme with --predicted-scheme")
     return {name: known[name] for name in parts}
-
-
-def read_labels(path: Path) -> Image:
-    """A label map from a file: uint8 on its grid. Raises CaseError for one that holds anything but labels."""
-    return _labels(files.read(path), path)
 
 
 def _labels(image: Image, where: object) -> Image:
@@ -67,7 +69,10 @@ def _labels(image: Image, where: object) -> Image:
 
 def reference_of(case: Case, itself: bool) -> Image:
     """The label map of a case of the reference; itself: its image is the label map."""
-    return _labels(files.read_case(case), case.path) if itself else files.read_label(case)
+    path = case.path if itself else case.label
+    if not case.slices and not case.held and suffix_of(path) in (".nii", ".nii.gz"):
+        return _labels(foreign.read(path, None), path)  # unpacks once
+    return _labels(files.read_case(case), path) if itself else files.read_label(case)
 
 
 def numbers_in(case: Case, itself: bool) -> list[int]:
@@ -80,48 +85,77 @@ def numbers_in(case: Case, itself: bool) -> list[int]:
     return found
 
 
-def record_of(path: Path) -> dict:
-    """The record that mri-predict writes beside a label map; empty when there is none."""
-    record = path.with_name(f"{stem_of(path)}.json")
-    return read_json(record) if record.is_file() else {}
-
-
 @dataclass(frozen=True)
 class Scored:
     """One prediction of one case. parts: figures of each as segmentation.measure gives them; those of a missing one
-    where `error` says what is wrong with it. seen: what its record says of it."""
+    where `error` says what is wrong with it. seen: what its record says of it. same_file: it holds the very bytes of
+    the reference's label map."""
 
     parts: dict[str, dict]
     error: CaseError | None = None
     seen: str = ""
+    same_file: bool = False
 
 
-def score(case: Case, itself: bool, paths: list[Path | None], rules: Rules) -> list[Scored]:
+def score(case: Case, itself: bool, paths: list[Path | Member | None], rules: Rules) -> list[Scored]:
     """Several predictions of one case, each on its own; None stands for a missing one.
 
     Raises CaseError when it is the reference that is wrong.
     """
     reference = reference_of(case, itself)
     labels.check(np.flatnonzero(np.bincount(reference.array.ravel(), minlength=256)), rules.scheme, case.path)
-    return [_one(reference, path, rules) for path in paths]
+    truth = case.path if itself else case.label
+    return [_one(reference, path, rules, truth) for path in paths]
 
 
-def _one(reference: Image, path: Path | None, rules: Rules) -> Scored:
+def _one(reference: Image, path: Path | Member | None, rules: Rules, truth: Path) -> Scored:
     spacing = reference.grid.spacing
-    nothing = segmentation.missing(rules.parts, reference.array, spacing)
+    nothing = segmentation.missing(rules.parts, reference.array, spacing, rules.settings)
     if path is None:
         return Scored(nothing)
     try:
-        prediction = read_labels(path)
+        prediction = _labels(foreign.read(path, reference.grid), path)
         check_grid(prediction.grid, reference.grid, path)
-        record = record_of(path)
-        have = labels.scheme(record["scheme"]) if record.get("scheme") else rules.predicted or rules.scheme
+        record = foreign.record(path)
+        told = record.get("scheme")
+        have = labels.scheme(str(told)) if told else rules.predicted or rules.scheme
         labels.check(np.flatnonzero(np.bincount(prediction.array.ravel(), minlength=256)), have, path)
         theirs = in_scheme(rules.parts, rules.scheme, have)
-        made = segmentation.measure(prediction.array, reference.array, spacing, rules.parts, theirs, rules.empty)
-        return Scored(made, seen=record.get("seen") or "")
+        made = segmentation.measure(prediction.array, reference.array, spacing, rules.parts, theirs,
+                                    rules.settings)
+        seen = record.get("seen")
+        return Scored(made, None, seen if seen in ("train", "validation") else "", _same(path, truth))
     except MriError as error:
         return Scored(nothing, CaseError(error.what, where=error.where or path, remedy=error.remedy))
+
+
+def well_formed(case: Case, path: Path | Member, scheme: Scheme | None) -> None:
+    """Raise CaseError unless a file is a label map on the grid of a case, of a scheme where one is known."""
+    grid = grid_of(case)
+    image = _labels(foreign.read(path, grid), path)
+    check_grid(image.grid, grid, path)
+    told = foreign.record(path).get("scheme")
+    known = labels.scheme(str(told)) if told else scheme
+    numbers = np.flatnonzero(np.bincount(image.array.ravel(), minlength=256))
+    if known is not None:
+        labels.check(numbers, known, path)
+    elif len(numbers) > MOST_LABELS:
+        raise CaseError(f"holds {len(numbers)} different numbers: an image, no label map", where=path)
+
+
+def grid_of(case: Case) -> Grid:
+    """The native grid of a case: what its record says, else that of its image."""
+    record = record_path(case.root, case.id)
+    native = read_json(record).get("native_grid") if record.is_file() else None
+    if native:
+        return Grid.from_dict(native)
+    return files.read_case(case).grid if case.slices else foreign.read(next(iter(case.channels.values())), None).grid
+
+
+def _same(path: Path | Member, truth: Path) -> bool:
+    if not isinstance(path, Path) or not truth.is_file() or path.stat().st_size != truth.stat().st_size:
+        return False
+    return path.read_bytes() == truth.read_bytes()
 
 
 def check_grid(have: Grid, want: Grid, where: object) -> None:

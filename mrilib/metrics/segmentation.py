@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from mrilib.metrics import overlap
+from mrilib.metrics import lesions, overlap, surface
 
 EMPTY = {
     "worst": "both empty: the best value; one empty: the worst (distance: the image's diagonal)",
@@ -16,11 +16,13 @@ EMPTY = {
     "nan": "a case in which either is empty has no value, nor has the mean",
 }
 STATES = ("both_empty", "reference_empty", "prediction_empty", "missing")
+DIAGONAL, PENALTY, WORST_COUNT = "diagonal", "penalty", "count"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """better: 1 higher, -1 lower, 0 nearer to 0. best, worst: values for an empty part; `diagonal` is the image's."""
+    """better: 1 higher, -1 lower, 0 neither. best, worst: values of a part that both or one lack; `diagonal` is the
+    image's, `penalty` the lesions'."""
 
     unit: str
     better: int
@@ -28,74 +30,150 @@ class Metric:
     worst: float | str
 
 
-OVERLAP = {
+METRICS = {
     "dice": Metric("", 1, 1, 0),
     "iou": Metric("", 1, 1, 0),
     "sensitivity": Metric("", 1, 1, 0),
     "specificity": Metric("", 1, 1, 0),
     "precision": Metric("", 1, 1, 0),
-    "volume": Metric("mm3", 0, math.nan, 0),
-    "reference_volume": Metric("mm3", 0, math.nan, math.nan),
+    "volume": Metric("mm3", 0, 0, 0),
+    "reference_volume": Metric("mm3", 0, 0, math.nan),
     "volume_difference": Metric("", 0, 0, math.nan),
+    "hd95": Metric("mm", -1, 0, DIAGONAL),
+    "hd": Metric("mm", -1, 0, DIAGONAL),
+    "assd": Metric("mm", -1, 0, DIAGONAL),
+    "nsd": Metric("", 1, 1, 0),
+    "lesion_dice": Metric("", 1, 1, 0),
+    "lesion_hd95": Metric("mm", -1, 0, PENALTY),
+    "lesion_f1": Metric("", 1, 1, 0),
+    "lesions_found": Metric("lesions", 0, 0, 0),
+    "lesions_missed": Metric("lesions", 0, 0, math.nan),
+    "lesions_made_up": Metric("lesions", 0, 0, math.nan),
 }
+COUNTED = ("volume", "reference_volume", "volume_difference", "lesions_found", "lesions_missed", "lesions_made_up")
+HD95 = {"directed": "larger of the two directed percentiles of the surface elements, weighted by area",
+        "pooled": "percentile of the distances of the border voxels both ways together"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How label maps are measured. empty: a name of EMPTY; hd95: of HD95; tolerances: mm, of the surface Dice;
+    lesions: None leaves them out; surfaces: whether distances are measured at all."""
+
+    empty: str = "worst"
+    hd95: str = "directed"
+    tolerances: tuple[float, ...] = (1.0,)
+    surfaces: bool = True
+    lesions: lesions.Settings | None = field(default_factory=lesions.Settings)
+
+    @property
+    def figures(self) -> list[str]:
+        """The names of what is measured, in order."""
+        names = [n for n in METRICS if n in OVERLAPS or n in COUNTED[:3]]
+        if self.surfaces:
+            names += ["hd95", "hd", "assd", *(f"nsd_{t:g}mm" for t in self.tolerances)]
+        return names + [n for n in METRICS if n.startswith("lesion") and self.lesions is not None]
+
+
+OVERLAPS = ("dice", "iou", "sensitivity", "specificity", "precision")
 
 
 def known(name: str) -> Metric:
     """What is known of a figure by its name."""
-    return OVERLAP[name]
+    return METRICS["nsd" if name.startswith("nsd_") else name]
 
 
 def measure(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float],
             parts: Mapping[str, Sequence[int]], predicted_parts: Mapping[str, Sequence[int]] | None = None,
-            empty: str = "worst") -> dict[str, dict]:
+            settings: Settings = Settings()) -> dict[str, dict]:
     """All figures of each part: {part: {figure: value, "state": "" or one of STATES}}.
 
     prediction, reference: uint8 label maps of one shape, (z, y, x) or (y, x). spacing: mm, in that order. parts: name
-    -> label numbers, predicted_parts the prediction's where they differ. empty: a name of EMPTY; but for `worst`, a
-    part that either lacks is NaN throughout.
+    -> label numbers, predicted_parts the prediction's where they differ. Under another empty rule than `worst` a part
+    that either lacks is NaN but for volumes and counts of lesions.
     """
-    found = overlap.counts(prediction, reference, parts, predicted_parts)
-    voxel, result = float(np.prod(spacing)), {}
-    for part, (tp, fp, fn, tn) in found.items():
-        figures = {name: getattr(overlap, name)(tp, fp, fn, tn)
-                   for name in ("dice", "iou", "sensitivity", "specificity", "precision")}
-        names = ("volume", "reference_volume", "volume_difference")
-        figures |= dict(zip(names, overlap.volumes(tp, fp, fn, tn, voxel), strict=True))
-        state = ("" if tp else "both_empty" if not (fp or fn) else "reference_empty" if not tp + fn
-                 else "prediction_empty" if not tp + fp else "")
-        result[part] = {**ruled(figures, state, empty, _diagonal(reference.shape, spacing)), "state": state}
+    box = overlap.box_of(prediction, reference)
+    inside = prediction[box], reference[box]
+    table = overlap.histogram(*inside)
+    table[0, 0] += reference.size - inside[1].size
+    found = overlap.from_histogram(table, parts, predicted_parts)
+    voxel, diagonal, result = float(np.prod(spacing)), _diagonal(reference.shape, spacing), {}
+    for part, counts in found.items():
+        figures = {name: getattr(overlap, name)(*counts) for name in OVERLAPS}
+        figures |= dict(zip(COUNTED[:3], overlap.volumes(*counts, voxel), strict=True))
+        state = _state(*counts)
+        masks = (_mask(inside[0], (predicted_parts or parts)[part]), _mask(inside[1], parts[part]))
+        apart = None
+        if settings.surfaces:
+            distances, apart = _distances(*masks, spacing, settings, state)
+            figures |= distances
+        if settings.lesions is not None:
+            figures |= lesions.lesion_wise(*masks, spacing, settings.lesions, apart)
+        result[part] = {**ruled(figures, state, settings, diagonal), "state": state}
     return result
 
 
-def ruled(figures: dict[str, float], state: str, empty: str, diagonal: float) -> dict[str, float]:
-    """Figures of a part that one map or both lack, by the rule; others as they are. Volumes stay what they are."""
+def _state(tp: int, fp: int, fn: int, tn: int) -> str:
+    if tp + fn and tp + fp:
+        return ""
+    return "prediction_empty" if fn else "reference_empty" if fp else "both_empty"
+
+
+def _mask(array: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+    chosen = np.zeros(256, np.uint8)
+    chosen[list(numbers)] = 1
+    return chosen[array]
+
+
+def _distances(prediction: np.ndarray, reference: np.ndarray, spacing, settings: Settings, state: str):
+    """The figures of the surfaces of two masks, NaN where one has none, and the distances of their elements."""
+    tolerances = [f"nsd_{t:g}mm" for t in settings.tolerances]
+    if state:
+        return dict.fromkeys(["hd95", "hd", "assd", *tolerances], math.nan), None
+    box = overlap.box_of(prediction, reference)
+    prediction, reference = prediction[box], reference[box]
+    apart = surface.between(prediction, reference, spacing)
+    if settings.hd95 == "directed":
+        figures = {"hd95": surface.percentile(apart, 95), "hd": surface.percentile(apart, 100),
+                   "assd": surface.mean(apart)}
+    else:
+        voxels = surface.between(prediction, reference, spacing, elements=False)
+        figures = {"hd95": surface.pooled_percentile(voxels, 95), "hd": surface.percentile(voxels, 100),
+                   "assd": surface.pooled_mean(voxels)}
+    return figures | {n: surface.within(apart, t) for n, t in zip(tolerances, settings.tolerances, strict=True)}, apart
+
+
+def ruled(figures: dict[str, float], state: str, settings: Settings, diagonal: float) -> dict[str, float]:
+    """Figures of a part that one map or both lack, by the rule; others as they are."""
     if not state:
         return figures
+    if settings.empty != "worst":
+        return {name: value if name in COUNTED else math.nan for name, value in figures.items()}
     result = {}
     for name, value in figures.items():
-        metric = known(name)
-        if metric.unit == "mm3":
+        if name in COUNTED or name == "specificity" or name.startswith("lesion"):
             result[name] = value
-        elif empty != "worst":
-            result[name] = math.nan
-        elif math.isnan(value) or state != "both_empty":
-            worst = diagonal if metric.worst == "diagonal" else metric.worst
-            result[name] = metric.best if state == "both_empty" else value if name == "specificity" else worst
         else:
-            result[name] = value
+            result[name] = known(name).best if state == "both_empty" else worst(name, settings, diagonal)
     return result
 
 
-def missing(parts: Mapping[str, Sequence[int]], reference: np.ndarray, spacing: Sequence[float]) -> dict[str, dict]:
+def worst(name: str, settings: Settings, diagonal: float) -> float:
+    """The worst value of a figure on an image of that diagonal (mm)."""
+    value = known(name).worst
+    return diagonal if value == DIAGONAL else settings.lesions.penalty if value == PENALTY else float(value)
+
+
+def missing(parts: Mapping[str, Sequence[int]], reference: np.ndarray, spacing: Sequence[float],
+            settings: Settings = Settings()) -> dict[str, dict]:
     """What a case without prediction gets: the worst value of each figure, and the reference's own volume."""
     voxel, diagonal = float(np.prod(spacing)), _diagonal(reference.shape, spacing)
     seen = np.bincount(reference.ravel(), minlength=256)
     result = {}
     for part, numbers in parts.items():
-        figures = {name: diagonal if metric.worst == "diagonal" else metric.worst for name, metric in OVERLAP.items()}
+        figures = {name: worst(name, settings, diagonal) for name in settings.figures}
         volume = float(seen[list(numbers)].sum()) * voxel
-        figures["reference_volume"] = volume
-        figures["volume_difference"] = -1.0 if volume else math.nan
+        figures |= {"reference_volume": volume, "volume_difference": -1.0 if volume else math.nan}
         result[part] = {**figures, "state": "missing"}
     return result
 

@@ -235,7 +235,7 @@ def test_classes_without_a_plain_positive_and_three_of_them(tmp_path):
     (["-r", "nowhere"], HEAD, 2, "nowhere: no such file"),
     (["-r", "TRUTH", "nowhere.csv"], "", 2, "nowhere.csv: cannot be read"),
     (["-r", "TRUTH", "TRUTH"], "", 2, "the file is empty"),
-    (["-r", "TRUTH"], "/some/path.tif\n", 2, "the file is empty"),
+    (["-r", "TRUTH"], "/some/path.tif\n", 2, "/some/path.tif: no such file"),
     (["-r", "TRUTH"], HEAD + "no/0 a,no,1,0,\nno/x,no,1,0,\nno/y,no,1,0,\n", 2,
      "2 predictions are of no case in the reference: no/x, no/y"),
     (["-r", "TRUTH"], HEAD + "no/0 a,no,1,0,\nno/0 a,no,1,0,\n", 2, "line 3: names no/0 a a second time"),

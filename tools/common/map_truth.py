@@ -1,4 +1,4 @@
-"""By what rules label maps are scored: which scheme their numbers follow, which parts that makes."""
+"""By what rules label maps are scored: which scheme their numbers follow, which parts that makes, which figures."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from mrilib import labels
 from mrilib.errors import MriError, UsageError
 
 
-def rules(truth, itself: bool, scheme: str | None, predicted: str | None, each_label: bool, empty: str, jobs: int):
-    """The rules of a run; which scheme is used, and how it came to be known, is said.
+def rules(truth, itself: bool, o, jobs: int):
+    """The rules of a run; which scheme is used, and how it came to be known, is said. o: the options.
 
-    Raises UsageError for cases of different schemes, or a label map of the reference that cannot be read.
+    Raises UsageError for cases of different schemes, a label map of the reference that cannot be read, or options
+    that cannot be.
     """
     from mrilib.metrics import pairs
 
+    settings = measured(o)
     told = {case.scheme for case in (truth.cases[name] for name in truth.chosen) if case.scheme}
-    if scheme:
-        known, how = labels.scheme(scheme), "--scheme"
+    if o.scheme:
+        known, how = labels.scheme(o.scheme), "--scheme"
     elif len(told) == 1:
         known, how = labels.scheme(told.pop()), "as the layout says"
     elif told:
@@ -25,7 +27,13 @@ def rules(truth, itself: bool, scheme: str | None, predicted: str | None, each_l
                          remedy="score them one by one")
     else:
         known, how = labels.of_values(_numbers(truth, itself, jobs)), "by the numbers in the reference"
-    made = pairs.Rules(known, pairs.parts_of(known, each_label), labels.scheme(predicted) if predicted else None, empty)
+    parts = pairs.parts_of(known, o.each_label)
+    if o.regions:
+        single = {name: (value,) for value, name in sorted(known.labels.items())}
+        parts = {**dict(o.regions), **(single if o.each_label else {})}
+        if strange := {v for values in parts.values() for v in values} - set(known.values):
+            raise UsageError(f"--region: label {min(strange)} is not in scheme {known}")
+    made = pairs.Rules(known, parts, labels.scheme(o.predicted_scheme) if o.predicted_scheme else None, settings)
     numbers = ", ".join(f"{name} {'+'.join(map(str, values))}" for name, values in made.parts.items())
     if known.name:
         say(f"scheme {known}, {how}: {numbers}")
@@ -33,6 +41,22 @@ def rules(truth, itself: bool, scheme: str | None, predicted: str | None, each_l
         say(f"no scheme is known by the numbers {' '.join(map(str, known.values))}: each is a label of its own "
             f"(for regions and names --scheme {'|'.join(labels.SCHEMES)})")
     return made
+
+
+def measured(o):
+    """What is measured, by the options. Raises UsageError for a figure that there is not."""
+    from dataclasses import replace
+
+    from mrilib.metrics import lesions, segmentation
+
+    lesion = lesions.Settings(o.lesion_dilation, int(o.lesion_connectivity), o.lesion_volume, o.lesion_penalty)
+    settings = segmentation.Settings(o.empty, o.hd95, tuple(o.tolerances), True, lesion)
+    if not o.metrics:
+        return settings
+    if strange := [name for name in o.metrics if name not in settings.figures]:
+        raise UsageError(f"--metrics {strange[0]}: unknown figure", remedy=f"known: {' '.join(settings.figures)}")
+    return replace(settings, surfaces=any(n in ("hd95", "hd", "assd") or n.startswith("nsd_") for n in o.metrics),
+                   lesions=lesion if any(n.startswith("lesion") for n in o.metrics) else None)
 
 
 def _numbers(truth, itself: bool, jobs: int) -> set[int]:

@@ -10,6 +10,7 @@ from mri_tools.common.run import complain, say
 from mrilib import cases
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
+from mrilib.records import read_csv
 
 
 def read_predictions(tables: list):
@@ -114,6 +115,34 @@ def units_of(ids: list[str], reference: Reference):
     number: dict[tuple, int] = {}
     units = np.array([number.setdefault((name in belongs, belongs.get(name, name)), len(number)) for name in ids])
     return units, what
+
+
+def groups_of(path: Path, names: list[str]) -> dict[str, list[str]]:
+    """The cases of each value of each column of a CSV `case,<column>…`: `site=Aachen` -> ids, in order.
+
+    Raises UsageError for a table without cases and columns, or that lacks a case.
+    """
+    import csv
+
+    from mrilib.metrics.pairing import pair_known, some
+
+    try:
+        reader = csv.DictReader(io.StringIO(read_csv(path), newline=""))
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
+    columns = [name for name in reader.fieldnames or () if name != "case"]
+    if "case" not in (reader.fieldnames or ()) or not columns:
+        raise UsageError("has no columns case and another to group by", where=path)
+    lines = {row["case"]: row for row in reader}
+    mine, _ = pair_known(lines, names)
+    row_of = {name: lines[row] for row, name in mine.items()}
+    if lacking := [name for name in names if name not in row_of]:
+        raise UsageError(f"lacks {len(lacking)} cases: {some(lacking)}", where=path)
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        for name in names:
+            found.setdefault(f"{column}={row_of[name][column]}", []).append(name)
+    return dict(sorted(found.items()))
 
 
 def mark_seen(matched, reference: Reference, models: tuple[Path, ...]) -> None:

@@ -122,7 +122,8 @@ def _fail(text: str, code: int, error: BaseException) -> int:
 def _line(text: str) -> None:
     with contextlib.suppress(OSError):  # standard error is gone: there is nobody to tell
         _erase_bar()
-        os.write(2, f"{program()}: {text}\n".encode("utf-8", "backslashreplace"))
+        safe = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+        os.write(2, f"{program()}: {safe}\n".encode("utf-8", "backslashreplace"))  # a name may hold what terminals obey
 
 
 def complain(text: object, error: BaseException | None = None) -> None:

@@ -1,93 +1,176 @@
-"""mri-score of label maps: from files to the figures of each case and part, and what they say together."""
+"""mri-score of label maps: from files to the figures of each case and part, what they say together, and who leads."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from mri_tools.common import map_tables, map_truth
+from mri_tools.common import map_boards, map_tables, map_truth
 from mri_tools.common.jobs import cores, ordered
-from mri_tools.common.reference import label_maps, read_reference, seen_by, units_of
-from mri_tools.common.run import DONE, SOME_FAILED, complain, progress, say, to_terminal, write
+from mri_tools.common.reference import groups_of, label_maps, read_reference, seen_by, units_of
+from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, progress, say, to_terminal, write
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.metrics import pairing
 from mrilib.records import write_text
 
 
-def score(submissions: list, *, reference, layout, scheme, predicted_scheme, each_label, empty, output, per_case, split,
-          fold, part, models, level, resamples, seed, allow_missing, fail_under, as_json, jobs, positive, **_) -> int:
+@dataclass
+class Entry:
+    """One submission: its files by case, what was found of each case, and who is missing."""
+
+    name: str
+    file_of: dict
+    faults: int = 0
+    results: dict = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+
+def score(submissions: list, o) -> int:
     """Score label maps as the options of mri-score say; returns the exit code."""
-    if positive is not None:
+    if o.positive is not None:
         raise UsageError("--positive has no effect on label maps")
-    limits = dict(map_tables.limit(text) for text in fail_under)
-    truth = read_reference(reference, layout, split, fold, part)
+    truth = read_reference(o.reference, o.layout, o.split, o.fold, o.part)
     itself = label_maps(truth)
-    jobs = min(jobs or cores(), max(len(truth.chosen) // 4, 1))  # a worker takes as long to start as to score four
-    rules = map_truth.rules(truth, itself, scheme, predicted_scheme, each_label, empty, jobs)
-    submission = submissions[0]
-    for error in submission.problems:
-        complain(error, error)
-    pairs, left = pairing.pair_known(submission.files, truth.cases)
-    if left:
-        complain(f"{len(left)} predictions are of no case in the reference: {pairing.some(left)}")
-    file_of = {ref: submission.files[name] for name, ref in pairs.items()}
-    if others := len(set(file_of) - set(truth.chosen)):
-        say(f"{others} predictions are of cases that are not to be scored")
-    results, failed = _measured(truth, itself, file_of, rules, jobs)
-    known = seen_by(models, truth, truth.chosen)
-    results = {name: replace(one, seen=known.get(name) or one.seen) for name, one in results.items()}
-    missing = [name for name in truth.chosen if name not in file_of or name in failed]
-    if missing:
-        what = "left out" if allow_missing else "counted as wrong, Dice 0"
-        complain(f"{len(missing)} cases have no prediction that can be scored and are {what}: {pairing.some(missing)}")
-    if allow_missing:
-        results = {name: one for name, one in results.items() if name not in set(missing)}
-    if not results:
-        raise UsageError("no case is left to score")
-    about = map_tables.About(rules, allow_missing, len(missing), level, resamples, seed)
-    groups = {"all": list(results)}
-    unseen = [name for name, one in results.items() if not one.seen]
-    if count := len(results) - len(unseen):
-        trained = sum(one.seen == "train" for one in results.values())
-        say(f"the model saw {count} of the {len(results)} cases ({trained} in training, {count - trained} in "
-            "validation): " + ("figures without them follow" if unseen else "these figures say little"))
-        if unseen:
-            groups["unseen"] = unseen
+    several = len(submissions) > 1
+    entries = [_entry(one, truth, several) for one in submissions]
+    if o.dry_run:
+        return _pairs_listed(entries, truth, several)
+    jobs = min(o.jobs or cores(), max(len(truth.chosen) * len(entries) // 4, 1))  # a worker starts in the time of four
+    rules = map_truth.rules(truth, itself, o, jobs)
+    figures = o.metrics or tuple(rules.settings.figures)
+    limits = dict(map_tables.limit(text, figures) for text in o.fail_under)
+    ranked = map_boards.ranked_figures(o.rank_by, figures) if several else ()
+    _measure(entries, truth, itself, rules, jobs)
+    known = seen_by(o.models, truth, truth.chosen)
+    about = map_tables.About(rules, figures, o.allow_missing, o.level, o.resamples, o.seed)
+    extra = groups_of(o.group_by, truth.chosen) if o.group_by else {}
     table = []
-    for cases, names in groups.items():
-        units, resampled = units_of(names, truth)
-        table += map_tables.summary_rows({name: results[name] for name in names}, units, resampled, cases, about)
-    if per_case:
-        write_text(per_case, map_tables.case_table(results))
-    text = map_tables.as_json(table, results, missing, about) if as_json else None
-    if output:
-        write_text(output, text or map_tables.as_csv(map_tables.case_rows(results) + table))
-    elif text is None and to_terminal():
-        map_tables.show(table, about, write)
-    else:
-        write(text or map_tables.as_csv(map_tables.case_rows(results) + table))
+    for entry in entries:
+        entry.results = {name: replace(one, seen=known.get(name) or one.seen) for name, one in entry.results.items()}
+        _say_missing(entry, o.allow_missing, several)
+        table += _summarised(entry, truth, about, extra, several)
+    board = []
+    if several:
+        units, resampled = units_of(truth.chosen, truth)
+        board = map_boards.rows(entries, truth.chosen, rules, ranked, units, resampled, about)
+    _give(entries, table, board, about, o, several)
     under = map_tables.below(table, limits)
     for line in under:
         complain(line)
-    wrong = under or submission.problems or left or (missing and not allow_missing)
+    wrong = under or any(e.faults or (e.missing and not o.allow_missing) for e in entries)
     return SOME_FAILED if wrong else DONE
 
 
-def _measured(truth, itself: bool, file_of: dict, rules, jobs: int):
-    """What was found of each case, in the order of the reference, and the names of those whose prediction is bad.
+def _entry(submission, truth, several: bool) -> Entry:
+    """A submission's files beside the cases of the reference; what is wrong with it is said."""
+    prefix = f"{submission.name}: " if several else ""
+    for error in submission.problems:
+        complain(f"{prefix}{error}", error)
+    try:
+        pairs, left = pairing.pair_known(submission.files, truth.cases)
+    except UsageError as error:
+        if not several:
+            raise
+        complain(f"{prefix}{error}", error)
+        pairs, left = {}, []
+    if not submission.files and not several:
+        raise UsageError("holds no label map", where=submission.name, remedy="name the folder of the predictions")
+    if left:
+        complain(f"{prefix}{len(left)} predictions are of no case in the reference: {pairing.some(left)}")
+    file_of = {ref: submission.files[name] for name, ref in pairs.items()}
+    if others := len(set(file_of) - set(truth.chosen)):
+        say(f"{prefix}{others} predictions are of cases that are not to be scored")
+    return Entry(submission.name, file_of, len(submission.problems) + len(left))
+
+
+def _pairs_listed(entries: list[Entry], truth, several: bool) -> int:
+    for entry in entries:
+        for name in truth.chosen:
+            prefix = f"{entry.name}: " if several else ""
+            case = truth.cases[name]
+            emit(f"{prefix}{name}: {entry.file_of.get(name, 'no prediction')} -> {case.label or case.path}")
+    return SOME_FAILED if any(name not in e.file_of for e in entries for name in truth.chosen) else DONE
+
+
+def _measure(entries: list[Entry], truth, itself: bool, rules, jobs: int) -> None:
+    """Fill in what is found of each case, in the order of the reference.
 
     Raises UsageError when it is the reference that is wrong.
     """
-    todo = ((name, (truth.cases[name], itself, [file_of.get(name)], rules)) for name in truth.chosen)
-    results, failed = {}, set()
+    todo = ((name, (truth.cases[name], itself, [e.file_of.get(name) for e in entries], rules)) for name in truth.chosen)
+    several = len(entries) > 1
+    alike = dict.fromkeys((e.name for e in entries), 0)
     with progress("score", len(truth.chosen)) as bar:
         for name, found in ordered("mrilib.metrics.pairs:score", todo, jobs):
             if isinstance(found, CaseError):
                 raise UsageError(found.what, where=found.where, remedy=found.remedy or "mend the reference first")
             if isinstance(found, BaseException):
                 raise found if isinstance(found, MriError | MemoryError) else RuntimeError(f"{name}: {found!r}")
-            results[name] = found[0]
-            if found[0].error is not None:
-                complain(found[0].error, found[0].error)
-                failed.add(name)
+            for entry, one in zip(entries, found, strict=True):
+                entry.results[name] = one
+                alike[entry.name] += one.same_file
+                if one.error is not None:
+                    complain(f"{entry.name}: {one.error}" if several else one.error, one.error)
+                if one.error is not None or name not in entry.file_of:
+                    entry.missing.append(name)
             bar.step()
-    return results, failed
+    for entry in entries:
+        if alike[entry.name]:
+            prefix = f"{entry.name}: " if several else ""
+            complain(f"{prefix}{alike[entry.name]} predictions are the very label maps of the reference: "
+                     "is the truth scored against itself?")
+
+
+def _say_missing(entry: Entry, allow: bool, several: bool) -> None:
+    if entry.missing:
+        what = "left out" if allow else "counted as wrong, Dice 0"
+        prefix = f"{entry.name}: " if several else ""
+        complain(f"{prefix}{len(entry.missing)} cases have no prediction that can be scored and are {what}: "
+                 f"{pairing.some(entry.missing)}")
+    if allow:
+        entry.results = {name: one for name, one in entry.results.items() if name not in set(entry.missing)}
+    if not entry.results and not several:
+        raise UsageError("no case is left to score")
+
+
+def _summarised(entry: Entry, truth, about, extra: dict, several: bool) -> list[dict]:
+    """Rows over all cases, over those the model never saw, and over each group of --group-by."""
+    results = entry.results
+    groups = {"all": list(results)}
+    unseen = [name for name, one in results.items() if not one.seen]
+    if count := len(results) - len(unseen):
+        trained = sum(one.seen == "train" for one in results.values())
+        say(f"{entry.name + ': ' if several else ''}the model saw {count} of the {len(results)} cases ({trained} in "
+            f"training, {count - trained} in validation): "
+            + ("figures without them follow" if unseen else "these figures say little"))
+        if unseen:
+            groups["unseen"] = unseen
+    groups |= {group: [name for name in names if name in results] for group, names in extra.items()}
+    table = []
+    for cases, names in groups.items():
+        if names:
+            units, resampled = units_of(names, truth)
+            missing = len(set(names) & set(entry.missing)) if cases != "all" else len(entry.missing)
+            rows = map_tables.summary_rows({name: results[name] for name in names}, units, resampled, cases, about,
+                                           missing)
+            table += [{**row, "submission": entry.name if several else ""} for row in rows]
+    return table
+
+
+def _give(entries: list[Entry], table, board, about, o, several: bool) -> None:
+    """The results, where the options want them."""
+    if o.per_case:
+        write_text(o.per_case, map_tables.case_table(entries, about, several))
+    if o.as_json:
+        text = map_tables.as_json(entries, table, board, about)
+    elif not o.output and to_terminal():
+        if board:
+            map_boards.show(board, about, write)
+        map_tables.show(table, about, write, several)
+        return
+    else:
+        rows = [row for entry in entries for row in map_tables.case_rows(entry, about, several)]
+        text = map_tables.as_csv(rows + table + board)
+    if o.output:
+        write_text(o.output, text)
+    else:
+        write(text)

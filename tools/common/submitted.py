@@ -1,4 +1,4 @@
-"""What mri-score is given to score: tables of classes, or label maps in folders or by name; which, it sees itself."""
+"""What mri-score is given to score: tables, or label maps in folders, archives or by name; which, it sees itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import csv
 import io
 import os
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,40 +25,52 @@ class Table:
     text: str
     where: object
 
+    @property
+    def columns(self) -> list[str]:
+        return next(csv.reader(io.StringIO(self.text, newline="")), [])
+
 
 @dataclass
 class Maps:
-    """A submission of label maps: id -> file, what is wrong with the rest."""
+    """A submission of label maps: id -> file (a path, or a member of an archive), what is wrong with the rest."""
 
     name: str
-    files: dict[str, Path] = field(default_factory=dict)
+    files: dict[str, object] = field(default_factory=dict)
     problems: list[CaseError] = field(default_factory=list)
 
 
 def given(paths: tuple[Path, ...], null: bool = False) -> list[Table] | list[Maps]:
     """The tables, or the submissions of label maps, on the command line or standard input.
 
-    Every folder is a submission; single files are one together. Raises UsageError for a mixture of both kinds or a
-    name that is not there, CaseError for nothing at all.
+    Every folder and every zip archive is a submission; single files are one together. Raises UsageError for a mixture
+    of both kinds or a name that is not there, CaseError for nothing at all.
     """
     if stream.from_stdin(paths):
         return _from_pipe(sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8), null)
-    tables, folders, files = [], [], []
+    tables, whole, files = [], [], []
     for path in paths:
-        if path.suffix.lower() == ".csv" or (path.is_file() and not cases.suffix_of(path)):
+        if path.is_dir() or path.suffix.lower() == ".zip":
+            whole.append(path)
+        elif path.suffix.lower() == ".csv" or (path.is_file() and not cases.suffix_of(path)):
             tables.append(path)
-        elif path.is_dir():
-            folders.append(path)
         elif os.path.lexists(path):
             files.append(path)
         else:
             raise UsageError("no such file or folder", where=path, remedy="check the name")
-    if tables and (folders or files):
-        raise UsageError(f"{tables[0]} is a table, {(folders + files)[0]} is none", remedy="score them one by one")
+    if tables and (whole or files):
+        raise UsageError(f"{tables[0]} is a table, {(whole + files)[0]} is none", remedy="score them one by one")
     if tables:
         return [Table(_text(path), path) for path in tables]
-    found = [_in_folder(path) for path in folders]
-    return found + [_by_name(files)] if files else found
+    found = [in_archive(path) if path.is_file() else in_folder(path) for path in whole]
+    return _named_apart(found + ([_by_name(files)] if files else []), whole)
+
+
+def _named_apart(found: list[Maps], paths: list[Path]) -> list[Maps]:
+    """Submissions whose folders have one name are called by their paths."""
+    count = Counter(one.name for one in found)
+    for one, path in zip(found, paths, strict=False):
+        one.name = str(path) if count[one.name] > 1 else one.name
+    return found
 
 
 def _text(path: Path) -> str:
@@ -71,34 +83,39 @@ def _text(path: Path) -> str:
 def _from_pipe(data: bytes, null: bool) -> list[Table] | list[Maps]:
     if not data.strip():
         raise CaseError("nothing to do (no line came)", where="standard input")
-    text = data.decode("utf-8", "surrogateescape")
-    header = next(csv.reader(io.StringIO(text, newline="")), [])
-    if "case" in header and len(header) > 1:
-        return [Table(text, "standard input")]
+    table = Table(data.decode("utf-8", "surrogateescape"), "standard input")
+    if "case" in table.columns and len(table.columns) > 1:
+        return [table]
     names = [Path(os.fsdecode(name)) for name in data.split(b"\0" if null else b"\n") if name]
     return [_by_name(names)]
 
 
 def _by_name(names: list[Path]) -> Maps:
     """Single files, each counted from its own root; what is wrong with one is a problem of that one."""
-    found = Maps("predictions")
-    named = []
+    found, named = Maps("predictions"), []
     for path in names:
         try:
             if not path.is_file():
-                raise CaseError("no such file", where=path, remedy="check the name")
+                raise CaseError("no such file", where=path, remedy="is it a name, or the header case,class of a table?")
             named.append((cases.of_file(path).id, path))
         except CaseError as error:
             found.problems.append(error)
     return _collected(found, named)
 
 
-def _in_folder(folder: Path) -> Maps:
+def in_folder(folder: Path) -> Maps:
+    """The label maps in a folder; a link that leads out of it is none."""
+    from mrilib.metrics.foreign import leads_out
+
     root = cases.recipe_root(folder) or folder
-    found = Maps(folder.name or str(folder))
-    named = []
+    found, named = Maps(folder.resolve().name or str(folder)), []
     for path in _files(folder, found.problems):
         try:
+            if path.is_symlink() and leads_out(path, folder):
+                raise CaseError("is a link that leads out of the submission", where=path,
+                                remedy="copy the file itself there, or name the files one by one")
+            if not path.is_file():
+                raise CaseError("is no file that can be read", where=path)
             named.append((cases.of_file(path, root).id, path))
         except CaseError as error:
             found.problems.append(error)
@@ -106,7 +123,10 @@ def _in_folder(folder: Path) -> Maps:
 
 
 def _files(folder: Path, problems: list[CaseError]) -> Iterator[Path]:
-    """Every file that may be a label map, in sorted order; hidden ones and our own records are left out."""
+    """Every file that may be a label map, in sorted order; hidden ones and our own records are left out.
+
+    A folder that is a link is not followed.
+    """
     try:
         inside = sorted(folder.iterdir())
     except OSError as error:
@@ -115,21 +135,41 @@ def _files(folder: Path, problems: list[CaseError]) -> Iterator[Path]:
     for path in inside:
         if path.name.startswith(".") or path.name == "__MACOSX" or path.suffix == ".json":
             continue
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             yield from _files(path, problems)
-        else:
+        elif not path.is_dir():
             yield path
+        else:
+            problems.append(CaseError("is a link to a folder and is not followed", where=path,
+                                      remedy="copy the folder itself there"))
 
 
-def _collected(found: Maps, named: list[tuple[str, Path]]) -> Maps:
+def in_archive(path: Path) -> Maps:
+    """The label maps in a zip archive, nothing unpacked; one folder around all of them is no part of the ids."""
+    from mrilib.metrics.foreign import checked_members
+
+    found = Maps(path.stem)
+    try:
+        members, found.problems = checked_members(path)
+    except CaseError as error:
+        found.problems.append(error)
+        return found
+    tops = {name.split("/")[0] for name in members if "/" in name}
+    around = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in members) else ""
+    named = [(name[len(around) : len(name) - len(cases.suffix_of(name))], member) for name, member in members.items()]
+    return _collected(found, named)
+
+
+def _collected(found: Maps, named: list[tuple[str, object]]) -> Maps:
     """Files by id; two files for one id are no prediction."""
     by_id = defaultdict(list)
     for name, path in named:
         by_id[name].append(path)
     for name, paths in by_id.items():
         if len(paths) > 1:
-            found.problems.append(CaseError(f"{len(paths)} files for one case: {', '.join(p.name for p in paths)}",
-                                            where=name, remedy="give one prediction a case"))
+            called = ", ".join(str(p).split("/")[-1] for p in paths)
+            found.problems.append(CaseError(f"{len(paths)} files for one case: {called}", where=name,
+                                            remedy="give one prediction a case"))
         else:
             found.files[name] = paths[0]
     return found

@@ -1,0 +1,50 @@
+"""mri-score: what was given decides who scores it, and which options make sense."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import click
+from click.core import ParameterSource
+
+from mri_tools.common import submitted
+from mrilib.cases import Reading
+from mrilib.errors import UsageError
+
+OF_MAPS = ("scheme", "predicted_scheme", "regions", "each_label", "metrics", "hd95", "tolerances", "lesion_dilation",
+           "lesion_connectivity", "lesion_volume", "lesion_penalty", "empty", "jobs", "rank_by")
+OF_TABLES = ("positive",)
+
+
+def score(predictions: tuple, null: bool, layout: str | None, slices: bool, given: dict) -> int:
+    """Score what was given as the options say; returns the exit code."""
+    o = SimpleNamespace(**given, layout=Reading(layout, slices=slices))
+    if o.check:
+        from mri_tools.common import checking
+
+        _no_effect("--check", ("reference", "output", "per_case", "as_json", "fail_under", "models", "dry_run"))
+        if o.like is None:
+            raise UsageError("--check needs --like", remedy="name the folder of the cases")
+        return checking.check(submitted.given(predictions, null), o)
+    if o.like is not None:
+        raise UsageError("--like has no effect without --check")
+    if o.reference is None:
+        raise click.UsageError("Missing option '--reference' / '-r'.")
+    found = submitted.given(predictions, null)
+    if isinstance(found[0], submitted.Table):
+        from mri_tools.common import scoring_classes
+
+        _no_effect("tables of classes", OF_MAPS)
+        return scoring_classes.score(found, o)
+    from mri_tools.common import scoring_maps
+
+    _no_effect("label maps", OF_TABLES)
+    return scoring_maps.score(found, o)
+
+
+def _no_effect(what: str, names: tuple[str, ...]) -> None:
+    """Raise UsageError when an option that changes nothing here stands on the command line."""
+    context = click.get_current_context()
+    for param in context.command.params:
+        if param.name in names and context.get_parameter_source(param.name) == ParameterSource.COMMANDLINE:
+            raise UsageError(f"{param.opts[-1]} has no effect on {what}")
