@@ -20,7 +20,7 @@ import numpy as np
 
 from mrilib.cases import PICTURES, stem_of, suffix_of
 from mrilib.errors import CaseError, MriError
-from mrilib.images import files
+from mrilib.images import files, nifti
 from mrilib.images.grid import Grid, Image
 
 WIDEST = 8  # bytes of a voxel
@@ -144,7 +144,7 @@ def _nifti(path: Path, suffix: str, header) -> Image | None:
         if suffix == ".nii.gz":
             unpack = zlib.decompressobj(31)
             head = unpack.decompress(file.read(1 << 12), 352)
-            need = files.nifti_length(head)
+            need = nifti.length(head)
             file.seek(0)
             unpack = zlib.decompressobj(31)
             data = unpack.decompress(file.read(), (need or 0) + 1)
@@ -153,7 +153,7 @@ def _nifti(path: Path, suffix: str, header) -> Image | None:
                 data += unpack.decompress(rest, need + 1 - len(data))
         else:
             head = file.read(352)
-            need = files.nifti_length(head)
+            need = nifti.length(head)
             data = head + file.read(max((need or 0) - 351, 0))
     order = next((o for o in "<>" if int.from_bytes(head[:4], "little" if o == "<" else "big") == 348), None)
     if need is None or order is None:
