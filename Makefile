@@ -14,7 +14,7 @@ export PATH := $(BIN):$(PATH)
 
 # The experiment's settings; set any on the command line: make classify DATA=scans FOLDS=10
 OUT ?= results/$(shell basename "$(DATA)" | tr -c 'A-Za-z0-9._\n-' _)
-FOLDS ?= 5
+FOLDS ?=
 SIZE ?= $(if $(WEIGHTS),160,128)
 DENOISE ?= --method median
 NORMALIZE ?= --grey --crop --method percentile --low 0.5 --high 99.5
@@ -23,14 +23,20 @@ WIDTH ?=
 WEIGHTS ?=
 TRAIN ?=
 SEED ?= 0
+BUDGET ?= 30m
+SCHEME ?=
+MAPS ?= --crop --method zscore --region foreground
+PREDICT ?=
 
 ##@ Use
-.PHONY: help install demo classify
+.PHONY: help install demo classify segment
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@printf '\nSettings of classify (now): FOLDS=%s SIZE=%s DENOISE="%s" NORMALIZE="%s" SEED=%s\n' \
-	  '$(FOLDS)' '$(SIZE)' '$(DENOISE)' '$(NORMALIZE)' '$(SEED)'
-	@echo 'and, empty unless given: BACKBONE= WIDTH= WEIGHTS=FILE TRAIN="more options of mri-train"'
+	@printf '\nSettings (now). classify: SIZE=%s DENOISE="%s" NORMALIZE="%s" FOLDS=%s\n' \
+	  '$(SIZE)' '$(DENOISE)' '$(NORMALIZE)' '$(or $(FOLDS),5)'
+	@printf 'segment: BUDGET=%s (training of one model) MAPS="%s"; both: SEED=%s\n' '$(BUDGET)' '$(MAPS)' '$(SEED)'
+	@echo 'Empty unless given: FOLDS= (segment: cross-validate) SCHEME= PREDICT="more options of mri-predict"'
+	@echo '  BACKBONE= WIDTH= WEIGHTS=FILE TRAIN="more options of mri-train"'
 
 install: $(VENV)/installed ## make .venv with the suite and TensorFlow, for the GPU where there is one
 
@@ -52,7 +58,8 @@ ifneq ($(DATA),)
 ifneq ($(words $(OUT)),1)
 $(error OUT may not hold spaces: $(OUT))
 endif
-FOLD_IDS := $(shell seq 0 $$(( $(FOLDS) - 1 )))
+COUNT := $(or $(FOLDS),5)
+FOLD_IDS := $(shell seq 0 $$(( $(COUNT) - 1 )))
 FOLD_TABLES := $(FOLD_IDS:%=$(OUT)/fold%.csv)
 NETWORK := $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WIDTH),--width $(WIDTH)) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 # an experiment's settings and its images stand in small files, which change only when these do
@@ -64,8 +71,8 @@ keep = { mkdir -p $(@D); cat > $@.new; if cmp -s $@.new $@; then rm $@.new; else
 classify: $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv) ## DATA=folder [OUT=folder] [TEST=folder]: cross-validate on one's own images
 	@cat $(FOLD_TABLES) | mri-score --reference "$(DATA)" --split $(OUT)/split.csv
 	@echo "picture: $(OUT)/predictions.png   table: $(OUT)/scores.csv   models: $(OUT)/fold*.h5"
-	@$(if $(TEST),$(call accuracy,$(OUT)/test-scores.csv,of TEST by the average of $(FOLDS) models))
-	@$(call accuracy,$(OUT)/scores.csv,$(FOLDS) duplicate-safe folds)
+	@$(if $(TEST),$(call accuracy,$(OUT)/test-scores.csv,of TEST by the average of $(COUNT) models))
+	@$(call accuracy,$(OUT)/scores.csv,$(COUNT) duplicate-safe folds)
 
 .PHONY: FORCE
 $(OUT)/files.txt: FORCE | install
@@ -76,11 +83,11 @@ $(OUT)/settings.txt: FORCE
 	@printf '%s\n' '$(DENOISE)' '$(NORMALIZE)' '--size $(SIZE)' | $(keep)
 
 $(OUT)/training.txt: FORCE
-	@printf '%s\n' '$(FOLDS)' '$(SEED)' '$(NETWORK)' '$(TRAIN)' | $(keep)
+	@printf '%s\n' '$(COUNT)' '$(SEED)' '$(NETWORK)' '$(TRAIN)' | $(keep)
 
 $(OUT)/split.csv: $(OUT)/files.txt $(OUT)/training.txt
-	@echo "split: $(FOLDS) folds that part no subject and no near-duplicates"
-	@mri-split "$(DATA)" --folds $(FOLDS) --seed $(SEED) > $@ || $(mend)
+	@echo "split: $(COUNT) folds that part no subject and no near-duplicates"
+	@mri-split "$(DATA)" --folds $(COUNT) --seed $(SEED) > $@ || $(mend)
 
 $(OUT)/normalized.txt: $(OUT)/files.txt $(OUT)/settings.txt
 	@echo "prepare: mri-denoise $(DENOISE) | mri-normalize $(NORMALIZE) --size $(SIZE)"
@@ -89,13 +96,13 @@ $(OUT)/normalized.txt: $(OUT)/files.txt $(OUT)/settings.txt
 	  mri-normalize $(NORMALIZE) --size $(SIZE) -o $(OUT)/normalized > $@ || $(mend)
 
 $(OUT)/fold%.h5: $(OUT)/split.csv $(OUT)/normalized.txt $(OUT)/training.txt
-	@echo "train: fold $* of $(FOLDS)"
+	@echo "train: fold $* of $(COUNT)"
 	@for name in $^; do [ $@.checkpoint -nt $$name ] || rm -f $@.checkpoint; done  # of an interrupted run: go on
 	@mri-train $(NETWORK) $(TRAIN) --seed $(SEED) --split $(OUT)/split.csv --fold $* --resume --force -o $@ \
 	  < $(OUT)/normalized.txt > /dev/null
 
 $(OUT)/fold%.csv: $(OUT)/fold%.h5
-	@echo "predict: fold $* of $(FOLDS), by the model that never saw it"
+	@echo "predict: fold $* of $(COUNT), by the model that never saw it"
 	@mri-predict --model $< --split $(OUT)/split.csv --fold $* < $(OUT)/normalized.txt > $@
 
 .PRECIOUS: $(OUT)/fold%.h5
@@ -106,7 +113,7 @@ $(OUT)/predictions.png: $(FOLD_TABLES)
 	@cat $^ | mri-view --cases "$(DATA)" -o $@ > /dev/null
 
 $(OUT)/test.csv: $(FOLD_TABLES)
-	@echo "predict: $(TEST), by the average of the $(FOLDS) models"
+	@echo "predict: $(TEST), by the average of the $(COUNT) models"
 	@mri-predict "$(TEST)" --model '$(OUT)/fold*.h5' > $@
 
 $(OUT)/test-scores.csv: $(OUT)/test.csv
@@ -114,6 +121,55 @@ $(OUT)/test-scores.csv: $(OUT)/test.csv
 else
 classify:
 	@echo 'make: which images? make classify DATA=folder (with a folder for each class, or a cases.csv)' >&2; exit 2
+endif
+
+# Label maps: one model, on all of DATA when TEST is given, else on all but a fifth of its subjects; or FOLDS of them
+ifeq ($(DATA),)
+segment: install ## DATA=folder [TEST=folder] [OUT=folder] [BUDGET=30m] [FOLDS=5]: label maps, on one's own volumes (else made-up heads)
+	@[ -f demo/volumes/.made ] || { echo "phantoms: 30 made-up heads with tumours and their label maps"; \
+	  mri-phantom --kind volumes -n 30 --seed 1 --force -o demo/volumes > /dev/null && touch demo/volumes/.made; }
+	@$(MAKE) --no-print-directory segment DATA=demo/volumes OUT=demo/maps BUDGET="$(if $(filter file,$(origin BUDGET)),5m,$(BUDGET))" \
+	  SCHEME=brats2023 TRAIN="$(TRAIN)"
+else
+.PHONY: segment
+MAP_RUNS := $(if $(FOLDS),$(FOLD_IDS:%=fold%),model)
+MAP_SCHEME := $(if $(SCHEME),--scheme "$(SCHEME)")
+segment: $(OUT)/map-scores.csv
+	@echo "table: $<   models: $(MAP_RUNS:%=$(OUT)/%-maps.h5)   label maps: $(OUT)/predictions"
+	@awk -F, '$$1 == "dice" && $$8 == "all" { \
+	  printf "Dice %s %.3f (%d %% interval %.3f to %.3f, %d cases)\n", $$2, $$3, $$9, $$4, $$5, $$7 }' $<
+
+$(OUT)/maps.txt: FORCE
+	@printf '%s\n' '$(MAPS)' | $(keep)
+
+$(OUT)/map-training.txt: FORCE
+	@printf '%s\n' '$(FOLDS)' '$(SEED)' '$(NETWORK)' '$(TRAIN)' '$(BUDGET)' '$(SCHEME)' '$(TEST)' | $(keep)
+
+$(OUT)/map-split.csv: $(OUT)/files.txt $(OUT)/map-training.txt
+	@mri-split "$(DATA)" $(if $(FOLDS),--folds $(FOLDS),--test $(if $(TEST),0,0.2) --validation 0) --seed $(SEED) > $@ || $(mend)
+
+$(OUT)/map-normalized.txt: $(OUT)/files.txt $(OUT)/maps.txt
+	@echo "prepare: mri-normalize $(MAPS)"
+	@$(if $(filter %/maps.txt,$?),rm -rf $(OUT)/map-normalized)
+	@mri-normalize "$(DATA)" $(MAPS) -o $(OUT)/map-normalized > $@ || $(mend)
+
+$(OUT)/%-maps.h5: $(OUT)/map-split.csv $(OUT)/map-normalized.txt $(OUT)/map-training.txt
+	@echo "train: $*, $(BUDGET)"
+	@for name in $^; do [ $@.checkpoint -nt $$name ] || rm -f $@.checkpoint; done  # of an interrupted run: go on
+	@mri-train --task segment $(MAP_SCHEME) $(NETWORK) --budget $(BUDGET) $(TRAIN) --seed $(SEED) \
+	  --split $(OUT)/map-split.csv $(if $(FOLDS),--fold $(*:fold%=%)) --cache $(OUT)/cache --resume --force -o $@ \
+	  < $(OUT)/map-normalized.txt > /dev/null
+
+$(OUT)/%-maps.txt: $(OUT)/%-maps.h5
+	@echo "predict: $(if $(TEST),$(TEST),the part held out of $*)"
+	@$(if $(TEST),mri-predict "$(TEST)" --model '$(OUT)/*-maps.h5', \
+	  mri-predict --model $< --split $(OUT)/map-split.csv $(if $(FOLDS),--fold $(*:fold%=%)) < $(OUT)/map-normalized.txt) \
+	  $(PREDICT) --force -o $(OUT)/predictions/$* > $@
+
+.PRECIOUS: $(OUT)/%-maps.h5
+$(OUT)/map-scores.csv: $(MAP_RUNS:%=$(OUT)/%-maps.txt)
+	@cat $(if $(TEST),$<,$^) | mri-score --reference "$(or $(TEST),$(DATA))" $(MAP_SCHEME) \
+	  $(if $(TEST),,--split $(OUT)/map-split.csv $(if $(FOLDS),,--part test)) > $@
 endif
 
 ##@ Develop
