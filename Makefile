@@ -25,7 +25,7 @@ TRAIN ?=
 SEED ?= 0
 BUDGET ?= 30m
 SCHEME ?=
-MAPS ?= --crop --method zscore --region foreground
+MAPS ?=
 PREDICT ?=
 
 ##@ Use
@@ -34,7 +34,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nSettings (now). classify: SIZE=%s DENOISE="%s" NORMALIZE="%s" FOLDS=%s\n' \
 	  '$(SIZE)' '$(DENOISE)' '$(NORMALIZE)' '$(or $(FOLDS),5)'
-	@printf 'segment: BUDGET=%s (training of one model) MAPS="%s"; both: SEED=%s\n' '$(BUDGET)' '$(MAPS)' '$(SEED)'
+	@printf 'segment: BUDGET=%s (training of one model) MAPS="%s" (options of mri-normalize); both: SEED=%s\n' '$(BUDGET)' '$(MAPS)' '$(SEED)'
 	@echo 'Empty unless given: FOLDS= (segment: cross-validate) SCHEME= PREDICT="more options of mri-predict"'
 	@echo '  BACKBONE= WIDTH= WEIGHTS=FILE TRAIN="more options of mri-train"'
 
@@ -140,7 +140,7 @@ segment: $(OUT)/map-scores.csv
 	  printf "Dice %s %.3f (%d %% interval %.3f to %.3f, %d cases)\n", $$2, $$3, $$9, $$4, $$5, $$7 }' $<
 
 $(OUT)/maps.txt: FORCE
-	@printf '%s\n' '$(MAPS)' | $(keep)
+	@printf '%s\n' 'mri-normalize' '$(MAPS)' | $(keep)
 
 $(OUT)/map-training.txt: FORCE
 	@printf '%s\n' '$(FOLDS)' '$(SEED)' '$(NETWORK)' '$(TRAIN)' '$(BUDGET)' '$(SCHEME)' '$(TEST)' | $(keep)

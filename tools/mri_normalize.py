@@ -23,7 +23,7 @@ from mrilib.images.registry import COLOURS, EDGES, GEOMETRY, NORMALIZERS
 @click.option("--method", type=click.Choice([*NORMALIZERS, "none"]), default="zscore", show_default=True,
               help="How the scale of intensities is chosen.")
 @click.option("--region", type=click.Choice(["image", "foreground"]),
-              help="Where intensities are measured.  [default: image]")
+              help="Where intensities are measured.  [default: foreground; minmax and percentile image]")
 @click.option("--low", type=click.FloatRange(0, 100), help="Lower percentile.  [default: 1]")
 @click.option("--high", type=click.FloatRange(0, 100), help="Upper percentile.  [default: 99]")
 @click.option("--clip/--no-clip", default=None, help="Cut values beyond the percentiles.  [default: clip]")

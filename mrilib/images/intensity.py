@@ -25,7 +25,7 @@ def grey(image: Image, *, mask=None, rng=None) -> tuple[Image, dict]:
     return Image(finite(image) @ weights, image.grid), {}
 
 
-def zscore(image: Image, *, mask=None, rng=None, region: str = "image") -> tuple[Image, dict]:
+def zscore(image: Image, *, mask=None, rng=None, region: str = "foreground") -> tuple[Image, dict]:
     """Shift and scale so that the region has mean 0 and standard deviation 1; voxels outside it go along.
 
     image: (z, y, x[, c]) or (y, x[, c]); each channel alone. region: "image", or "foreground" (see
@@ -70,7 +70,7 @@ def percentile(image: Image, *, mask=None, rng=None, region: str = "image", low:
     return _each_channel(image, mask, region, scale, clip)
 
 
-def robust(image: Image, *, mask=None, rng=None, region: str = "image") -> tuple[Image, dict]:
+def robust(image: Image, *, mask=None, rng=None, region: str = "foreground") -> tuple[Image, dict]:
     """Shift and scale so that the region has median 0 and quartiles as far apart as those of a deviation of 1.
 
     Like zscore, but a few very bright or dark voxels change nothing. Arguments and errors as there. Measured, for
@@ -96,7 +96,8 @@ def _each_channel(image: Image, mask, region: str, scale: Callable, clip: bool =
         if mask is not None:
             values = channel[mask]
         else:
-            values = channel[foreground(channel)] if region == "foreground" else channel
+            head = foreground(channel) if region == "foreground" else None
+            values = channel[head] if head is not None and head.any() else channel  # no head in an image of one value
         place = f"channel {image.channels[i]}, " if image.channels else ""
         place += region if mask is None else "mask"
         if values.size == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from mrilib.errors import CaseError, UsageError
 from mrilib.images.grid import Grid, Image
 from mrilib.recipe import Recipe, Step
 
+WINDOW = ("crop", "spacing", "resize", "pad", "reorient")  # steps that only choose which voxels there are
 COLOURS = ("red", "green", "blue")
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as everywhere
 
@@ -40,15 +42,27 @@ class Prepared:
 def remaining_steps(record: dict, root: Path, as_is: bool = False) -> tuple[Step, ...]:
     """The steps of a model's recipe that the cases of a root have not been through.
 
-    A root without recipe.json holds cases as given: all steps. as_is: none, whatever the root's recipe.
+    A root without recipe.json holds cases as given: all steps. as_is: none, whatever the root's recipe. A model for
+    label maps bears with another size, crop and spacing, for its windows slide, volumes are brought to its spacing and
+    its maps go back to the native grid: where recipes differ in these alone, only the model's own spacing is kept.
     Raises UsageError that names the first difference when the root was prepared otherwise or further.
     """
     if as_is:
         return ()
+    mine, have = Recipe.from_dict(record["recipe"], where="the model"), Recipe.of_root(root)
     try:
-        return Recipe.from_dict(record["recipe"], where="the model").remaining(Recipe.of_root(root))
+        return mine.remaining(have)
     except UsageError as error:
+        if record.get("task") == "segment":
+            with contextlib.suppress(UsageError):
+                return _but_for_geometry(mine, have)
         raise UsageError(error.what, where=root, remedy=error.remedy) from error
+
+
+def _but_for_geometry(mine: Recipe, have: Recipe) -> tuple[Step, ...]:
+    """The steps of one recipe that remain after another, sizes and crops of both left aside. Raises UsageError."""
+    values, done = (Recipe(tuple(s for s in r.steps if s.step not in WINDOW)) for r in (mine, have))
+    return (*(s for s in mine.steps if s.step == "spacing" and s not in have.steps), *values.remaining(done))
 
 
 def channels_of(case: Case, image: Image) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from mrilib.cases import PICTURES, suffix_of
 from mrilib.errors import CaseError
 from mrilib.images import files
 from mrilib.images.foreground import border
+from mrilib.inference import segment
 from mrilib.inference.prepare import channels_of, prepare_volume, upright
 
 FORMAT = 1
@@ -63,7 +64,8 @@ def folder_of(cache: Path, case_id: str) -> Path:
 
 def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[float] | None, values: Sequence[int],
             cache: Path) -> str:  # fmt: skip
-    """Take a case to what a model is given (inference.prepare) and write it below `cache`, unless it is there.
+    """Take a case to what a model is given (inference.prepare), and write of it what prediction would compute below
+    `cache`, unless it is there.
 
     steps, channels, spacing: as in inference.prepare.prepare_volume. values: label numbers in order, background
     first. Returns the name of the case's folder. Raises CaseError for a label that is none of `values`, and
@@ -82,6 +84,8 @@ def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[fl
                         remedy="bring them to a common scale first: mri-normalize")
     label = _places_in(values, recipe.label_on(case, made.given_grid, made.grid, steps).array, case)
     label = label[None] if flat else label
+    inside = _box(array, label)
+    array, label = array[inside], label[inside]
     air = [float(border(array[..., i]).min()) for i in range(array.shape[-1])]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "case.json").unlink(missing_ok=True)
@@ -95,6 +99,19 @@ def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[fl
         "size": list(label.shape), "counts": {str(i): int(n) for i, n in enumerate(counts) if n},
     })  # fmt: skip
     return folder.name
+
+
+def _box(array: np.ndarray, label: np.ndarray) -> tuple[slice, ...]:
+    """What prediction would compute of a volume, its head, and all that is labelled; everything where there is none."""
+    found = segment.head_box(array)
+    if found is None:
+        return (slice(None),) * 3
+    low, high = found
+    if label.any():
+        for axis in range(3):
+            used = np.flatnonzero(label.any(tuple(a for a in range(3) if a != axis)))
+            low[axis], high[axis] = min(low[axis], used[0]), max(high[axis], used[-1] + 1)
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
 def _places_in(values: Sequence[int], array: np.ndarray, case) -> np.ndarray:

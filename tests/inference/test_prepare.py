@@ -152,3 +152,16 @@ def test_a_volume_is_resampled_to_the_models_spacing_and_keeps_its_native_grid(t
     picture.mkdir()
     files.write(picture / "p.tif", Image(values[0], Grid.of((20, 24))))
     assert prepare_volume(next(find([picture])), (), ["image"], [2.0, 2.0]).array.shape == (1, 20, 24, 1)
+
+
+def test_a_model_for_label_maps_bears_with_another_size_and_crop_but_not_with_other_values(raw, tmp_path):
+    scale, size = Step("zscore", {"region": "foreground"}), Step("pad", {"size": [60, 60]})
+    spacing = Step("spacing", {"spacing": [1.0, 1.0]})
+    record = {"task": "segment", "recipe": Recipe((Step("crop", {"margin": 0}), spacing, scale)).as_dict()}
+    sized = through(raw, (size, scale), tmp_path / "sized")
+    assert remaining_steps(record, sized) == (spacing,)
+    assert remaining_steps(record, through(raw, (size,), tmp_path / "raw-sized")) == (spacing, scale)
+    with pytest.raises(UsageError, match="prepared otherwise: step 1 is pad"):
+        remaining_steps({**record, "task": "classify"}, sized)
+    with pytest.raises(UsageError, match="prepared otherwise"):
+        remaining_steps(record, through(raw, (size, MEDIAN, scale), tmp_path / "smooth"))

@@ -25,7 +25,7 @@ from mrilib.recipe import Recipe, Step
 from mrilib.records import content_hash
 
 BIN = Path(sys.executable).parent
-STEPS = (Step("spacing", {"spacing": [2, 2, 2]}), Step("zscore", {"region": "image"}))
+STEPS = (Step("spacing", {"spacing": [2, 2, 2]}), Step("zscore", {"region": "foreground"}))
 RECORD = {"task": "segment", "dimension": 3, "context": 0, "patch": [12, 12, 12], "channels": ["image"],
           "spacing": [2.0, 2.0, 2.0], "scheme": "brats2020", "values": [0, 2, 4], "regions": None, "postprocess": {},
           "recipe": Recipe(STEPS).as_dict(), "architecture": {}, "settings": {}}  # fmt: skip

@@ -146,16 +146,15 @@ class Prepared:
 
 
 def own_steps(given) -> tuple:
-    """What cases still need that were never brought to a common scale: cut to the head, then mean 0 and deviation 1
-    over the head, each channel alone. Nothing where their recipe has done such a thing."""
+    """What cases still need that were never brought to a common scale: mri-normalize's own default. Nothing where their
+    recipe has done such a thing."""
     from mri_tools.common.convert import used
-    from mrilib.images.registry import GEOMETRY, NORMALIZERS
+    from mrilib.images.registry import NORMALIZERS
     from mrilib.recipe import Step
 
     if any(step.step in NORMALIZERS for step in given.steps):
         return ()
-    scale = Step("zscore", used(NORMALIZERS["zscore"], {"region": "foreground"}))
-    return (scale,) if given.steps else (Step("crop", used(GEOMETRY["crop"], {})), scale)
+    return (Step("zscore", used(NORMALIZERS["zscore"], {})),)
 
 
 def scheme_of(cases, numbers: list[list[int]], asked: str | None):
