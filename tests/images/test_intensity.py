@@ -22,7 +22,8 @@ def test_the_scales_are_those_of_numpy():
     assert np.allclose(zscore(image(array), region="image")[0].array, (array - array.mean()) / array.std(), atol=1e-5)
     assert np.allclose(minmax(image(array))[0].array, (array - array.min()) / np.ptp(array), atol=1e-6)
     low, middle, high = np.percentile(array, (25, 50, 75))
-    assert np.allclose(robust(image(array), region="image")[0].array, (array - middle) / ((high - low) / 1.349), atol=1e-4)
+    spread = (high - low) / 1.349
+    assert np.allclose(robust(image(array), region="image")[0].array, (array - middle) / spread, atol=1e-4)
     low, high = np.percentile(array, (2, 95))
     made, measured = percentile(image(array), low=2, high=95)
     assert np.allclose(made.array, np.clip((array - low) / (high - low), 0, 1), atol=1e-6)

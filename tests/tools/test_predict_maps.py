@@ -25,7 +25,7 @@ from mrilib.recipe import Recipe, Step
 from mrilib.records import content_hash
 
 BIN = Path(sys.executable).parent
-STEPS = (Step("spacing", {"spacing": [2, 2, 2]}), Step("zscore", {"region": "foreground"}))
+STEPS = (Step("spacing", {"spacing": [2, 2, 2]}), Step("zscore", {"region": "image"}))
 RECORD = {"task": "segment", "dimension": 3, "context": 0, "patch": [12, 12, 12], "channels": ["image"],
           "spacing": [2.0, 2.0, 2.0], "scheme": "brats2020", "values": [0, 2, 4], "regions": None, "postprocess": {},
           "recipe": Recipe(STEPS).as_dict(), "architecture": {}, "settings": {}}  # fmt: skip
@@ -116,8 +116,8 @@ def test_each_case_gets_a_label_map_on_its_native_grid_and_a_record(raw, plain):
 
 
 def test_prepared_and_half_prepared_cases_give_the_very_same_maps_and_a_score(raw, models, plain, tmp_path):
-    line = ('set -o pipefail; "$1"/mri-normalize --spacing 2,2,2 "$2" | "$1"/mri-predict --model "$3" | tee made | '
-            '"$1"/mri-score --reference "$2" && "$1"/mri-normalize --spacing 2,2,2 --method none "$2" -o half')
+    line = ('set -o pipefail; "$1"/mri-normalize --region image --spacing 2,2,2 "$2" | '
+            '"$1"/mri-predict --model "$3" | tee made | "$1"/mri-score --reference "$2" && "$1"/mri-normalize --spacing 2,2,2 --method none "$2" -o half')
     piped = subprocess.run(["bash", "-c", line, "bash", BIN, raw, models / "fold0.h5"], capture_output=True, text=True,
                            cwd=tmp_path)
     assert piped.returncode == 0, piped.stderr
