@@ -117,7 +117,8 @@ def test_each_case_gets_a_label_map_on_its_native_grid_and_a_record(raw, plain):
 
 def test_prepared_and_half_prepared_cases_give_the_very_same_maps_and_a_score(raw, models, plain, tmp_path):
     line = ('set -o pipefail; "$1"/mri-normalize --region image --spacing 2,2,2 "$2" | '
-            '"$1"/mri-predict --model "$3" | tee made | "$1"/mri-score --reference "$2" && "$1"/mri-normalize --spacing 2,2,2 --method none "$2" -o half')
+            '"$1"/mri-predict --model "$3" | tee made | "$1"/mri-score --reference "$2" && '
+            '"$1"/mri-normalize --spacing 2,2,2 --method none "$2" -o half')
     piped = subprocess.run(["bash", "-c", line, "bash", BIN, raw, models / "fold0.h5"], capture_output=True, text=True,
                            cwd=tmp_path)
     assert piped.returncode == 0, piped.stderr
