@@ -15,7 +15,7 @@ import numpy as np
 
 from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.errors import CaseError
-from mrilib.images import nifti, pictures, series
+from mrilib.images import nifti, nifti_writing, pictures, series
 from mrilib.images.grid import Grid, Image
 
 NOTE = "mri-suite recipe "  # how a header says that a file was prepared; the hash follows
@@ -274,6 +274,8 @@ def compact(array: np.ndarray) -> np.ndarray:
     """The array as it is stored: uint8 or int16 when every value is an integer that fits, else float32."""
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
+    if array.dtype.kind == "f" and not np.array_equal(some := array[:1], np.rint(some)):
+        return array.astype(np.float32, copy=False)  # the first slice or row tells it of nearly all
     low, high = (array.min(), array.max()) if array.size else (0, 0)
     for kind in (np.uint8, np.int16):
         fits = np.iinfo(kind).min <= low and high <= np.iinfo(kind).max
@@ -301,6 +303,9 @@ def write(path: Path, image: Image, *, recipe_hash: str = "", as_stored: bool = 
         if image.has_channels:
             note["channels"] = list(image.channels)
         pictures.write(path, array, note, suffix)
+        return
+    if suffix in (".nii", ".nii.gz") and nifti_writing.writes(array, image.grid):
+        nifti_writing.write(path, Image(array, image.grid), NOTE + recipe_hash if recipe_hash else "")
         return
     import SimpleITK as sitk
 

@@ -6,7 +6,6 @@ ITK reads a cut file as zeros and NaN as 0, and where qform and sform disagree i
 from __future__ import annotations
 
 import gzip
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,9 +37,11 @@ def check(path: Path, suffix: str, fix: bool = False) -> Header:
     fix: let an image pass that is placed in two ways or whose axes are not at right angles. Raises CaseError for
     those, and for a file that is cut short or holds NaN or infinite values.
     """
+    from isal import igzip, isal_zlib
+
     finite, have, rest = True, 0, b""
     try:
-        with (gzip.open if suffix == ".nii.gz" else open)(path, "rb") as file:
+        with (igzip.open if suffix == ".nii.gz" else open)(path, "rb") as file:
             head = file.read(544)
             have = len(head)
             need, kind = length(head), _float_type(head)
@@ -51,7 +52,7 @@ def check(path: Path, suffix: str, fix: bool = False) -> Header:
                     block = rest + block
                     whole = len(block) // kind.itemsize * kind.itemsize
                     finite, rest = bool(np.isfinite(np.frombuffer(block[:whole], kind)).all()), block[whole:]
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, isal_zlib.error, gzip.BadGzipFile) as error:
         raise CaseError(f"is damaged or cut short: {error}", where=path, remedy="copy it again") from error
     if need is None:
         raise CaseError("is not a NIfTI file", where=path, remedy="check what it holds")
