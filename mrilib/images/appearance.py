@@ -10,6 +10,7 @@ Methods 18, 2021) and TorchIO (Pérez-García et al., 2021).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -56,33 +57,42 @@ def change(array: np.ndarray, before: np.ndarray, drawn: dict, spacing) -> np.nd
 
     spacing: mm, (z, y, x). `array` may be overwritten unless it is `before` itself. Returns an array of its shape.
     """
-    about = statistics(before)
+    about, spare = statistics(before), None
+
+    def passed(array: np.ndarray, work) -> np.ndarray:
+        """What work(array, into) makes; two arrays are used in turn, for new memory costs as much as a pass."""
+        nonlocal spare
+        into = np.empty_like(array) if spare is None else spare
+        work(array, into)
+        spare = None if array is before else array
+        return into
+
     if any(name in drawn for name in (*TONES, "bias")):
-        array = _tone(array, array if array is not before else np.empty_like(array), drawn, about)
+        if array is before:
+            array = passed(array, lambda given, into: _tone(given, into, drawn, about))
+        else:
+            _tone(array, array, drawn, about)
     for axis, weights in enumerate(_bands(drawn, array.shape[:3], spacing)):
         if weights is not None:
-            array = _along(array, weights, axis)
+            array = passed(array, partial(_along, weights=weights, axis=axis))
     if "ghosting" in drawn:
-        array = _ghosts(array, drawn)
+        array = passed(array, lambda given, into: _ghosts(given, into, drawn))
     if "sharpen" in drawn:
-        given, array = array, np.empty_like(array)
-        compiled.over(len(array), array.size, lambda start, stop: loops.sharpened(
-            given, array, float(drawn["sharpen"]), start, stop))
-    noisy = [name for name in ("rician", "noise") if name in drawn]
-    if (noisy or "cutout" in drawn or "dropout" in drawn) and array is before:
+        amount = float(drawn["sharpen"])
+        array = passed(array, lambda given, into: compiled.over(len(given), given.size, lambda start, stop: (
+            loops.sharpened(given, into, amount, start, stop))))
+    if array is before:
         array = array.copy()
-    for name in noisy:
-        sd = (np.float32(drawn[name]) * (about.bright - about.low)).astype(np.float32)
-        seed = np.uint32(stream(drawn, 2 + noisy.index(name)).integers(1 << 32))
-        compiled.over(len(array), array.size, lambda start, stop, name=name, sd=sd, seed=seed: loops.grain(
-            array, seed, sd, name == "rician", about.low, start, stop))
+    for place, name in enumerate(("rician", "noise"), 2):
+        if name in drawn:
+            _grain(array, drawn, name, place, about)
     if "cutout" in drawn:
         _cut(array, drawn, about.low)
     if "dropout" in drawn and array.shape[-1] > 1:
         count = min(int(drawn["dropout"]), array.shape[-1] - 1)
         for i in stream(drawn, 5).permutation(array.shape[-1])[:count]:
             array[..., i] = about.low[i]
-    return array.copy() if array is before else array
+    return array
 
 
 def curve(drawn: dict, values: np.ndarray, low: float, high: float, mean: float, bright: float) -> np.ndarray:
@@ -105,7 +115,7 @@ def curve(drawn: dict, values: np.ndarray, low: float, high: float, mean: float,
     return values
 
 
-def _tone(array: np.ndarray, result: np.ndarray, drawn: dict, about: Statistics) -> np.ndarray:
+def _tone(array: np.ndarray, result: np.ndarray, drawn: dict, about: Statistics) -> None:
     size = array.shape[:3]
     table = np.empty((array.shape[-1], STEPS + 1), np.float32)
     for i, row in enumerate(table):
@@ -120,7 +130,6 @@ def _tone(array: np.ndarray, result: np.ndarray, drawn: dict, about: Statistics)
     scale = (STEPS / width).astype(np.float32)
     compiled.over(size[0], array.size, lambda start, stop: loops.tone(
         array, result, table, about.low, scale, about.low, points, *bases, start, stop))
-    return result
 
 
 def _bands(drawn: dict, size, spacing) -> list[np.ndarray | None]:
@@ -169,32 +178,39 @@ def _coarse(n: int, times: float) -> np.ndarray:
     return (1 - part) * share(first) + part * share(np.minimum(first + 1, few - 1))
 
 
-def _along(array: np.ndarray, weights: np.ndarray, axis: int) -> np.ndarray:
+def _along(array: np.ndarray, result: np.ndarray, weights: np.ndarray, axis: int) -> None:
     nz, ny, nx, c = array.shape
-    result = np.empty_like(array)
     if axis == 2:
-        wide = np.ascontiguousarray(np.repeat(weights.T, c, axis=1))
+        k = weights.shape[1]
+        wide = np.zeros((-(-k // 4) * 4, nx * c), np.float32)
+        wide[:k] = np.repeat(weights.T, c, axis=1)
         rows, into = array.reshape(nz * ny, nx * c), result.reshape(nz * ny, nx * c)
-        compiled.over(nz * ny, array.size, lambda start, stop: loops.along_rows(rows, into, wide, c, start, stop))
-        return result
+        compiled.over(nz * ny, array.size, lambda start, stop: loops.along_rows(
+            rows, into, wide, k // 2, c, start, stop))
+        return
     shape = (1, nz, ny * nx * c) if axis == 0 else (nz, ny, nx * c)
     given, into = array.reshape(shape), result.reshape(shape)
     parts = shape[0] * -(-shape[2] // BLOCK)
     compiled.over(parts, array.size, lambda start, stop: loops.along(given, into, weights, BLOCK, start, stop))
-    return result
 
 
-def _ghosts(array: np.ndarray, drawn: dict) -> np.ndarray:
+def _grain(array: np.ndarray, drawn: dict, name: str, place: int, about: Statistics) -> None:
+    sd = (np.float32(drawn[name]) * (about.bright - about.low)).astype(np.float32)
+    seed = np.uint32(stream(drawn, place).integers(1 << 32))
+    compiled.over(len(array), array.size, lambda start, stop: loops.grain(
+        array, seed, sd, name == "rician", about.low, start, stop))
+
+
+def _ghosts(array: np.ndarray, result: np.ndarray, drawn: dict) -> None:
     """Two to five ghosts along one of the longest axes: k-space lines of a period that differ from the rest."""
     chance = stream(drawn, 7)
     axes = [axis for axis in range(3) if array.shape[axis] > 1]
     axis, count = (axes[int(chance.integers(len(axes)))], int(chance.integers(2, 6))) if axes else (0, 2)
     shape = (int(np.prod(array.shape[:axis])), array.shape[axis], int(np.prod(array.shape[axis + 1 :])))
-    given, result = array.reshape(shape), np.empty(shape, np.float32)
+    given, into = array.reshape(shape), result.reshape(shape)
     share = np.float32(drawn["ghosting"])
     compiled.over(shape[0] * shape[1], array.size, lambda start, stop: loops.ghosts(
-        given, result, count, share, start, stop))
-    return result.reshape(array.shape)
+        given, into, count, share, start, stop))
 
 
 def _cut(array: np.ndarray, drawn: dict, low: np.ndarray) -> None:

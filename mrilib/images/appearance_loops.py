@@ -9,7 +9,7 @@ import numpy as np
 from mrilib.images.compiled import inner, loop
 
 F32, I32, U32 = np.float32, np.int32, np.uint32
-ONE = F32(1)
+ZERO, ONE = F32(0), F32(1)
 
 
 @loop
@@ -87,33 +87,46 @@ def along(source, result, weights, block, start, stop):
     """
     na, n, nb = source.shape
     blocks = (nb + block - 1) // block
-    r = weights.shape[1] // 2
+    wide, last = weights.shape[1], n - 1
+    r = wide // 2
     for part in range(start, stop):
         a, b0 = part // blocks, part % blocks * block
         b1 = min(b0 + block, nb)
         for i in range(n):
             line = result[a, i, b0:b1]
             line[:] = 0
-            for k in range(weights.shape[1]):
-                weight = weights[i, k]
-                if weight != 0:
-                    line += weight * source[a, i + k - r, b0:b1]
+            for k in range(0, wide, 4):  # four rows at once: the sum is written to the cache a quarter as often
+                w0, w1 = weights[i, k], weights[i, k + 1] if k + 1 < wide else ZERO
+                w2, w3 = weights[i, k + 2] if k + 2 < wide else ZERO, weights[i, k + 3] if k + 3 < wide else ZERO
+                if w0 == 0 and w1 == 0 and w2 == 0 and w3 == 0:
+                    continue
+                at = i + k - r
+                s0, s1 = source[a, min(max(at, 0), last), b0:b1], source[a, min(max(at + 1, 0), last), b0:b1]
+                s2, s3 = source[a, min(max(at + 2, 0), last), b0:b1], source[a, min(max(at + 3, 0), last), b0:b1]
+                for x in range(line.size):
+                    line[x] += w0 * s0[x] + w1 * s1[x] + w2 * s2[x] + w3 * s3[x]
 
 
 @loop
-def along_rows(source, result, weights, step, start, stop):
-    """The same along the rows: source, result (rows, n * step). weights: (2 r + 1, n * step), each `step` times."""
+def along_rows(source, result, weights, r, step, start, stop):
+    """The same along the rows: source, result (rows, n * step), r known.
+
+    weights: (a multiple of four, n * step), each weight `step` times; the first 2 r + 1 count, the rest are 0.
+    """
     rows, n = source.shape
-    r = weights.shape[0] // 2
+    wide = weights.shape[0]
+    given = np.zeros(n + wide * step, F32)
+    inside = given[r * step : r * step + n]
     for row in range(start, stop):
-        line, given = result[row], source[row]
+        inside[:] = source[row]
+        line = result[row]
         line[:] = 0
-        for k in range(weights.shape[0]):
-            off = (k - r) * step
-            first, end = max(0, -off), min(n, n - off)
-            into, weight, from_ = line[first:end], weights[k, first:end], given[first + off : end + off]
-            for i in range(into.size):
-                into[i] += weight[i] * from_[i]
+        for k in range(0, wide, 4):
+            w0, w1, w2, w3 = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+            s0, s1 = given[k * step : k * step + n], given[(k + 1) * step : (k + 1) * step + n]
+            s2, s3 = given[(k + 2) * step : (k + 2) * step + n], given[(k + 3) * step : (k + 3) * step + n]
+            for i in range(n):
+                line[i] += w0[i] * s0[i] + w1[i] * s1[i] + w2[i] * s2[i] + w3[i] * s3[i]
 
 
 @loop
