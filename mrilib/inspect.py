@@ -57,8 +57,6 @@ def look(case: Case, copies: bool = True) -> Seen:
     if (label := files.read_label(case, None if apart else image.grid)) is not None:
         found = np.bincount(label.array.ravel(), minlength=256)
         counts = {int(value): int(found[value]) for value in np.flatnonzero(found)}
-        if case.scheme:
-            schemes.check(counts, schemes.scheme(case.scheme), case.label)
     names = tuple(images) if apart else image.channels or tuple(case.channels)
     spacing = image.grid.spacing[::-1]
     picture = suffix_of(case.image_files[0]) in PICTURES

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from pipeline_data import save
 
-from mrilib import cases
+from mrilib import cases, labels
 from mrilib.cases import Reading
 from mrilib.errors import CaseError, UsageError
 from mrilib.images import files
@@ -15,9 +15,10 @@ from mrilib.images.grid import Grid, Image
 
 
 def volume(path, seed=0, label=False, size=(4, 5, 6), **where):
-    """A volume of noise, or of 0 to 3, written by ITK as other programs would."""
+    """A volume of noise, or of the labels of a scheme (msd unless said), written by ITK as other programs would."""
     rng = np.random.default_rng(seed)
-    array = rng.integers(0, 4, size).astype(np.uint8) if label else rng.integers(0, 999, size).astype(np.int16)
+    values = labels.scheme(label if isinstance(label, str) else "msd").values if label else ()
+    array = rng.choice(values, size).astype(np.uint8) if values else rng.integers(0, 999, size).astype(np.int16)
     path.parent.mkdir(parents=True, exist_ok=True)
     sitk.WriteImage(files.to_itk(Image(array, Grid.of(size, **where))), str(path))
     return array
@@ -59,7 +60,7 @@ BRATS = {  # a case's name, its files' start and ends: t1 t1ce t2 flair label; s
 @pytest.mark.parametrize("year", BRATS)
 def test_brats_of_any_year(year, tmp_path):
     name, start, ends, subject, scheme = BRATS[year]
-    arrays = [volume(tmp_path / "set" / name / f"{start}{end}", i, i == 4) for i, end in enumerate(ends)]
+    arrays = [volume(tmp_path / "set" / name / f"{start}{end}", i, i == 4 and (scheme or True)) for i, end in enumerate(ends)]
     volume(tmp_path / "set" / name / "brainmask.nii.gz", 9)
     case, = cases.find([tmp_path / "set"])
     assert [case] == list(cases.find([tmp_path / "set" / name]))

@@ -155,7 +155,8 @@ def _image_files(folder: Path, fail) -> Iterator[Path]:
 
 def plain(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     """a folder of images"""
-    return [replace(of_file(path, search.root), layout="plain") for path in files], []
+    mine = [of_file(path, search.root) for path in files]
+    return [replace(case, subject=subject_of(case.id), layout="plain") for case in mine], []
 
 
 def classes(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:

@@ -123,7 +123,7 @@ def read_record(search: Search, path: Path) -> dict:
 
 def missing_channels(cases: list[Case]) -> dict[str, CaseError]:
     """Case id -> what is wrong with it, for cases of folders that lack a channel which half of the others have."""
-    named = [c for c in cases if c.layout == "brats"]
+    named = [c for c in cases if c.layout in ("brats", "bids")]
     counts = Counter(name for case in named for name in case.channels)
     usual = [name for name in in_order(dict.fromkeys(counts)) if 2 * counts[name] >= len(named)]
     wrong = {}

@@ -26,25 +26,24 @@ def masks(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     twins = twins_of(files)
     used = {*twins, *twins.values()}
     sets = {path.parent for path in twins}  # an image without a mask among such ones is one of them
-    cases = [replace(of_file(path, search.root), label=twins.get(path), layout="masks")
+    cases = [replace(case := of_file(path, search.root), label=twins.get(path), subject=subject_of(case.id),
+                     layout="masks")
              for path in files if path in twins or (path.parent in sets and path not in used)]
     taken = {case.path for case in cases} | used
     return cases, [path for path in files if path not in taken]
 
 
 def twins_of(files: list[Path]) -> dict[Path, Path]:
-    """Image -> its label map, from `x_mask.png` beside `x.png` or masks/x.png beside images/x.png."""
+    """Image -> its label map: `x_mask.png` beside `x.png`, masks/x.png or masks/x_mask.png beside images/x.png."""
     known = {(p.parent, stem_of(p)): p for p in files}
     labels: dict[Path, Path] = {}
     for path in files:
         stem = stem_of(path)
-        twin = None
-        for ending in MASK_ENDINGS:
-            if stem.lower().endswith(ending):
-                twin = known.get((path.parent, stem[: -len(ending)]))
-        for folder, images in MASK_FOLDERS.items():
-            if path.parent.name == folder:
-                twin = twin or known.get((path.parent.parent / images, stem))
+        short = next((stem[: -len(end)] for end in MASK_ENDINGS if stem.lower().endswith(end)), None)
+        twin = known.get((path.parent, short))
+        if images := MASK_FOLDERS.get(path.parent.name):
+            beside = path.parent.parent / images
+            twin = twin or known.get((beside, stem)) or known.get((beside, short))
         if twin is not None:
             labels[twin] = path
     return labels

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mrilib import labels as schemes
 from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.errors import CaseError
 from mrilib.images import nifti, nifti_writing, pictures, series
@@ -135,7 +136,8 @@ def read_label(case: Case, grid: Grid | None = None) -> Image | None:
     """The label map of a case, (z, y, x) or (y, x) uint8, on its own grid, or nearest on `grid`; None without one.
 
     A mask of 0 and 255 alone, as pictures have it, is 0 and 1. Raises CaseError for one that holds other values
-    than whole numbers from 0 to 255, and for one that does not cover `grid`: what is outside of it is not known.
+    than whole numbers from 0 to 255 or numbers that the case's scheme lacks, and for one that does not cover
+    `grid`: what is outside of it is not known.
     """
     if case.label is None:
         return None
@@ -145,6 +147,9 @@ def read_label(case: Case, grid: Grid | None = None) -> Image | None:
     if image.has_channels:
         raise CaseError(f"is no label map: it holds {image.array.shape[-1]} channels", where=where)
     made = Image(whole_numbers(image.array, where), image.grid)
+    if case.scheme:
+        values = np.flatnonzero(np.bincount(made.array.ravel(), minlength=256))
+        schemes.check(values, schemes.scheme(case.scheme), where)
     if grid is None or made.grid.same_as(grid):
         return made
     if made.grid == Grid.of(made.grid.size) and grid == Grid.of(grid.size):  # pictures say nothing of a world
@@ -175,10 +180,10 @@ def whole_numbers(array: np.ndarray, where: object = None) -> np.ndarray:
 
 
 def _covers(outer: Grid, inner: Grid) -> bool:
-    """Whether every voxel of a grid lies within another, but for one voxel of that at its border."""
+    """Whether the centre of every voxel of a grid lies within another."""
     corners = np.stack(np.meshgrid(*[(0, s - 1) for s in inner.size], indexing="ij"), -1)
     index = outer.to_index(inner.to_world(corners))
-    return bool((index > -1.01).all() and (index < np.asarray(outer.size) + 0.01).all())
+    return bool((index > -0.51).all() and (index < np.asarray(outer.size) - 0.49).all())
 
 
 def _grid_text(grid: Grid) -> str:

@@ -98,9 +98,15 @@ def claim(targets: dict[str, Path], case: Case, output: Path) -> None:
 
 
 def describe(case: Case, output: Path) -> str:
-    """One line of --dry-run: the case, its channels, label map and output."""
-    channels = " ".join(f"{name}={path}" for name, path in case.channels.items())
+    """One line of --dry-run: the case, its channels (those of one source together), label map and output."""
+    sources: dict[Path, list[str]] = {}
+    for name, path in case.channels.items():
+        sources.setdefault(path, []).append(name)
+    channels = " ".join(f"{','.join(names)}={path}" for path, names in sources.items())
+    channels += f" ({len(case.image_files)} files)" if len(case.image_files) > len(sources) else ""
     label = f" label={case.label}" if case.label else ""
+    label += f" scheme={case.scheme}" if case.label and case.scheme else ""
+    label += f" subject={case.subject}" if case.subject else ""
     kind = f" class={case.class_name}" if case.class_name else ""
     return f"{case.id}: {channels}{label}{kind} -> {output / case.id}"
 
