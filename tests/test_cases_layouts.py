@@ -60,7 +60,8 @@ BRATS = {  # a case's name, its files' start and ends: t1 t1ce t2 flair label; s
 @pytest.mark.parametrize("year", BRATS)
 def test_brats_of_any_year(year, tmp_path):
     name, start, ends, subject, scheme = BRATS[year]
-    arrays = [volume(tmp_path / "set" / name / f"{start}{end}", i, i == 4 and (scheme or True)) for i, end in enumerate(ends)]
+    kinds = [False, False, False, False, scheme or True]
+    arrays = [volume(tmp_path / "set" / name / f"{start}{end}", i, kinds[i]) for i, end in enumerate(ends)]
     volume(tmp_path / "set" / name / "brainmask.nii.gz", 9)
     case, = cases.find([tmp_path / "set"])
     assert [case] == list(cases.find([tmp_path / "set" / name]))

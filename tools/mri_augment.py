@@ -41,6 +41,7 @@ def transforms(command):
 
 @click.command()
 @options.cases
+@options.scheme_of_cases
 @options.output("augmented")
 @click.option("-n", "--copies", type=click.IntRange(1), help="Copies of each case.  [default: 1]")
 @transforms

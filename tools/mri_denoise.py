@@ -11,6 +11,7 @@ from mrilib.images.registry import DENOISERS
 
 @click.command()
 @options.cases
+@options.scheme_of_cases
 @options.output("denoised")
 @click.option("--method", type=click.Choice(list(DENOISERS)), default="median", show_default=True,
               help="How noise is removed.")

@@ -12,14 +12,14 @@ MODELS = (".h5", ".keras")
 
 @click.command()
 @options.cases
-@options.scheme
+@options.scheme_of_cases
 @click.option("--device", is_flag=True, help="What this machine offers, and why a GPU lies idle.")
 @click.option("--duplicates/--no-duplicates", default=True, show_default=True, help="Look for copies among the cases.")
 @click.option("--per-case", type=click.Path(path_type=Path), help="CSV of each case: size, spacing, values, labels.")
 @options.json_
 @options.jobs
 @options.common
-def main(paths, null, root, layout, scheme, device, duplicates, per_case, as_json, jobs):
+def main(paths, null, root, layout, device, duplicates, per_case, as_json, jobs):
     """Show what a folder, a case, a model or this machine holds.
 
     PATHS are images, folders or model files; with none, names are read from
@@ -35,7 +35,6 @@ def main(paths, null, root, layout, scheme, device, duplicates, per_case, as_jso
       mri-inspect --device
     """
     import json
-    from dataclasses import replace
 
     from mri_tools.common import inspecting
     from mrilib.errors import UsageError
@@ -50,8 +49,7 @@ def main(paths, null, root, layout, scheme, device, duplicates, per_case, as_jso
     if models:
         return inspecting.models(models, as_json, write)
     with progress("look") as bar:
-        reading = replace(layout, scheme=scheme)
-        cases, seen, failed = inspecting.look_at_all(paths, null, root, reading, jobs, duplicates, bar.step)
+        cases, seen, failed = inspecting.look_at_all(paths, null, root, layout, jobs, duplicates, bar.step)
     for error in failed:
         complain(error, error)
     lines = inspecting.about(paths, cases, seen, failed)

@@ -9,6 +9,7 @@ from mrilib.images.registry import COLOURS, EDGES, GEOMETRY, NORMALIZERS
 
 @click.command()
 @options.cases
+@options.scheme_of_cases
 @options.output("normalized")
 @click.option("--grey", is_flag=True, help="Make colours, as of a photographed screen, one channel.")
 @click.option("--reorient", metavar="CODE", help="Turn the axes of volumes by quarters, to RAS or another such code.")

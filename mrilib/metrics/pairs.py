@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +72,9 @@ def reference_of(case: Case, itself: bool) -> Image:
     path = case.path if itself else case.label
     if not case.slices and not case.held and suffix_of(path) in (".nii", ".nii.gz"):
         return _labels(foreign.read(path, None), path)  # unpacks once
-    return _labels(files.read_case(case), path) if itself else files.read_label(case)
+    if itself:
+        return _labels(files.read_case(case), path)
+    return files.read_label(replace(case, scheme=None))  # the rules of the run say which numbers may be there
 
 
 def numbers_in(case: Case, itself: bool) -> list[int]:

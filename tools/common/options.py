@@ -12,6 +12,8 @@ import click
 from mrilib import __version__
 from mrilib.cases import CHANNELS, LAYOUTS, Reading
 
+SCHEME = "mri_tools.scheme"  # where in click's context the label scheme waits for the cases
+
 
 class Pair(click.ParamType):
     """Numbers joined by commas, in x,y,z order (`--size 224,224`); one number stands for all axes."""
@@ -48,11 +50,12 @@ class Names(click.ParamType):
 
 
 def _known_scheme(ctx, param, value):
-    """Refuse a scheme that is none before any work."""
+    """Refuse a scheme that is none before any work, and keep it for the reading of cases."""
     if value is not None:
         from mrilib.labels import scheme
 
         scheme(value)
+        ctx.meta[SCHEME] = value
     return value
 
 
@@ -132,16 +135,22 @@ as_ = click.option("--as", "as_", type=click.Choice(["volumes", "slices"]), defa
 fix = click.option("--fix-orientation", is_flag=True,
                    help="Read a NIfTI header whose qform and sform disagree by its sform, skewed axes by the nearest "
                         "right angles.")
-scheme = click.option("--scheme", metavar="NAME|1=a,2=b", callback=_known_scheme,
-                      help="What the numbers of the label maps mean: binary, brats2013, brats2020, brats2023, msd, or "
-                           "one's own such as 1=necrotic,2=oedema,4=enhancing.  [default: as the layout says]")
+_scheme = {
+    "metavar": "NAME|1=a,2=b", "callback": _known_scheme,
+    "help": "What the numbers of the label maps mean: binary, brats2013, brats2020, brats2023, msd, or one's own such "
+            "as 1=necrotic,2=oedema,4=enhancing.  [default: as the layout says]",
+}  # fmt: skip
+scheme = click.option("--scheme", **_scheme)  # for tools that work with it
+scheme_of_cases = click.option("--scheme", **_scheme, expose_value=False)  # for tools that hand it on with their cases
 
 
 def cases(command):
     """Tools that take cases: PATHS or names on standard input, and how to read them, in one: `layout` is a Reading."""
     @wraps(command)
     def with_reading(*, layout, channels, as_, fix_orientation, **others):
-        return command(layout=Reading(layout, channels or (), as_ == "slices", fix=fix_orientation), **others)
+        known = click.get_current_context().meta.get(SCHEME)
+        reading = Reading(layout, channels or (), as_ == "slices", known, fix_orientation)
+        return command(layout=reading, **others)
 
     return _several(paths, null, root, layout, channels, as_, fix)(with_reading)
 

@@ -1,0 +1,49 @@
+"""mri-inspect as it runs: layouts, schemes and regions in words, and what is wrong in one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+BIN = Path(sys.executable).parent
+
+
+def run(*arguments, code=0):
+    ran = subprocess.run([BIN / "mri-inspect", "-j1", *arguments], capture_output=True, text=True)
+    assert ran.returncode == code, ran.stderr
+    return ran.stderr if code else ran.stdout
+
+
+def volume(path, array, spacing=(1.0, 1.0, 1.0)):
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(spacing)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(image, str(path))
+
+
+def test_what_the_numbers_mean_is_told_from_the_layout_the_numbers_or_the_user(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, values in (("BraTS20_Training_001", (0, 1, 2, 4)), ("BraTS20_Training_002", (0, 1, 2, 4))):
+        for channel in ("t1", "flair"):
+            volume(tmp_path / f"{name}/{name}_{channel}.nii.gz", rng.normal(size=(4, 5, 6)).astype(np.float32))
+        label = np.resize(np.repeat(values, 10), (4, 5, 6)).astype(np.uint8)
+        volume(tmp_path / f"{name}/{name}_seg.nii.gz", label, (1.0, 2.0, 0.5))
+    assert "lies on another grid" in run(tmp_path, code=1)  # its spacing is not that of the images
+    for path in tmp_path.rglob("*_seg.nii.gz"):
+        volume(path, label)
+    text = run(tmp_path)
+    assert "understood as: a folder for each case, a volume for each channel\n" in text
+    assert "label scheme: brats2020\n" in text and "channels: 2 t1 flair\n" in text and "orientation: 2 LPS\n" in text
+    assert "labels: 0 background in 2, 1 necrotic in 2, 2 oedema in 2, 4 enhancing in 2\n" in text
+    assert "size of WT: 0.09 mL\n" in text and "size of ET: 0.03 mL\n" in text
+    text = run("--scheme", "1=rim,2=centre,4=scar", tmp_path)
+    assert "label scheme: 1=rim,2=centre,4=scar\n" in text and "size of rim: 0.03 mL" in text
+    assert "label 4 is not in scheme msd (0 1 2 3) (name the right one" in run("--scheme", "msd", tmp_path, code=1)
+    for path in tmp_path.rglob("*_seg.nii.gz"):
+        volume(path, np.minimum(label, 3))
+        path.rename(path.with_name(path.name.replace("BraTS20_Training", "x")))
+    text = run(tmp_path)
+    assert "label scheme: not known; what 0 1 2 3 mean is said with --scheme binary|" in text
+    assert "labels: 0 background in 2, 1 in 2, 2 in 2, 3 in 2\n" in text and "size of" not in text
