@@ -19,8 +19,9 @@ def main(predictions, null, layout, as_, **given):
     """Score predictions against the truth, with intervals, and rank submissions.
 
     PREDICTIONS are label maps (a folder, a zip archive, or names of files), or
-    tables as mri-predict writes them (case,class,p_<class>…); with none, or -,
-    names or a table are read from standard input. Several folders or archives
+    tables as mri-predict writes them (case,class,p_<class>… or
+    case,x0,y0,x1,y1,class,score,seen); with none, or -, names or a table are
+    read from standard input. Several folders or archives
     are submissions, which are ranked. A case without prediction counts as
     wrong: Dice 0. Intervals come from a bootstrap over the groups of --split,
     else over subjects, else cases. When the model saw some of the cases, the

@@ -117,7 +117,8 @@ def show(table: list[dict], write) -> None:
     for cases in dict.fromkeys(row["cases"] for row in table):
         mine = [row for row in table if row["cases"] == cases]
         first = mine[0]
-        title = f"{first['n']} cases" + ("" if cases == "all" else f" that the model has not seen ({cases})")
+        about = {"all": "", "unseen": " that the model has not seen (unseen)"}
+        title = f"{first['n']} cases" + about.get(cases, f": {cases}")
         view = Table(title=title, caption=f"{first['level']:g} % interval: BCa bootstrap over each "
                                           f"{first['resampled']}, {first['resamples']} resamples, seed {first['seed']}")
         for name in ("figure", "class", "value", "low", "high"):
@@ -130,6 +131,8 @@ def show(table: list[dict], write) -> None:
                 view.add_row(row["metric"].replace("_", " "), row["class"], numbers[0] + unit, *numbers[1:])
         console.print(view)
         cells = [row for row in mine if row["metric"].startswith("predicted ")]
+        if not cells:
+            continue
         matrix = Table(title="true class, by predicted class")
         matrix.add_column("")
         for called in dict.fromkeys(row["metric"] for row in cells):

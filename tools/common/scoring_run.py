@@ -32,9 +32,14 @@ def score(predictions: tuple, null: bool, layout: str | None, slices: bool, give
         raise click.UsageError("Missing option '--reference' / '-r'.")
     found = submitted.given(predictions, null)
     if isinstance(found[0], submitted.Table):
+        _no_effect("tables", (*OF_MAPS, "dry_run"))
+        if "x0" in found[0].columns:
+            from mri_tools.common import scoring_boxes
+
+            _no_effect("boxes", OF_TABLES)
+            return scoring_boxes.score(found, o)
         from mri_tools.common import scoring_classes
 
-        _no_effect("tables of classes", OF_MAPS)
         return scoring_classes.score(found, o)
     from mri_tools.common import scoring_maps
 

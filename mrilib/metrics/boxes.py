@@ -1,0 +1,189 @@
+"""Figures of boxes, from weighted cases, so that one call does many resamples of a bootstrap.
+
+Average precision is COCO's: greedy matches from the surest box on, 101 recall points, at most 100 boxes a case.
+Boxes are (x0, y0, x1, y1) in pixels.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mrilib.errors import CaseError, UsageError
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0, 1, 101)
+FALSE_PER_CASE = (0.125, 0.25, 0.5, 1, 2, 4, 8)  # of the FROC
+MOST = 100
+SEEN = ("", "train", "validation")
+
+
+@dataclass
+class Boxes:
+    """Predicted boxes: case -> [(x0, y0, x1, y1, class, score)], and what the model saw of each case."""
+
+    of: dict[str, list[tuple]] = field(default_factory=dict)
+    seen: dict[str, str] = field(default_factory=dict)
+
+
+def read(text: str, where: object, before: Boxes | None = None) -> Boxes:
+    """The boxes of a CSV `case,x0,y0,x1,y1,class,score[,seen]`; a row without numbers says that a case has none.
+
+    Raises UsageError, with the line, for a missing column, numbers that are none, a box without area or a repeated
+    table; CaseError for no line at all.
+    """
+    result = before or Boxes()
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if not reader.fieldnames:
+        raise CaseError("nothing to do (no line came)", where=where)
+    if lacking := [c for c in ("case", "x0", "y0", "x1", "y1", "score") if c not in reader.fieldnames]:
+        raise UsageError(f"has no column {lacking[0]}", where=where, remedy="give case,x0,y0,x1,y1,class,score")
+    here = set()
+    for row in reader:
+        place, name = f"{where}, line {reader.line_num}", row["case"]
+        if row == {c: c for c in reader.fieldnames}:
+            continue  # the header of a second table that follows
+        if name in result.of and name not in here:
+            raise UsageError(f"names {name}, which another table has", where=place, remedy="give each case once")
+        here.add(name)
+        result.seen[name] = row.get("seen") or ""
+        if result.seen[name] not in SEEN:
+            raise UsageError(f"seen is {row['seen']!r}", where=place, remedy="it is train, validation or empty")
+        boxes = result.of.setdefault(name, [])
+        if not any(row[c] for c in ("x0", "y0", "x1", "y1", "score")):
+            continue
+        try:
+            numbers = [float(row[c]) for c in ("x0", "y0", "x1", "y1", "score")]
+        except (TypeError, ValueError):
+            numbers = [math.nan]
+        if not np.isfinite(numbers).all():
+            raise UsageError("x0 y0 x1 y1 score are not all numbers", where=place)
+        *box, score = numbers
+        if box[2] <= box[0] or box[3] <= box[1]:
+            raise UsageError("its box has no area", where=place, remedy="x0 < x1 and y0 < y1")
+        boxes.append((*box, row.get("class") or "", score))
+    return result
+
+
+def iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (n, 4) and (m, 4): (n, m)."""
+    one, other = np.asarray(one, float).reshape(-1, 4), np.asarray(other, float).reshape(-1, 4)
+    low, high = np.maximum(one[:, None, :2], other[None, :, :2]), np.minimum(one[:, None, 2:], other[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(2)
+    area = [(b[:, 2:] - b[:, :2]).prod(1) for b in (one, other)]
+    return shared / (area[0][:, None] + area[1][None] - shared)
+
+
+def matches(predicted: np.ndarray, true: np.ndarray, thresholds: Sequence[float] = THRESHOLDS) -> np.ndarray:
+    """Which boxes, (n, 4) from the surest on, take a true box (m, 4) of their own: (thresholds, n) bool.
+
+    Each takes the free one that it overlaps most, as COCO's evaluation has it.
+    """
+    result = np.zeros((len(thresholds), len(predicted)), bool)
+    if not len(predicted) or not len(true):
+        return result
+    overlap = iou(predicted, true)
+    for t, least in enumerate(thresholds):
+        free = np.ones(len(true), bool)
+        for i, row in enumerate(overlap):
+            open_to = np.where(free & (row >= min(least, 1 - 1e-10)), row, -1)
+            best = len(true) - 1 - int(open_to[::-1].argmax())  # of equal ones the last, as there
+            if open_to[best] >= 0:
+                result[t, i], free[best] = True, False
+    return result
+
+
+def all_figures(predicted: Mapping[str, Iterable], true: Mapping[str, Iterable], classes: Sequence[str],
+                ) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Figures as a function of weights (r, n), how often each of the n cases of `true` counts.
+
+    predicted: case -> [(x0, y0, x1, y1, class, score)]; true: case -> [(x0, y0, x1, y1, class)]; classes: those that
+    are told apart, [""] for none. Each figure is (r,): `ap` (mean over IoU 0.5 to 0.95), `ap50`, `ap75`, these of the
+    classes that have a true box, meaned; `froc` (mean sensitivity at FALSE_PER_CASE false boxes a case, IoU 0.5) and
+    `sensitivity_at_1`; `iou` (of the surest box of a case with the true box nearest to it, 0 without one) and
+    `hit_rate` (the share of cases with a true box in which that is 0.5 or more). NaN where no case has a true box.
+    """
+    names = list(true)
+    by_class = [_of_class(predicted, true, names, None if c == "" else c) for c in classes]
+    every = _of_class(predicted, true, names, None)
+    has = np.array([len(list(true[name])) > 0 for name in names])
+    top = np.array([top_iou(predicted.get(name, ()), true[name]) for name in names])
+
+    def figures(weights):
+        weights = weights.astype(float)
+        precise = np.stack([_average_precision(weights, *one) for one in by_class])  # (classes, r, thresholds)
+        counted = ~np.isnan(precise)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ap = np.where(counted, precise, 0).sum(0) / counted.sum(0)
+            total = weights @ has
+            found = _froc(weights, *every)
+            return {"ap": ap.mean(1), "ap50": ap[:, 0], "ap75": ap[:, 5], "froc": found.mean(1),
+                    "sensitivity_at_1": found[:, FALSE_PER_CASE.index(1)], "iou": weights @ (top * has) / total,
+                    "hit_rate": weights @ ((top >= 0.5) & has) / total}
+
+    return figures
+
+
+def _of_class(predicted, true, names, kind: str | None):
+    """Case number (d,), hits (thresholds, d) of the boxes of a class, surest first; true boxes a case (n,)."""
+    owner, score, hits, number = [], [], [], []
+    for i, name in enumerate(names):
+        mine = [b for b in true[name] if kind is None or b[4] == kind]
+        called = sorted((b for b in predicted.get(name, ()) if kind is None or b[4] == kind), key=lambda b: -b[5])
+        called = called[:MOST]
+        number.append(len(mine))
+        owner += [i] * len(called)
+        score += [b[5] for b in called]
+        hits.append(matches(np.array([b[:4] for b in called]), np.array([b[:4] for b in mine])))
+    order = np.argsort(-np.array(score), kind="stable")
+    return np.array(owner, int)[order], np.concatenate(hits, 1)[:, order], np.array(number)
+
+
+def _running(weights, owner, hits):
+    """True and false boxes from the surest on, (r, thresholds, d)."""
+    each = weights[:, owner][:, None]
+    return np.cumsum(each * hits, 2), np.cumsum(each * ~hits, 2)
+
+
+def _average_precision(weights, owner, hits, number) -> np.ndarray:
+    """(r, thresholds); NaN where no true box counts."""
+    total = weights @ number
+    result = np.zeros((len(weights), len(hits)))
+    if len(owner):
+        right, wrong = _running(weights, owner, hits)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            recall = right / total[:, None, None]
+            precision = right / np.maximum(right + wrong, np.spacing(1))
+        precision = np.maximum.accumulate(precision[..., ::-1], 2)[..., ::-1]
+        for r, t in np.ndindex(result.shape):
+            place = np.searchsorted(recall[r, t], RECALLS, side="left")
+            result[r, t] = np.where(place < len(owner), precision[r, t][np.minimum(place, len(owner) - 1)], 0).mean()
+    result[total == 0] = np.nan
+    return result
+
+
+def _froc(weights, owner, hits, number) -> np.ndarray:
+    """Sensitivity at each of FALSE_PER_CASE, IoU 0.5: (r, points)."""
+    total, cases = weights @ number, weights.sum(1)
+    result = np.zeros((len(weights), len(FALSE_PER_CASE)))
+    if len(owner):
+        right, wrong = (running[:, 0] for running in _running(weights, owner, hits[:1]))
+        for r in range(len(weights)):
+            place = np.searchsorted(wrong[r], np.array(FALSE_PER_CASE) * cases[r] + 1e-9, side="right")
+            result[r] = np.where(place > 0, right[r][np.maximum(place - 1, 0)], 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return result / total[:, None]
+
+
+def top_iou(predicted, true) -> float:
+    """The overlap of the surest box with the true box nearest to it; 0 without either."""
+    predicted, true = list(predicted), list(true)
+    if not predicted or not true:
+        return 0.0
+    surest = max(predicted, key=lambda b: b[5])
+    return float(iou(np.array([surest[:4]]), np.array([b[:4] for b in true])).max())

@@ -1,0 +1,116 @@
+"""Boxes: by hand, against pycocotools where it is installed, and through the executable."""
+
+import contextlib
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrilib.errors import UsageError
+from mrilib.metrics import boxes
+
+BIN = Path(sys.executable).parent
+
+
+def scene(seed, cases=25, classes=("a", "b")):
+    """True boxes and predictions near some of them, with false ones, equal scores and empty cases among them."""
+    rng = np.random.default_rng(seed)
+    true, predicted = {}, {}
+    for i in range(cases):
+        def box():
+            corner, size = rng.uniform(0, 60, 2), rng.uniform(8, 40, 2)
+            return (*corner, *(corner + size))
+
+        true[f"c{i}"] = [(*box(), str(rng.choice(classes))) for _ in range(rng.integers(0, 4))]
+        near = [(*(np.array(b[:4]) + rng.normal(0, 2.5, 4)), b[4] if rng.random() < 0.9 else classes[0],
+                 round(float(rng.random()), 2)) for b in true[f"c{i}"] if rng.random() < 0.8]
+        predicted[f"c{i}"] = near + [(*box(), str(rng.choice(classes)), round(float(rng.random() * 0.8), 2))
+                                     for _ in range(rng.integers(0, 3))]
+    return predicted, true
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_average_precision_is_pycocotools(seed):
+    coco = pytest.importorskip("pycocotools.coco")
+    from pycocotools.cocoeval import COCOeval
+
+    predicted, true = scene(seed)
+    ids, kinds = {name: i + 1 for i, name in enumerate(true)}, {"a": 1, "b": 2}
+
+    def wide(b):
+        return [b[0], b[1], b[2] - b[0], b[3] - b[1]]
+
+    notes = [{"image_id": ids[n], "category_id": kinds[b[4]], "bbox": wide(b), "area": wide(b)[2] * wide(b)[3],
+              "iscrowd": 0} for n, some in true.items() for b in some]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = coco.COCO()
+        truth.dataset = {"images": [{"id": i} for i in ids.values()], "categories": [{"id": k} for k in kinds.values()],
+                         "annotations": [{**note, "id": i + 1} for i, note in enumerate(notes)]}
+        truth.createIndex()
+        found = truth.loadRes([{"image_id": ids[n], "category_id": kinds[b[4]], "bbox": wide(b), "score": b[5]}
+                               for n, some in predicted.items() for b in some])
+        peer = COCOeval(truth, found, "bbox")
+        peer.evaluate()
+        peer.accumulate()
+        peer.summarize()
+    mine = boxes.all_figures(predicted, true, ["a", "b"])(np.ones((1, len(true))))
+    assert [mine[n][0] for n in ("ap", "ap50", "ap75")] == pytest.approx(peer.stats[:3], abs=1e-6)
+
+
+def test_by_hand():
+    assert boxes.iou([[0, 0, 2, 2]], [[1, 1, 3, 3], [0, 0, 2, 2], [5, 5, 6, 6]]).tolist() == [[1 / 7, 1, 0]]
+    true = {"one": [(0, 0, 10, 10, "t")], "two": [(0, 0, 10, 10, "t")], "none": []}
+    predicted = {"one": [(0, 0, 10, 10, "t", 0.9), (20, 20, 30, 30, "t", 0.8)], "none": [(0, 0, 5, 5, "t", 0.95)]}
+    made = {n: v[0] for n, v in boxes.all_figures(predicted, true, [""])(np.ones((1, 3))).items()}
+    assert made["ap50"] == pytest.approx(51 * 0.5 / 101)  # half is found, behind one false box
+    assert made["iou"] == made["hit_rate"] == 0.5
+    assert made["froc"] == pytest.approx(0.5 * 5 / 7) and made["sensitivity_at_1"] == 0.5  # from 1 false of 3 cases on
+
+
+def test_weights_are_copies_of_cases():
+    predicted, true = scene(3, 8)
+    weights = np.array([[2, 0, 1, 3, 0, 1, 0, 2]])
+    copies = [(n, k) for n, w in zip(true, weights[0], strict=True) for k in range(w)]
+    twice = boxes.all_figures({f"{n}{k}": predicted[n] for n, k in copies}, {f"{n}{k}": true[n] for n, k in copies},
+                              ["a", "b"])(np.ones((1, len(copies))))
+    once = boxes.all_figures(predicted, true, ["a", "b"])(weights)
+    for name in ("iou", "hit_rate"):
+        assert once[name] == pytest.approx(twice[name])
+    assert once["ap"] == pytest.approx(twice["ap"], abs=0.03)  # of equal scores the order differs
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("case,x0,y0,x1\n", "has no column y1"), ("case,x0,y0,x1,y1,class,score\na,1,2,x,4,t,1\n", "line 2: x0 y0"),
+    ("case,x0,y0,x1,y1,class,score\na,5,2,3,4,t,1\n", "no area"),
+    ("case,x0,y0,x1,y1,class,score\na,1,2,nan,4,t,1\n", "not all numbers"),
+    ("case,x0,y0,x1,y1,class,score,seen\na,1,2,3,4,t,1,maybe\n", "seen is 'maybe'"),
+])  # fmt: skip
+def test_bad_tables(text, said):
+    with pytest.raises(UsageError, match=said):
+        boxes.read(text, "t.csv")
+
+
+def test_through_the_executable(tmp_path):
+    (tmp_path / "t.csv").write_text("file,x0,y0,x1,y1,class\n" + "".join(
+        f"s{i}.png,10,10,{30 + i},30,t\n" for i in range(12)) + "empty.png,,,,,\n")
+    table = "case,x0,y0,x1,y1,class,score,seen\n" + "".join(
+        f"s{i},10,10,30,30,t,0.{9 - i % 3},{'train' if i < 2 else ''}\n" for i in range(11)) + "empty,,,,,,,\n"
+    (tmp_path / "p.csv").write_text(table)
+    done = subprocess.run([BIN / "mri-score", "p.csv", "-r", "t.csv", "--per-case", "c.csv"], cwd=tmp_path, text=True,
+                          capture_output=True, timeout=60)
+    assert done.returncode == 1 and "1 cases have no prediction and are counted as without a box: s11" in done.stderr
+    assert "the model saw 2 of the 13 cases" in done.stderr
+    rows = {(r["metric"], r["cases"]): r for r in csv.DictReader(io.StringIO(done.stdout))}
+    assert float(rows["hit_rate", "all"]["value"]) == pytest.approx(11 / 12, abs=1e-5)
+    assert float(rows["iou", "all"]["value"]) == pytest.approx(sum(20 / (20 + i) for i in range(11)) / 12, abs=1e-5)
+    assert float(rows["ap50", "all"]["value"]) == pytest.approx(92 / 101, abs=1e-5)
+    assert rows["ap", "unseen"]["n"] == "11" and float(rows["iou", "all"]["low"]) < float(rows["iou", "all"]["high"])
+    each = {r["case"]: r for r in csv.DictReader((tmp_path / "c.csv").open())}
+    assert each["s0"]["iou"] == "1" and each["empty"]["iou"] == "" and each["s11"]["predicted"] == "0"
+    over = subprocess.run([BIN / "mri-score", "p.csv", "-r", "t.csv", "--fail-under", "hit_rate=0.99", "-q",
+                           "--allow-missing"], cwd=tmp_path, text=True, capture_output=True, timeout=60)
+    assert over.returncode == 0, over.stderr
