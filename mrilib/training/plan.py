@@ -19,6 +19,8 @@ SMALLEST = 4  # voxels along an axis at the coarsest level, at least
 THIN = 24  # a volume with fewer voxels along an axis is worked on slice by slice
 LARGEST = {2: 320, 3: 128}  # voxels along an axis of a window, at most
 BATCH = {2: 8, 3: 2}
+CONTEXT = 1  # neighbouring slices each side that a 2D network sees of a volume
+CPU_VOXELS = 600_000  # of a 3D window on a CPU, at most: more would leave too few steps
 LEVELS = {2: 6, 3: 5}
 ACTIVATIONS = 14  # float32 values that a training step keeps for each voxel and filter of the first level (measured)
 
@@ -51,22 +53,29 @@ def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacin
     levels = settings.levels or LEVELS[dimension]
     batch = settings.batch_size or BATCH[dimension]
     side, mm = middle[-dimension:], np.asarray(spacing, float)[-dimension:]
+    room = memory / batch / (ACTIVATIONS * 4 * max(width, 8))
+    if dimension == 3 and not wide:
+        room = min(room, CPU_VOXELS)
     if settings.patch:
-        patch = settings.patch if len(settings.patch) == dimension else _refuse(settings.patch, dimension)
+        if len(settings.patch) != dimension:
+            raise UsageError(f"--patch of {len(settings.patch)} numbers for a {dimension}D network")
+        patch = settings.patch
     else:
-        patch = _patch(side, mm, dimension, levels, settings, memory / batch / (ACTIVATIONS * 4 * max(width, 8)))
-    strides_of(patch, mm, levels)
-    return replace(settings, dimension=dimension, width=width, norm=norm, levels=None if settings.backbone else levels,
-                   batch_size=batch, patch=tuple(int(v) for v in patch),
+        patch = _patch(side, mm, dimension, levels, settings, room)
+    if settings.backbone is None:
+        strides_of(patch, mm, levels)
+    context = settings.context
+    if context is None:
+        context = CONTEXT if dimension == 2 and middle[0] > 2 * CONTEXT else 0
+    return replace(settings, dimension=dimension, context=context, width=width, norm=norm, batch_size=batch,
+                   levels=None if settings.backbone else levels, patch=tuple(int(v) for v in patch),
                    depth=None if settings.backbone else settings.depth or 2)
 
 
-def _refuse(patch, dimension):
-    raise UsageError(f"--patch of {len(patch)} numbers for a {dimension}D network")
-
-
 def _dimension(settings: SegmentSettings, middle, spacing) -> int:
-    if settings.backbone is not None or settings.context or (settings.patch and len(settings.patch) == 2):
+    if settings.patch:
+        return len(settings.patch)
+    if settings.backbone is not None or settings.context:
         return 2
     if middle.min() < THIN or max(spacing) / min(spacing) > COARSE:
         return 2
@@ -74,13 +83,13 @@ def _dimension(settings: SegmentSettings, middle, spacing) -> int:
 
 
 def _patch(side, mm, dimension: int, levels: int, settings: SegmentSettings, voxels: float) -> list[int]:
-    """The window: the median volume, made smaller along its longest axis (in mm) until so many voxels remain."""
+    """The window: about the median volume, made smaller along its longest axis (in mm) until so many voxels remain."""
     wanted = np.minimum(side, LARGEST[dimension])
     if settings.backbone is not None:
         step = np.full(dimension, 32)
     else:
         step = np.prod(_strides(wanted, mm, levels), axis=0, dtype=int)
-    patch = np.maximum(np.ceil(wanted / step), 1) * step
+    patch = np.maximum(np.rint(wanted / step), 1) * step
     while patch.prod() > voxels and (patch > step).any():
         longest = int(np.argmax(np.where(patch > step, patch * mm, -1)))
         patch[longest] -= step[longest]

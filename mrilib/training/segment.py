@@ -181,6 +181,15 @@ def whole_volumes(model, record: dict, volumes: Sequence[Volume]) -> dict[str, f
     return {"validation_dice": float(np.mean(list(means.values()))), **means}
 
 
+def tune_postprocess(model, record: dict, volumes: Sequence[Volume]) -> tuple[dict, list[str]]:
+    """The post-processing that helps on whole validation volumes: settings for the record, and a line for each."""
+    from mrilib.inference import segment, tune
+
+    values = np.array(record["values"], np.uint8)
+    return tune.tune(((segment.probabilities([model], record, np.asarray(v.image(), np.float32)), values[v.label()],
+                       v.spacing) for v in volumes), record)  # fmt: skip
+
+
 def class_weights(settings: SegmentSettings, data: Data, table: np.ndarray, regions) -> list[float] | None:
     """The weight of each output, or None. balanced: one over the square root of its voxels, 1 on average (a plain
     inverse would make a tumour of 0.5 % weigh 200 times). Raises UsageError for names that are not the outputs'."""

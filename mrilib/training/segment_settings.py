@@ -83,7 +83,6 @@ def complete(given: SegmentSettings, *, validated: bool) -> SegmentSettings:
     defaults["momentum"] = 0.99 if given.optimizer == "sgd" else None
     defaults["weight_decay"] = {"adamw": 0.01, "sgd": 3e-5}.get(given.optimizer, 0.0)
     defaults["class_weights"] = "balanced" if "weighted-ce" in given.loss else "none"
-    defaults["context"] = 0
     defaults["validate_every"] = 10 if validated else None
     if given.sampling != "foreground":
         defaults["foreground"] = None
@@ -111,7 +110,7 @@ def _check(given: SegmentSettings, s: SegmentSettings, validated: bool) -> None:
                 raise UsageError(f"--{name} has no effect with --backbone, which brings its own encoder")
         if s.dimension == 3:
             raise UsageError("a backbone is 2D", remedy="--dimension 2, or no --backbone and no --weights")
-    if s.context and s.dimension == 3:
+    if given.context is not None and s.dimension == 3:
         raise UsageError("--context is of 2D networks: a 3D window sees its neighbours anyway")
     if given.foreground is not None and s.sampling != "foreground":
         raise UsageError(f"--foreground has no effect on --sampling {s.sampling}")

@@ -87,8 +87,9 @@ def _fit(prepared, settings, output, parts, origin, *, memory, device, mixed, th
     with Watch(planned, curve) as watch:
         model, record = segment.fit(data, planned, setup, checkpoint=checkpoint, resume=resume, watch=watch, used=used)
     if tune:
-        record["postprocess"] = segment.tune_postprocess(model, record, data.of("validation"))
-        say(f"post-processing: {record['postprocess'] or 'none helps on the validation cases'}")
+        record["postprocess"], lines = segment.tune_postprocess(model, record, data.of("validation"))
+        for line in lines or ["none helps on the validation cases"]:
+            say(f"post-processing: {line}")
     training.save(output, model, {**record, "run": described}, origin, checkpoint)
     watch.summary(model, record, output)
 

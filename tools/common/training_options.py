@@ -72,7 +72,7 @@ of_maps = _several(
                  help="Label maps: distance of voxels that volumes are brought to, in mm.  "
                       "[default: the median, where cases differ]"),
     click.option("--context", type=click.IntRange(0, 5),
-                 help="Label maps: neighbouring slices each side that a 2D network sees.  [default: 0]"),
+                 help="Label maps: neighbouring slices each side that a 2D network sees.  [default: 1]"),
     click.option("--levels", type=click.IntRange(2, 8), help="Label maps: resolutions of the U-Net.  "
                                                              "[default: planned]"),
     click.option("--depth", type=click.IntRange(1, 8), help="Label maps: convolutions, or residual blocks, at each "

@@ -1,0 +1,146 @@
+"""mri-train for label maps, as its user runs it, on volumes of two bright boxes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from segment_data import write
+
+BIN = Path(sys.executable).parent
+QUICK = ["--device", "cpu", "--threads", "1", "--batch-size", "2", "--learning-rate", "0.01", "--average", "0",
+         "--warmup", "0", "--augment", "none", "--width", "4", "--levels", "2"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("maps") / "in"
+    for i in range(8):
+        write(folder, i)
+    return folder
+
+
+def run(tool, *arguments, cwd: Path):
+    return subprocess.run([BIN / tool, *map(str, arguments)], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=240)
+
+
+def record_of(path: Path) -> dict:
+    import h5py
+
+    with h5py.File(path) as file:
+        return json.loads(file.attrs["mri"])
+
+
+def test_killed_and_resumed_it_writes_the_very_same_file(cases, tmp_path):
+    options = [cases, *QUICK, "--patch", "16,16,8", "--epochs", "6", "--steps", "5", "--validation", "0.25",
+               "--validate-every", "3", "--residual", "--deep-supervision", "--average", "1"]  # fmt: skip
+    whole = run("mri-train", *options, "-o", "whole.h5", cwd=tmp_path)
+    assert (whole.returncode, whole.stdout) == (0, "whole.h5\n"), whole.stderr
+    for part in ("labels: 1 necrotic, 2 oedema, 4 enhancing (scheme brats2020)", "plan: 3D, residual U-Net of 2 levels",
+                 "zscore(region=foreground), here and in mri-predict", "waiting for windows", "mean Dice"):
+        assert part in whole.stderr
+    assert not (tmp_path / "whole.h5.cache").exists() and not (tmp_path / "whole.h5.checkpoint").exists()
+    rows = list(csv.DictReader((tmp_path / "whole.curve.csv").open()))
+    assert [bool(row["validation_dice"]) for row in rows] == [False, False, True] * 2
+
+    broken = subprocess.Popen([BIN / "mri-train", *map(str, options), "-o", "broken.h5"], cwd=tmp_path,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    seen, deadline = tmp_path / "broken.curve.csv", time.monotonic() + 120
+    while not (seen.exists() and seen.read_text().count("\n") > 2) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    broken.send_signal(signal.SIGKILL)
+    broken.communicate()
+    assert not (tmp_path / "broken.h5").exists() and (tmp_path / "broken.h5.checkpoint").exists()
+    resumed = run("mri-train", *options, "-o", "broken.h5", "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0 and "going on after epoch" in resumed.stderr
+    one, two = record_of(tmp_path / "whole.h5"), record_of(tmp_path / "broken.h5")
+    for known in (one, two):
+        del known["training"]["seconds"]  # all else, the curve too, is the same
+    assert one == two and _weights(tmp_path / "whole.h5") == _weights(tmp_path / "broken.h5")
+    assert run("mri-train", *options, "-o", "whole.h5", cwd=tmp_path).stderr.count("of this very run: kept") == 1
+    other = run("mri-train", *options, "--seed", "1", "-o", "whole.h5", cwd=tmp_path)
+    assert other.returncode == 2 and "whole.h5: is a model of another run: seed was 0, now 1" in other.stderr
+
+
+def _weights(path: Path) -> dict:
+    import h5py
+
+    found = {}
+    with h5py.File(path) as file:
+        file["model_weights"].visititems(lambda name, item: found.update({name: item[()].tobytes()})
+                                         if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def test_folds_of_slices_for_regions_make_a_road_to_dice(cases, tmp_path):
+    ran = run("mri-train", cases, *QUICK, "--dimension", "2", "--targets", "regions", "--folds", "2", "--steps", "60",
+              "--epochs", "2", "--validation", "0.3", "--sampling", "equal", "--loss", "tversky+0.5*focal",
+              "-o", "m.h5", cwd=tmp_path)  # fmt: skip
+    assert (ran.returncode, ran.stdout) == (0, "m-fold0.h5\nm-fold1.h5\n"), ran.stderr
+    record = record_of(tmp_path / "m-fold0.h5")
+    assert (record["regions"], record["paint"], record["context"]) == (
+        {"WT": [1, 2, 4], "TC": [1, 4], "ET": [4]}, [2, 1, 4], 1)
+    line = ('set -o pipefail; for i in 0 1; do "$1"/mri-normalize "$2" -o n -q | "$1"/mri-predict -m m-fold$i.h5 -q '
+            '--split m-split.csv --fold $i -o p$i; done | "$1"/mri-score -r "$2" --split m-split.csv')
+    scored = subprocess.run(["bash", "-c", line, "bash", BIN, cases], cwd=tmp_path, capture_output=True, text=True)
+    assert scored.returncode == 0, scored.stderr
+    dice = {row["part"]: row for row in csv.DictReader(scored.stdout.splitlines())
+            if row["metric"] == "dice" and row["cases"] == "all"}
+    assert float(dice["WT"]["value"]) > 0.8 and dice["WT"]["n"] == "8"
+
+
+def test_a_budget_ends_the_run_in_time(cases, tmp_path):
+    began = time.monotonic()
+    ran = run("mri-train", cases, *QUICK, "--patch", "16,16,8", "--budget", "25s", "--steps", "3", "-o", "m.h5",
+              cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert time.monotonic() - began < 60  # slow machines start slowly, the clock of the run does not
+    curve = record_of(tmp_path / "m.h5")["training"]["curve"]
+    assert curve[-1]["learning_rate"] < 0.3 * curve[0]["learning_rate"]
+
+
+@pytest.mark.parametrize(("options", "what"), [
+    (["--head", "mean"], "--head is for classes alone"),
+    (["--loss", "dise"], "unknown loss 'dise'"),
+    (["--sampling", "natural"], "unknown sampling 'natural'"),
+    (["--foreground", "0.3", "--sampling", "uniform"], "--foreground has no effect"),
+    (["--epochs", "3", "--budget", "10m"], "give one of them"),
+    (["--budget", "soon"], "no time such as 90s"),
+    (["--backbone", "small", "--levels", "3"], "--levels has no effect with --backbone"),
+    (["--context", "1", "--dimension", "3"], "--context is of 2D networks"),
+    (["--tune-postprocess"], "--tune-postprocess needs validation cases"),
+    (["--validate-every", "2"], "--validate-every needs validation cases"),
+    (["--class-weights", "balanced"], "--class-weights has no effect on --loss dice+ce"),
+    (["--folds", "2", "--fold", "1"], "--folds makes its own split"),
+    (["--scheme", "brats1999"], "unknown label scheme"),
+    (["--task", "classify"], "no case has a class"),
+])  # fmt: skip
+def test_wrong_use_is_one_line_and_writes_nothing(cases, tmp_path, options, what):
+    ran = run("mri-train", cases, *options, cwd=tmp_path)
+    assert (ran.returncode, ran.stdout, os.listdir(tmp_path)) == (2, "", []), ran.stderr
+    assert what in ran.stderr.splitlines()[-1] and "Traceback" not in ran.stderr
+
+
+def test_a_plan_that_cannot_be_says_what_would(cases, tmp_path):
+    ran = run("mri-train", cases, "--device", "cpu", "--patch", "16,16,8", "--dimension", "3", "--levels", "5",
+              cwd=tmp_path)
+    assert ran.returncode == 2 and "has no room for 5 levels (--levels 3" in ran.stderr
+
+
+def test_a_damaged_case_is_named_and_the_rest_train(cases, tmp_path):
+    import shutil
+
+    folder = tmp_path / "in"
+    shutil.copytree(cases, folder)
+    path = next(folder.glob("*003/*_flair.nii.gz"))
+    path.write_bytes(path.read_bytes()[:500])
+    ran = run("mri-train", folder, *QUICK, "--patch", "16,16,8", "--epochs", "1", "--steps", "1", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (1, "model.h5\n")
+    assert f"{path}: is damaged or cut short" in ran.stderr
+    assert len(record_of(tmp_path / "model.h5")["training"]["cases"]) == 7
