@@ -126,7 +126,7 @@ def batchgeneratorsv2() -> dict:
         most = TURN * 3.14159 / 180
         moving = {"patch_size": label.shape, "patch_center_dist_from_border": 0, "random_crop": False, "p_rotation": 1,
                   "rotation": (-most, most), "p_scaling": 1, "scaling": (1 - SIZE, 1 + SIZE)}  # fmt: skip
-        made = {"flip": MirrorTransform((0,)), "affine": SpatialTransform(**moving),
+        made = {"flip": MirrorTransform(tuple(range(label.ndim))), "affine": SpatialTransform(**moving),
                 "affine + elastic": SpatialTransform(**moving, p_elastic_deform=1),
                 "blur": GaussianBlurTransform((1, 2)), "noise": GaussianNoiseTransform((0.1, 0.1)),
                 "gamma": GammaTransform((0.7, 1.3), 0, False, 1, 1),

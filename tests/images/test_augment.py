@@ -222,6 +222,13 @@ def test_a_file_may_start_from_a_preset_and_take_something_out(tmp_path):
     assert "rotate" not in chosen.ranges and chosen.ranges["scale"].high == 2 and "shear" in chosen.ranges
 
 
+def test_words_are_settings_too():
+    chosen = augment.settings("rotate=15 flip=lr,ud scale=0.9:1.1@0.5 interpolation=cubic")
+    assert chosen == augment.settings({"rotate": 15, "flip": "lr,ud", "scale": "0.9:1.1@0.5", "interpolation": "cubic"})
+    assert augment.settings(chosen.as_dict()) == chosen
+    assert augment.settings({"low-resolution": 2}).ranges["low_resolution"] == augment.Range(1, 2)
+
+
 @pytest.mark.parametrize(("wrong", "says"), [
     ({"rotate": 0}, "does nothing"), ({"scale": "1:1"}, "does nothing"), ({"noise": "0:0"}, "does nothing"),
     ({"rotate": "15@0"}, "probability"), ({"rotate": "15@2"}, "probability"), ({"flip": "lr@0"}, "probability"),
@@ -231,7 +238,11 @@ def test_a_file_may_start_from_a_preset_and_take_something_out(tmp_path):
     ({"rotate": "x"}, "neither"), ({"rotate": "1:2:3"}, "neither"), ({"rotate": "nan"}, "neither"),
     ({"rotate": True}, "neither"), ({"scale": "inf"}, "neither"), ({"rotate": "5%"}, "may be given in %"),
     ({"flip": "xy"}, "unknown"), ({"twirl": 3}, "unknown transform"), ({"preset": "mild"}, "unknown preset"),
-    ("mild", "unknown augmentation"), ("nowhere.toml", "cannot be read"),
+    ("mild", "unknown augmentation"), ("rotate=", "unknown augmentation"), ("rotate=15 twirl=3", "unknown transform"),
+    ({"cutout": 0}, "does nothing"), ({"low_resolution": "1:1"}, "does nothing"), ({"dropout": 0}, "does nothing"),
+    ({"dropout": 1.5}, "whole number"), ({"labels": "round"}, "unknown"), ({"elastic_width": 9}, "without elastic"),
+    ({"gamma": 0.2, "labels": "smooth"}, "nothing moves"), ({"bias": -1}, "below 0"), ({"ghosting": 1}, "beyond"),
+    ("nowhere.toml", "cannot be read"),
 ])  # fmt: skip
 def test_senseless_settings_are_refused(wrong, says):
     with pytest.raises(UsageError, match=says):

@@ -111,6 +111,17 @@ def test_threads_and_slabs_change_no_bit(monkeypatch):
     assert np.array_equal(made["1"][0], made["3"][0]) and np.array_equal(made["1"][1], made["3"][1])
 
 
+def test_calls_side_by_side_do_not_disturb_each_other():
+    from concurrent.futures import ThreadPoolExecutor
+
+    array, label = picture((20, 90, 80), 2)
+    drawn = {**AFFINE[3], **ELASTIC, "noise": 0.1, "bias": 0.3, "low_resolution": [1.0, 2.0, 1.5]}
+    alone = augment.apply_pair(array, label, drawn, SPACING[3])
+    with ThreadPoolExecutor(4) as pool:
+        for made in pool.map(lambda _: augment.apply_pair(array, label, drawn, SPACING[3]), range(8)):
+            assert np.array_equal(made[0], alone[0]) and np.array_equal(made[1], alone[1])
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6))
 def test_boxes_hold_all_of_their_object_where_the_image_is_bent(seed):
