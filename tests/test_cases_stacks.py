@@ -113,6 +113,8 @@ def test_a_stack_that_is_not_whole_is_named_and_the_others_go_on(change, said, f
     errors = []
     assert [c.id for c in cases.find([folder], on_error=errors.append)] == ["TCGA_CS_5395_19981004"]
     assert len(errors) == 1 and re.search(said, str(errors[0]))
+    one_by_one = cases.find([folder / "p2"], Reading(slices=True))  # the remedy that it names
+    assert len(list(one_by_one)) == len([p for p in (folder / "p2").iterdir() if "mask" not in p.name])
 
 
 def test_slices_of_different_sizes_are_refused(folder):
@@ -151,3 +153,22 @@ def test_where_no_stack_is_the_layout_says_so(tmp_path):
     save(tmp_path / "a.png", colours(1))
     with pytest.raises(UsageError, match="holds no case .looked for stacks: slice stacks"):
         list(cases.find([tmp_path], "stacks"))
+
+
+def test_numbered_images_with_masks_are_a_stack_only_below_the_folder_given(tmp_path):
+    stack(tmp_path / "set/p1", name="img")
+    assert [c.id for c in cases.find([tmp_path / "set"])] == ["p1"]
+    assert len(list(cases.find([tmp_path / "set/p1"]))) == 11
+    for path in tmp_path.rglob("img_4*"):
+        path.unlink()
+    found = list(cases.find([tmp_path / "set"]))  # with a gap they are images, each with its mask
+    assert len(found) == 10 and all(c.label for c in found) and {c.layout for c in found} == {"masks"}
+
+
+def test_prepared_pictures_stay_pictures(tmp_path):
+    stack(tmp_path / "set/p1", range(1, 5), name="p1")
+    write_json(tmp_path / "out/recipe.json", recipe.Recipe().as_dict())
+    for case in cases.find([tmp_path / "set"], Reading(slices=True)):
+        recipe.prepare(case, (), tmp_path / "out", None, "")
+    found = list(cases.find([tmp_path / "out"]))
+    assert [c.id for c in found] == [f"p1/p1_{n}" for n in range(1, 5)] and all(c.label for c in found)

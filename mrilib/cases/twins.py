@@ -52,13 +52,15 @@ def twins_of(files: list[Path]) -> dict[Path, Path]:
 def stacks(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     """slice stacks: a folder for each subject, slices NAME_1, NAME_2, … NAME_10, mask twins beside them"""
     sure = search.reading.layout == "stacks"
+    if not sure and (search.root / "recipe.json").is_file():
+        return [], files  # this suite writes stacks as volumes; its numbered pictures are images
     cases, rest = [], []
     for folder, members in by_folder(files).items():
         twins = twins_of(members)
         alone = [p for p in members if stem_of(p).lower().endswith(MASK_ENDINGS) and p not in set(twins.values())]
         numbered = _numbered([path for path in members if path not in {*twins.values(), *alone}])
         place = search.place(folder)
-        if not (numbered and place and (sure or _is_stack(folder, numbered, twins))):
+        if not (numbered and place and (sure or _is_stack(search, folder, numbered, twins))):
             rest += members
             continue
         try:
@@ -82,18 +84,27 @@ def _numbered(members: list[Path]) -> list[tuple[int, Path]]:
     return sorted(found, key=lambda pair: pair[0]) if len(starts) == 1 and len(found) > 1 else []
 
 
-def _is_stack(folder: Path, numbered: list[tuple[int, Path]], twins: dict[Path, Path]) -> bool:
-    """Whether numbered pictures are slices of one volume: named for their folder, or each with a mask beside it."""
+def _is_stack(search: Search, folder: Path, numbered: list[tuple[int, Path]], twins: dict[Path, Path]) -> bool:
+    """Whether numbered pictures are slices of one volume: named for their folder, or without a gap and each with a
+    mask beside it, in a folder below the one given (that alone may be a set of images with masks).
+    """
     name = folder.absolute().name
     if name.lower() in CLASS_WORDS or name in {*MASK_FOLDERS, *MASK_FOLDERS.values()}:
         return False
     start = re.fullmatch(r"(.*?)(\d+)", stem_of(numbered[0][1]))[1].rstrip("-_. ")
-    return start == name or (len(twins) == len(numbered) > 2 and all(m.parent == folder for m in twins.values()))
+    whole = numbered[-1][0] - numbered[0][0] == len(numbered) - 1
+    return start == name or (folder != search.folder and whole and len(twins) == len(numbered) > 2)
 
 
 def _of_stack(search: Search, place: tuple[str, Path], folder: Path, numbered, twins: dict[Path, Path]) -> list[Case]:
     """The case that a folder of slices is, or with Reading.slices each of them. Raises CaseError for gaps."""
     numbers, slices = zip(*numbered, strict=True)
+    name, root = place
+    subject = subject_of(name) or name
+    held = _held(slices[0])
+    if search.reading.slices:
+        return [replace(of_file(path, root), channels=dict.fromkeys(held or ("image",), path), held=held,
+                        label=twins.get(path), subject=subject, layout="stacks") for path in slices]
     if twice := [n for n in numbers if numbers.count(n) > 1]:
         raise CaseError(f"has two slices of number {twice[0]}", where=folder, remedy="keep one of them")
     if gaps := sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers)):
@@ -104,12 +115,6 @@ def _of_stack(search: Search, place: tuple[str, Path], folder: Path, numbered, t
     if twins and bare:
         raise CaseError(f"has {len(twins)} masks for {len(slices)} slices; {bare[0].name} has none", where=folder,
                         remedy="add an empty mask, or read the slices one by one with --as slices")
-    name, root = place
-    subject = subject_of(name) or name
-    held = _held(slices[0])
-    if search.reading.slices:
-        return [replace(of_file(path, root), channels=dict.fromkeys(held or ("image",), path), held=held,
-                        label=twins.get(path), subject=subject, layout="stacks") for path in slices]
     names = held or ("image",)
     parts = dict.fromkeys(names, slices)
     if twins:
