@@ -15,7 +15,7 @@ from mrilib import records
 from mrilib.errors import CaseError, UsageError
 from mrilib.images import files
 from mrilib.images.grid import Image
-from mrilib.images.registry import DENOISERS, STEPS
+from mrilib.images.registry import BIAS, DENOISERS, STEPS
 
 FORMAT = 1
 
@@ -126,7 +126,8 @@ def read(case, steps, separate: bool = False) -> tuple[Image | dict[str, Image],
     """Read a case as far as its grids ask for: (image, steps still to do, what those done measured).
 
     Channels that lie on one grid become one image, no step done. Others go through the steps before `align` each
-    alone, if those denoise, and through `align`. separate: without `align` they are given as {name: image}, done.
+    alone, if those denoise or take away bias, and through `align`. separate: without `align` they are given as
+    {name: image}, done.
     Raises CaseError, naming the grids, when they can be neither.
     """
     steps = tuple(steps)
@@ -137,7 +138,7 @@ def read(case, steps, separate: bool = False) -> tuple[Image | dict[str, Image],
     if all(image.grid.same_as(first.grid) for image in images.values()):
         return files.stacked(images, case.id), steps, []
     alone = next((i for i, step in enumerate(steps) if step.step == "align"), len(steps))
-    if any(step.step not in DENOISERS for step in steps[:alone]) or (alone == len(steps) and not separate):
+    if any(step.step not in (*DENOISERS, *BIAS) for step in steps[:alone]) or (alone == len(steps) and not separate):
         return files.stacked(images, case.id), steps, []  # says which grids differ
     measured: list[dict] = []
     for name in images:

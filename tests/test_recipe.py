@@ -40,7 +40,7 @@ def test_a_recipe_survives_its_file(tmp_path):
     assert Recipe.of_root(tmp_path / "elsewhere") == Recipe()
 
 
-@pytest.mark.parametrize("spoil", [{"format": 2}, {"steps": [{"step": "n4", "version": 1, "parameters": {}}]},
+@pytest.mark.parametrize("spoil", [{"format": 2}, {"steps": [{"step": "n5", "version": 1, "parameters": {}}]},
                                    {"steps": [{"step": "median"}]}, {"steps": None}])
 def test_a_recipe_of_another_kind_is_refused(spoil):
     with pytest.raises(CaseError):

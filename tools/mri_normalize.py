@@ -4,7 +4,7 @@ import click
 
 from mri_tools.common import options
 from mri_tools.common.run import entry, program
-from mrilib.images.registry import COLOURS, EDGES, GEOMETRY, NORMALIZERS
+from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, NORMALIZERS
 
 
 @click.command()
@@ -21,6 +21,8 @@ from mrilib.images.registry import COLOURS, EDGES, GEOMETRY, NORMALIZERS
 @click.option("--size", type=options.Pair(), help="Bring to this many voxels, aspect kept.")
 @click.option("--fit", type=click.Choice(["pad", "crop", "keep"]),
               help="What --size does: scale and fill up, scale and cut off, or keep the scale.  [default: pad]")
+@click.option("--bias", type=click.Choice(list(BIAS)),
+              help="Take the bias field away: with a mixture of tissues, or by N4.")
 @click.option("--method", type=click.Choice([*NORMALIZERS, "none"]), default="zscore", show_default=True,
               help="How the scale of intensities is chosen.")
 @click.option("--region", type=click.Choice(["image", "foreground"]),
@@ -35,14 +37,14 @@ from mrilib.images.registry import COLOURS, EDGES, GEOMETRY, NORMALIZERS
 @options.force
 @options.dry_run
 @options.common
-def main(paths, null, root, layout, output, grey, align, reorient, crop, margin, spacing, size, fit, method, region,
-         low, high, clip, edges, suffix, jobs, force, dry_run):
+def main(paths, null, root, layout, output, grey, align, reorient, crop, margin, spacing, size, fit, bias, method,
+         region, low, high, clip, edges, suffix, jobs, force, dry_run):
     """Bring images to one geometry and one intensity scale.
 
     PATHS are images or folders; with none, their names are read from
     standard input. Each finished image is written below the output
     folder and its name is printed, so commands can be joined by a pipe.
-    Order: grey, align, reorient, crop, spacing, size, intensity, edges.
+    Order: grey, align, reorient, crop, spacing, size, bias, intensity, edges.
 
     \b
     Example:
@@ -74,6 +76,8 @@ def main(paths, null, root, layout, output, grey, align, reorient, crop, margin,
         add("pad", GEOMETRY, size=list(size[::-1]))
     elif size:
         add("resize", GEOMETRY, size=list(size[::-1]), fit=fit)
+    if bias:
+        add(bias, BIAS)
     scale = {"region": region, "low": low, "high": high, "clip": clip}
     if method != "none":
         add(method, NORMALIZERS, **scale)

@@ -23,6 +23,10 @@ GEOMETRY = {
     "resize": "mrilib.images.geometry:resize",
     "pad": "mrilib.images.geometry:pad_or_crop",
 }
+BIAS = {
+    "mixture": "mrilib.images.bias:mixture",
+    "n4": "mrilib.images.bias:n4",
+}
 NORMALIZERS = {
     "zscore": "mrilib.images.intensity:zscore",
     "minmax": "mrilib.images.intensity:minmax",
@@ -35,4 +39,4 @@ COLOURS = {
 EDGES = {
     "sobel": "mrilib.images.edges:sobel",
 }
-STEPS = {**DENOISERS, **COLOURS, **GEOMETRY, **NORMALIZERS, **EDGES}
+STEPS = {**DENOISERS, **COLOURS, **GEOMETRY, **BIAS, **NORMALIZERS, **EDGES}

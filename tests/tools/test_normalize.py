@@ -65,7 +65,7 @@ def plain(tmp_path_factory):
     ("--margin", "6"), ("--spacing", "2"), ("--size", "40,30"), ("--fit", "crop"), ("--fit", "keep"),
     ("--method", "minmax"), ("--method", "robust"), ("--method", "none"), ("--region", "foreground"),
     ("--low", "60"), ("--high", "90"),
-    ("--no-clip",), ("--edges", "sobel"),
+    ("--no-clip",), ("--edges", "sobel"), ("--bias", "mixture"), ("--bias", "n4"),
 ])  # fmt: skip
 def test_every_option_changes_values_and_recipe(plain, more):
     words = PLAIN[:3] if "--method" in more else PLAIN
