@@ -32,6 +32,7 @@ ALLOWED = {
     "inference": {"labels", "models", "gpu", "metrics", "recipe", "images", "cases", "records"},
     "training": {"labels", "inference", "models", "gpu", "metrics", "recipe", "images", "cases", "splits", "records"},
     "augmented": {"recipe", "images", "cases", "records"},
+    "charts": set(),
     "plots": {"labels", "images", "cases"},
     "inspect": {"labels", "cases", "images", "recipe", "records"},
 }

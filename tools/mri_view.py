@@ -28,14 +28,17 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
     PATHS are images or folders, or what mri-predict gives; with none, names
     or such a table are read from standard input. Label maps are drawn as
     outlines, boxes as boxes; predicted label maps, with --cases, over the
-    cases that they are about.
+    cases that they are about. Of what mri-score gives: box plots, Bland-Altman
+    of the volumes, the confusion matrix; of its --per-case table of classes the
+    ROC as well.
 
     \b
     Examples:
       mri-view scans/ -o scans.png
       mri-predict scans/ --model m.h5 | mri-view --cases scans/ -o seen.png
+      mri-score predictions/ --reference truth/ | mri-view -o scores.png
     """
-    from mri_tools.common import viewing
+    from mri_tools.common import charting, viewing
     from mrilib import plots
     from mrilib.errors import CaseError, UsageError
 
@@ -47,6 +50,12 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
     names, table = viewing.given(paths, null)
     if table is None and not names:
         raise CaseError("nothing to show (no name and no table came)")
+    if table is not None and charting.is_scores("".join(table)):
+        if folder or mistakes or random:
+            raise UsageError(f"--{'cases' if folder else 'mistakes' if mistakes else 'random'} has no effect on scores")
+        say(f"{charting.draw(''.join(table), output)} charts")
+        emit(output)
+        return DONE
     if table is None and mistakes:
         raise UsageError("--mistakes has no effect without a table of predictions")
     if table is not None:

@@ -30,7 +30,7 @@ def given(paths: tuple[Path, ...], null: bool):
     """(names of cases, None) or ((), lines of a table of predictions): whatever came, on the command line or not."""
     if stream.from_stdin(paths):
         data = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8)
-        if data.startswith(b"case,"):
+        if data.startswith((b"case,", b"metric,")):
             return (), list(io.StringIO(data.decode("utf-8", "surrogateescape"), newline=""))
         return [Path(os.fsdecode(name)) for name in data.split(b"\0" if null else b"\n") if name], None
     if len(paths) == 1 and paths[0].suffix.lower() == ".csv" and paths[0].is_file():
@@ -38,7 +38,7 @@ def given(paths: tuple[Path, ...], null: bool):
             text = read_csv(paths[0])
         except OSError as error:
             raise UsageError(f"cannot be read: {error.strerror}", where=paths[0]) from error
-        if text.startswith("case,"):
+        if text.startswith(("case,", "metric,")):
             return (), list(io.StringIO(text, newline=""))
     for path in paths:
         if not os.path.lexists(path):

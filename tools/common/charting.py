@@ -1,0 +1,109 @@
+"""mri-view of a table of mri-score: which charts its rows make."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+
+from mrilib.errors import CaseError
+
+SHOWN = ("dice", "hd95", "nsd_1mm", "lesion_dice")  # box plots, of those that the table has
+OF_SCORES = ("metric,", "case,reference,prediction")
+
+
+def is_scores(text: str) -> bool:
+    """Whether a table is mri-score's: of figures, or of cases as --per-case writes it for classes."""
+    return text.startswith(OF_SCORES)
+
+
+def draw(text: str, output: Path) -> int:
+    """Draw the charts of a table of mri-score; returns how many. Raises CaseError when it holds nothing to draw."""
+    from PIL import Image as Picture
+
+    from mrilib import charts
+    from mrilib.records import whole
+
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    if text.startswith("case,"):
+        made = _of_classes(rows)
+    else:
+        made = _of_maps(rows) + _of_counts(rows)
+    if not made:
+        raise CaseError("nothing to show (the table has no row that makes a chart)",
+                        remedy="of boxes there is none; of classes give --per-case's table for the ROC")
+    with whole(output) as temporary:
+        Picture.fromarray(charts.sheet(made)).save(temporary)
+    return len(made)
+
+
+def _number(text: str | None) -> float:
+    return float(text) if text else math.nan
+
+
+def _of_maps(rows: list[dict]) -> list:
+    """Box plots of the figures of cases, Bland-Altman of the volumes of each part."""
+    from mrilib import charts
+
+    cases = [row for row in rows if row.get("case") and row.get("part") and not row["metric"].startswith("p ")]
+    many = len({row["submission"] for row in cases}) > 1
+    made = []
+    for metric in SHOWN:
+        groups: dict[str, list[float]] = {}
+        for row in cases:
+            if row["metric"] == metric:
+                name = f"{row['submission']} {row['part']}" if many else row["part"]
+                groups.setdefault(name, []).append(_number(row["value"]))
+        if any(not math.isnan(v) for values in groups.values() for v in values):
+            unit = next(row["unit"] for row in cases if row["metric"] == metric)
+            made.append(charts.box_plot(metric.replace("_", " "), groups, unit))
+    of = {(r["submission"], r["part"], r["case"], r["metric"]): _number(r["value"]) for r in cases}
+    for submission, part in dict.fromkeys((row["submission"], row["part"]) for row in cases):
+        names = [c for s, p, c, m in of if (s, p, m) == (submission, part, "volume")]
+        volumes = [of[submission, part, name, "volume"] for name in names]
+        truth = [of.get((submission, part, name, "reference_volume"), math.nan) for name in names]
+        if any(not math.isnan(v + t) for v, t in zip(volumes, truth, strict=True)):
+            title = f"volume of {part}{submission and f', {submission}'}: predicted - reference"
+            made.append(charts.bland_altman(title, volumes, truth, "mm3"))
+    return made
+
+
+def _of_counts(rows: list[dict]) -> list:
+    """The confusion matrix of a table of classes."""
+    import numpy as np
+
+    from mrilib import charts
+
+    cells = [r for r in rows if r["metric"].startswith("predicted ") and r["cases"] == "all"]
+    if not cells:
+        return []
+    true = list(dict.fromkeys(r["class"] for r in cells))
+    called = list(dict.fromkeys(r["metric"].removeprefix("predicted ") for r in cells))
+    counts = np.zeros((len(true), len(called)))
+    for r in cells:
+        counts[true.index(r["class"]), called.index(r["metric"].removeprefix("predicted "))] = float(r["value"])
+    return [charts.confusion("confusion matrix", counts, true, called)]
+
+
+def _of_classes(rows: list[dict]) -> list:
+    """Confusion matrix and ROC of the cases of a table of classes."""
+    import numpy as np
+
+    from mrilib import charts
+
+    true = sorted({r["reference"] for r in rows})
+    called = [*sorted({r["prediction"] for r in rows if r["prediction"]} | set(true)),
+              *(["nothing"] if any(not r["prediction"] for r in rows) else [])]
+    counts = np.zeros((len(true), len(called)))
+    for r in rows:
+        counts[true.index(r["reference"]), called.index(r["prediction"] or "nothing")] += 1
+    made = [charts.confusion("confusion matrix", counts, true, called)]
+    curves = {}
+    for name in true:
+        given = [(r["reference"] == name, float(r[f"p_{name}"])) for r in rows if r.get(f"p_{name}")]
+        if given and 0 < sum(positive for positive, _ in given) < len(given):
+            curves[name] = tuple(np.array(v) for v in zip(*given, strict=True))
+    if len(true) == 2 and len(curves) == 2:
+        curves.pop(true[0])  # the other one mirrored
+    return made + ([charts.roc("ROC, with the area under the curve", curves)] if curves else [])
