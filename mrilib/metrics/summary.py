@@ -14,7 +14,8 @@ def summary(values: np.ndarray, units: np.ndarray, *, skip_nan: bool = True, lev
     """Of columns of figures, (n cases, m): mean, low, high, n and SPREAD, each (m,).
 
     units: (n,) what the bootstrap draws (subjects). skip_nan: a NaN is left out of its column, else the column is NaN.
-    sd is that of a sample (n - 1). The interval is BCa's of the mean.
+    sd is that of a sample (n - 1). The interval is BCa's of the mean,
+    expanded for few units.
     """
     here = ~np.isnan(values)
     filled = np.where(here, values, 0)
@@ -23,7 +24,7 @@ def summary(values: np.ndarray, units: np.ndarray, *, skip_nan: bool = True, lev
         with np.errstate(divide="ignore", invalid="ignore"):
             return {"mean": (weights @ filled) / (weights @ here.astype(float))}
 
-    mean, low, high = bootstrap(means, units, level=level, count=count, seed=seed)["mean"]
+    mean, low, high = bootstrap(means, units, level=level, count=count, seed=seed, expand=True)["mean"]
     result = {"mean": mean, "low": low, "high": high, "n": here.sum(0)}
     for name, function in (("sd", _sd), ("median", np.median), ("q1", _q1), ("q3", _q3)):
         result[name] = np.array([function(c[h]) if h.any() else np.nan for c, h in zip(values.T, here.T, strict=True)])

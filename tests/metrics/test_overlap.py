@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -20,6 +20,7 @@ def maps(seed, shape=(6, 7, 8)):
     return prediction, reference
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([(4, 5), (3, 4, 5), (1, 9, 2)]))
 def test_figures_are_those_of_scikit_learn(seed, shape):
     prediction, reference = maps(seed, shape)
@@ -35,6 +36,7 @@ def test_figures_are_those_of_scikit_learn(seed, shape):
         assert overlap.precision(*found) == pytest.approx(metrics.precision_score(r, p), abs=1e-12)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6))
 def test_swapped_maps_swap_sensitivity_and_precision_and_counts_fill_the_map(seed):
     prediction, reference = maps(seed)
