@@ -103,12 +103,12 @@ def measure(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[flo
         figures |= dict(zip(COUNTED[:3], overlap.volumes(*counts, voxel), strict=True))
         state = _state(*counts)
         masks = (_mask(inside[0], (predicted_parts or parts)[part]), _mask(inside[1], parts[part]))
-        apart = None
+        directed = None
         if settings.surfaces:
-            distances, apart = _distances(*masks, spacing, settings, state)
+            distances, directed = _distances(*masks, spacing, settings, state)
             figures |= distances
         if settings.lesions is not None:
-            figures |= lesions.lesion_wise(*masks, spacing, settings.lesions, apart)
+            figures |= lesions.lesion_wise(*masks, spacing, settings.lesions, directed)
         result[part] = {**ruled(figures, state, settings, diagonal), "state": state}
     return result
 
@@ -126,21 +126,23 @@ def _mask(array: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
 
 
 def _distances(prediction: np.ndarray, reference: np.ndarray, spacing, settings: Settings, state: str):
-    """The figures of the surfaces of two masks, NaN where one has none, and the distances of their elements."""
+    """The figures of the surfaces of two masks, NaN where one has none, and their directed hd95."""
     tolerances = [f"nsd_{t:g}mm" for t in settings.tolerances]
     if state:
         return dict.fromkeys(["hd95", "hd", "assd", *tolerances], math.nan), None
     box = overlap.box_of(prediction, reference)
     prediction, reference = prediction[box], reference[box]
     apart = surface.between(prediction, reference, spacing)
+    directed = surface.percentile(apart, 95)
     if settings.hd95 == "directed":
-        figures = {"hd95": surface.percentile(apart, 95), "hd": surface.percentile(apart, 100),
+        figures = {"hd95": directed, "hd": surface.percentile(apart, 100),
                    "assd": surface.mean(apart)}
     else:
         voxels = surface.between(prediction, reference, spacing, elements=False)
         figures = {"hd95": surface.pooled_percentile(voxels, 95), "hd": surface.percentile(voxels, 100),
                    "assd": surface.pooled_mean(voxels)}
-    return figures | {n: surface.within(apart, t) for n, t in zip(tolerances, settings.tolerances, strict=True)}, apart
+    near = {n: surface.within(apart, t) for n, t in zip(tolerances, settings.tolerances, strict=True)}
+    return figures | near, directed
 
 
 def ruled(figures: dict[str, float], state: str, settings: Settings, diagonal: float) -> dict[str, float]:
