@@ -206,9 +206,14 @@ def _ghosts(array: np.ndarray, result: np.ndarray, drawn: dict) -> None:
     chance = stream(drawn, 7)
     axes = [axis for axis in range(3) if array.shape[axis] > 1]
     axis, count = (axes[int(chance.integers(len(axes)))], int(chance.integers(2, 6))) if axes else (0, 2)
-    shape = (int(np.prod(array.shape[:axis])), array.shape[axis], int(np.prod(array.shape[axis + 1 :])))
+    share, (nz, ny, nx, c) = np.float32(drawn["ghosting"]), array.shape
+    if axis == 2:
+        rows, of_rows = array.reshape(nz * ny, nx * c), result.reshape(nz * ny, nx * c)
+        compiled.over(nz * ny, array.size, lambda start, stop: loops.ghosts_rows(
+            rows, of_rows, c, count, share, start, stop))
+        return
+    shape = (1, nz, ny * nx * c) if axis == 0 else (nz, ny, nx * c)
     given, into = array.reshape(shape), result.reshape(shape)
-    share = np.float32(drawn["ghosting"])
     compiled.over(shape[0] * shape[1], array.size, lambda start, stop: loops.ghosts(
         given, into, count, share, start, stop))
 

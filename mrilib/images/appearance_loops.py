@@ -131,7 +131,10 @@ def along_rows(source, result, weights, r, step, start, stop):
 
 @loop
 def ghosts(source, result, count, share, start, stop):
-    """result = (1 - share) source + share / (count - 1) of each copy displaced by n / count along the middle axis."""
+    """result = (1 - share) source + share / (count - 1) of each copy displaced by n / count along the middle axis.
+
+    source, result: (a, n, b). start .. stop counts pairs of a and place along the axis.
+    """
     na, n, nb = source.shape
     one, each = ONE - share, share / F32(count - 1)
     for part in range(start, stop):
@@ -140,6 +143,25 @@ def ghosts(source, result, count, share, start, stop):
         line[:] = one * source[a, i]
         for m in range(1, count):
             line += each * source[a, (i + m * n // count) % n]
+
+
+@loop
+def ghosts_rows(source, result, step, count, share, start, stop):
+    """The same along the rows: source, result (rows, n * step)."""
+    rows, length = source.shape
+    one, each = ONE - share, share / F32(count - 1)
+    for row in range(start, stop):
+        line, given = result[row], source[row]
+        for i in range(length):
+            line[i] = one * given[i]
+        for m in range(1, count):
+            off = m * (length // step) // count * step
+            front, back = line[: length - off], line[length - off :]
+            late, early = given[off:], given[:off]
+            for i in range(front.size):
+                front[i] += each * late[i]
+            for i in range(back.size):
+                back[i] += each * early[i]
 
 
 @inner
