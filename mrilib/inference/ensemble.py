@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mrilib import labels
-from mrilib.errors import CaseError, MachineError, MriError, UsageError
+from mrilib.errors import CaseError, MriError, UsageError
+from mrilib.gpu import memory
 
 MUST_AGREE = {  # what the records of models that are averaged share, by their task
     "classify": ("task", "classes", "channels", "shape", "recipe"),
@@ -119,13 +120,8 @@ def run(model, batch: np.ndarray) -> np.ndarray:
     """What a network gives for a batch, float32. Raises MachineError when the device has no memory for it."""
     if not model.compiled:
         model.jit_compile = False  # XLA would take longer to compile than most folders to predict
-    try:
+    with memory.enough("a smaller --batch-size"):
         return np.asarray(model.predict_on_batch(batch), np.float32)
-    except Exception as error:
-        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own, of which this module knows nothing
-            raise MachineError("the device is out of memory", remedy="a smaller --batch-size; mri-inspect --device "
-                               "shows what else uses it") from error
-        raise
 
 
 def seen_by(records: Iterable[dict]) -> dict[str, str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mrilib import __version__
-from mrilib.errors import MachineError, UsageError
-from mrilib.gpu import Setup
+from mrilib.errors import UsageError
+from mrilib.gpu import Setup, memory
 from mrilib.records import content_hash
 from mrilib.training.data import Data
 from mrilib.training.sampling import balanced
@@ -39,7 +39,7 @@ def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None
     train, held = data.places("train"), data.places("validation")
     truth = np.eye(len(data.names), dtype=np.float32)[data.classes]
     augment = augmenter(settings.augment)
-    try:
+    with memory.enough("a smaller --batch-size, --size or --width"):
         with setup.scope():
             model = backbones.classifier(settings.backbone, data.images.shape[1:], len(data.names),
                                          width=settings.width, weights=settings.weights, dropout=settings.dropout,
@@ -62,13 +62,6 @@ def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None
         state = loop.fit(model, batches, judge, settings, path=checkpoint, resume=resume,
                          run=description(data, settings, setup), watch=watch)
         final = judge.look(model) if judge else None
-    except MemoryError as error:
-        raise MachineError("out of memory", remedy="a smaller --batch-size, --size or --width") from error
-    except Exception as error:
-        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own, of which this module knows nothing
-            raise MachineError("the device is out of memory", remedy="a smaller --batch-size, --size or "
-                               "--width; mri-inspect --device shows what else uses it") from error
-        raise
     cases = zip(data.ids, data.contents, data.parts, strict=True)
     kept = state.best_epoch if state.best_weights is not None else state.epoch
     return model, {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mrilib.errors import MachineError, UsageError
-from mrilib.gpu import Setup
+from mrilib.errors import UsageError
+from mrilib.gpu import Setup, memory
 from mrilib.labels import Scheme
 from mrilib.recipe import Recipe
 from mrilib.training import plan
@@ -100,7 +100,7 @@ def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path
     shape = (*s.patch, len(channels) * (2 * s.context + 1))
     low, high = pixel_range(train) if s.backbone else (None, None)
     began = time.monotonic()
-    try:
+    with memory.enough("a smaller --batch-size, --patch or --width"):
         with setup.scope():
             model = build(settings, shape, table.shape[1], data.spacing, regions is None, low, high)
             plain = unet.without_supervision(model)
@@ -128,13 +128,6 @@ def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path
                          run=describe(data, settings, setup), watch=watch, used=used)
         windows.close()
         final = whole_volumes(plain, record, held) if held else None
-    except MemoryError as error:
-        raise MachineError("out of memory", remedy="a smaller --batch-size, --patch or --width") from error
-    except Exception as error:
-        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own, of which this module knows nothing
-            raise MachineError("the device is out of memory", remedy="a smaller --batch-size, --patch or --width; "
-                               "mri-inspect --device shows what else uses it") from error
-        raise
     kept = state.best_epoch if state.best_weights is not None else state.epoch
     record["training"] = {
         "cases": {v.id: {"content": v.content, "part": part} for v, part in zip(data.volumes, data.parts, strict=True)},
