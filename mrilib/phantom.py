@@ -35,6 +35,7 @@ LOOKS = {
 }
 LABELS = {NECROSIS: 1, OEDEMA: 2, ENHANCING: 3}  # the brats2023 scheme
 CLASSES = ("healthy", "tumour")
+HEAD_MM = 200.0  # about as long as a head, and the picture around it, is
 
 
 def _smooth(rng, size, length: float) -> np.ndarray:
@@ -120,12 +121,37 @@ def _grow_tumour(rng, tissue: np.ndarray, depth: np.ndarray) -> None:
     tissue[inside & (distance < radius - rim)] = NECROSIS
 
 
-def _picture(rng, tissue: np.ndarray, channel: str, noise: float) -> np.ndarray:
+def _paste_tumour(rng, tissue: np.ndarray, depth: np.ndarray, shape: np.ndarray) -> None:
+    """Put a tumour of a given shape into the tissue, in place, turned over and scaled by chance, in the brain only.
+
+    shape: (z, y, x) of brats2023 numbers in voxels of 1 mm. Raises UsageError for one without a tumour.
+    """
+    from scipy import ndimage
+
+    found = ndimage.find_objects((shape > 0).astype(np.uint8))
+    if not found:
+        raise UsageError("a shape holds no tumour", remedy="leave its label map out of --shapes")
+    shape = shape[found[0]]
+    shape = np.flip(shape, [axis for axis in range(shape.ndim) if rng.random() < 0.5])
+    scale = max(tissue.shape) / HEAD_MM * rng.uniform(0.75, 1.25)
+    shape = ndimage.zoom(shape, [max(scale, 1 / n) for n in shape.shape], order=0)
+    choices = np.flatnonzero((depth < 0.62) & (depth > 0.2))
+    middle = np.array(np.unravel_index(rng.choice(choices), tissue.shape))
+    low = middle - np.array(shape.shape) // 2
+    here = tuple(slice(max(a, 0), min(a + n, m)) for a, n, m in zip(low, shape.shape, tissue.shape, strict=True))
+    there = tuple(slice(h.start - a, h.stop - a) for h, a in zip(here, low, strict=True))
+    part, room = shape[there], tissue[here]
+    brain = depth[here] < 1.5
+    for kind, value in LABELS.items():
+        room[brain & (part == value)] = kind
+
+
+def _picture(rng, tissue: np.ndarray, channel: str, noise: float, contrast: float = 0.08) -> np.ndarray:
     """How a sequence shows the tissue, float32 of about 0 to 1: brightness, texture, bias field, Rician noise."""
     from scipy import ndimage
 
     looks = np.array(LOOKS[channel], np.float32)
-    looks = looks * rng.normal(1, 0.08, looks.size).clip(0.8, 1.2).astype(np.float32)
+    looks = looks * rng.normal(1, contrast, looks.size).clip(1 - 2.5 * contrast, 1 + 2.5 * contrast).astype(np.float32)
     image = ndimage.gaussian_filter(looks[tissue], rng.uniform(0.4, 0.9))
     image *= 1 + 0.06 * _smooth(rng, tissue.shape, 0.05) + 0.04 * _smooth(rng, tissue.shape, 0.02)
     image *= np.exp(rng.uniform(0.05, 0.25) * _smooth(rng, tissue.shape, 0.9))
@@ -146,13 +172,18 @@ def _spots(rng, image: np.ndarray, depth: np.ndarray) -> None:
         image[reach] += (rng.uniform(-0.3, 0.5) * spot).astype(np.float32)
 
 
-def head(seed: int, number: int, size, tumour: bool) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
-    """(tissue, depth, rng for the pictures) of one head. size: voxels in array order, 2 or 3 axes, at least 32 each."""
+def head(seed: int, number: int, size, tumour: bool, shape: np.ndarray | None = None):
+    """(tissue, depth, rng for the pictures) of one head. size: voxels in array order, 2 or 3 axes, at least 32 each.
+
+    shape: of its tumour, (z, y, x) of brats2023 numbers in voxels of 1 mm; None grows one.
+    """
     if min(size) < 32:
         raise UsageError(f"a head of {'x'.join(map(str, size))} voxels is too small", remedy="at least 32 each way")
     rng = np.random.default_rng([seed, number, len(size)])
     tissue, depth = _tissues(rng, size)
-    if tumour:
+    if tumour and shape is not None:
+        _paste_tumour(rng, tissue, depth, shape)
+    elif tumour:
         _grow_tumour(rng, tissue, depth)
     return tissue, depth, rng
 
@@ -173,10 +204,14 @@ def slice2d(seed: int, number: int, tumour: bool, size=None, noise: float = 0.04
     return image, labels(tissue)
 
 
-def volume(seed: int, number: int, tumour: bool = True, size=(96, 112, 96), noise: float = 0.04):
-    """Four channels {name: (z, y, x) int16} and the label map (uint8, brats2023 scheme) of one head."""
-    tissue, _, rng = head(seed, number, size, tumour)
-    images = {c: (_picture(rng, tissue, c, noise) * 800).astype(np.int16) for c in CHANNELS}
+def volume(seed: int, number: int, tumour: bool = True, size=(96, 112, 96), noise: float = 0.04,
+           contrast: float = 0.08, shape: np.ndarray | None = None):  # fmt: skip
+    """Four channels {name: (z, y, x) int16} and the label map (uint8, brats2023 scheme) of one head.
+
+    contrast: how much the brightness of each tissue varies from head to head, as a deviation. shape: see `head`.
+    """
+    tissue, _, rng = head(seed, number, size, tumour, shape)
+    images = {c: (_picture(rng, tissue, c, noise, contrast) * 800).astype(np.int16) for c in CHANNELS}
     return images, labels(tissue)
 
 
@@ -200,13 +235,25 @@ def write_slice(out: Path, seed: int, number: int, tumour: bool, size, noise: fl
     return path
 
 
-def write_volume(out: Path, seed: int, number: int, tumour: bool, size, noise: float) -> Path:
-    """Write volume `number` as a folder of BraTS 2023's naming, label map and all; returns the folder."""
-    from mrilib.images.files import write
+def write_volume(out: Path, seed: int, number: int, tumour: bool, size, noise: float, contrast: float = 0.08,
+                 shape=None) -> Path:  # fmt: skip
+    """Write volume `number` as a folder of BraTS 2023's naming, label map and all; returns the folder.
+
+    shape: (case, scheme) whose label map the tumour takes its shape from, resampled to 1 mm.
+    """
+    from mrilib import labels as schemes
+    from mrilib.images.files import read_label, write
+    from mrilib.images.geometry import resample
     from mrilib.records import whole
 
     name = f"Phantom-{number:05d}-000"
-    images, label = volume(seed, number, tumour, size or (96, 112, 96), noise)
+    if shape is not None:
+        case, scheme = shape
+        given = read_label(case)
+        size_mm = [max(round(n * mm), 1) for n, mm in zip(given.grid.size, given.grid.spacing, strict=True)]
+        made = resample(given, given.grid.moved((0, 0, 0), size_mm, (1.0, 1.0, 1.0)), order=0).array
+        shape = schemes.convert(made, schemes.scheme(scheme), schemes.SCHEMES["brats2023"])
+    images, label = volume(seed, number, tumour, size or (96, 112, 96), noise, contrast, shape)
     endings = {"t1": "t1n", "t1ce": "t1c", "t2": "t2w", "flair": "t2f"}
     for ending, array in [("seg", label), *((endings[c], a) for c, a in images.items())]:
         with whole(Path(out) / name / f"{name}-{ending}.nii.gz") as temporary:

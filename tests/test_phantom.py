@@ -53,3 +53,15 @@ def test_brightness_alone_does_not_tell_the_classes_apart():
 def test_too_small_a_head_is_refused():
     with pytest.raises(UsageError, match="too small"):
         phantom.slice2d(0, 0, True, (16, 96))
+
+
+def test_a_tumour_takes_the_shape_it_is_given_within_the_brain():
+    shape = np.zeros((40, 40, 40), np.uint8)
+    shape[5:35, 5:35, 5:35], shape[12:28, 12:28, 12:28], shape[16:24, 16:24, 16:24] = 2, 3, 1
+    _, label = phantom.volume(0, 1, True, (64, 72, 64), shape=shape)
+    tissue, depth, _ = phantom.head(0, 1, (64, 72, 64), False)
+    assert set(np.unique(label)) == {0, 1, 2, 3} and (depth[label > 0] < 1.5).all()
+    z, y, x = np.nonzero(label == 1)
+    assert np.prod([np.ptp(axis) + 1 for axis in (z, y, x)]) == z.size  # a box of necrosis stays a box
+    with pytest.raises(UsageError, match="no tumour"):
+        phantom.volume(0, 1, True, (64, 72, 64), shape=np.zeros((5, 5, 5), np.uint8))

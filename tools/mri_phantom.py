@@ -19,12 +19,17 @@ from mri_tools.common.run import entry, give_results
 @click.option("--size", type=options.Pair(), help="Voxels, x,y or x,y,z.  [default: by chance; 96,112,96]")
 @click.option("--noise", type=click.FloatRange(0, 1), default=0.04, show_default=True,
               help="Rician noise, as a share of the brightest tissue.")
+@click.option("--contrast", type=click.FloatRange(0, 0.35), default=0.08, show_default=True,
+              help="How much a tissue's brightness varies from volume to volume, as a deviation.")
+@click.option("--shapes", type=click.Path(path_type=Path), metavar="DIR",
+              help="Volumes: tumours take their shapes from the label maps below this folder.  [default: grown]")
+@options.scheme
 @options.seed
 @options.jobs
 @options.force
 @options.dry_run
 @options.common
-def main(output, number, first, kind, tumours, size, noise, seed, jobs, force, dry_run):
+def main(output, number, first, kind, tumours, size, noise, contrast, shapes, scheme, seed, jobs, force, dry_run):
     """Make up heads with and without a tumour, labelled.
 
     Slices come as PNG in the folders healthy/ and tumour/, volumes as a
@@ -44,7 +49,7 @@ def main(output, number, first, kind, tumours, size, noise, seed, jobs, force, d
     from mri_tools.common.jobs import cores, ordered
     from mrilib.errors import UsageError
 
-    for name, value in (("--noise", noise), ("--tumours", tumours)):
+    for name, value in (("--noise", noise), ("--tumours", tumours), ("--contrast", contrast)):
         if value is not None and value != value:  # click lets "nan" through every range
             raise UsageError(f"{name} is not a number")
     axes = 2 if kind == "slices" else 3
@@ -55,17 +60,38 @@ def main(output, number, first, kind, tumours, size, noise, seed, jobs, force, d
         raise UsageError("--size: a head needs at least 32 voxels each way")
     if not force and output.is_dir() and any(output.iterdir()):
         raise UsageError("is not empty", where=output, remedy="--force adds to it and replaces, or choose another -o")
+    if axes == 2 and (shapes or contrast != 0.08):
+        raise UsageError("--shapes and --contrast are for --kind volumes")
+    if scheme and not shapes:
+        raise UsageError("--scheme has no effect without --shapes")
+    known = shapes_of(shapes, scheme) if shapes else [None]
     share = tumours if tumours is not None else 0.5 if axes == 2 else 1.0
     target = "mrilib.phantom:write_slice" if axes == 2 else "mrilib.phantom:write_volume"
 
     def calls():
         for i in range(first, first + number):
             tumour = int((i + 1) * share) > int(i * share)  # evenly spread, the same for any --first
-            yield Path(f"phantom {i}"), (output, seed, i, tumour, voxels, noise)
+            more = (contrast, known[i % len(known)]) if axes == 3 else ()
+            yield Path(f"phantom {i}"), (output, seed, i, tumour, voxels, noise, *more)
 
     if dry_run:
         return give_results(((p, f"{p}: {'tumour' if a[3] else 'healthy'} -> {output}") for p, a in calls()), "dry run")
     return give_results(ordered(target, calls(), jobs or cores()), "phantoms", number)
+
+
+def shapes_of(folder: Path, scheme: str | None) -> list:
+    """(case, label scheme) of every label map below a folder, whether it has an image or is alone."""
+    from dataclasses import replace
+
+    from mrilib import cases
+    from mrilib.errors import UsageError
+
+    if not folder.exists():
+        raise UsageError("no such file or folder", where=folder, remedy="check the name after --shapes")
+    found = [case if case.label else replace(case, label=case.path) for case in cases.find([folder])]
+    if without := next((case for case in found if not (scheme or case.scheme)), None):
+        raise UsageError("what its numbers mean is not known", where=without.label, remedy="name it with --scheme")
+    return [(case, scheme or case.scheme) for case in found]
 
 
 run = entry(main)
