@@ -38,7 +38,9 @@ def test_what_the_numbers_mean_is_told_from_the_layout_the_numbers_or_the_user(t
     assert "label scheme: brats2020\n" in text and "channels: 2 t1 flair\n" in text and "orientation: 2 LPS\n" in text
     assert "labels: 0 background in 2, 1 necrotic in 2, 2 oedema in 2, 4 enhancing in 2\n" in text
     assert "size of WT: 0.09 mL\n" in text and "size of ET: 0.03 mL\n" in text
-    text = run("--scheme", "1=rim,2=centre,4=scar", tmp_path)
+    config = tmp_path / "settings.toml"
+    text = run("--scheme", "1=rim,2=centre,4=scar", "--write-config", config, tmp_path)
+    assert run("--config", config, tmp_path) == text
     assert "label scheme: 1=rim,2=centre,4=scar\n" in text and "size of rim: 0.03 mL" in text
     assert "label 4 is not in scheme msd (0 1 2 3) (name the right one" in run("--scheme", "msd", tmp_path, code=1)
     for path in tmp_path.rglob("*_seg.nii.gz"):

@@ -141,13 +141,14 @@ _scheme = {
             "as 1=necrotic,2=oedema,4=enhancing.  [default: as the layout says]",
 }  # fmt: skip
 scheme = click.option("--scheme", **_scheme)  # for tools that work with it
-scheme_of_cases = click.option("--scheme", **_scheme, expose_value=False)  # for tools that hand it on with their cases
+scheme_of_cases = click.option("--scheme", "scheme_of_cases", **_scheme)  # for tools that hand it on with their cases
 
 
 def cases(command):
     """Tools that take cases: PATHS or names on standard input, and how to read them, in one: `layout` is a Reading."""
     @wraps(command)
     def with_reading(*, layout, channels, as_, fix_orientation, **others):
+        others.pop("scheme_of_cases", None)
         known = click.get_current_context().meta.get(SCHEME)
         reading = Reading(layout, channels or (), as_ == "slices", known, fix_orientation)
         return command(layout=reading, **others)
