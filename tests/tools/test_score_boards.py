@@ -179,6 +179,14 @@ def test_the_truth_scored_against_itself_is_noticed(challenge):
     assert "8 predictions are the very label maps of the reference" in done.stderr
 
 
+def test_swapped_sides_are_noticed(challenge, tmp_path):
+    save(tmp_path / "predictions/p0.nii.gz", tumour(0, 1))
+    (tmp_path / "predictions/p0.json").write_text('{"model": "1234", "seen": ""}')
+    done = score(challenge / "truth", "-r", "predictions", cwd=tmp_path)
+    assert done.returncode == 2 and "are the two swapped?" in done.stderr and done.stdout == ""
+    assert score("predictions", "-r", challenge / "truth", cwd=tmp_path).returncode == 1  # seven are missing
+
+
 def test_check_tells_a_participant_what_is_wrong_without_the_truth(challenge, tmp_path):
     for i in range(8):
         image = sitk.GetImageFromArray(np.zeros(SHAPE, np.int16))

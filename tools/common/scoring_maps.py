@@ -32,6 +32,7 @@ def score(submissions: list, o) -> int:
     itself = label_maps(truth)
     several = len(submissions) > 1
     entries = [_entry(one, truth, several) for one in submissions]
+    _not_swapped(entries, truth, itself)
     if o.dry_run:
         return _pairs_listed(entries, truth, several)
     jobs = min(o.jobs or cores(), max(len(truth.chosen) * len(entries) // 4, 1))  # a worker starts in the time of four
@@ -80,6 +81,20 @@ def _entry(submission, truth, several: bool) -> Entry:
     if others := len(set(file_of) - set(truth.chosen)):
         say(f"{prefix}{others} predictions are of cases that are not to be scored")
     return Entry(submission.name, file_of, len(submission.problems) + len(left))
+
+
+def _not_swapped(entries: list[Entry], truth, itself: bool) -> None:
+    """Raises UsageError when the reference is what a model predicted, by its records, and no prediction is."""
+    from mrilib.metrics.foreign import record
+
+    def by_model(path):
+        return path is not None and bool(record(path).get("model"))
+
+    case = truth.cases[truth.chosen[0]]
+    predictions = (path for entry in entries for path in list(entry.file_of.values())[:1])
+    if by_model(case.path if itself else case.label) and not any(map(by_model, predictions)):
+        raise UsageError("holds what a model predicted, and PREDICTIONS do not", where=truth.path,
+                         remedy="are the two swapped?")
 
 
 def _pairs_listed(entries: list[Entry], truth, several: bool) -> int:
