@@ -38,7 +38,7 @@ from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, NORMALIZERS
 @options.dry_run
 @options.common
 def main(paths, null, root, layout, output, grey, align, reorient, crop, margin, spacing, size, fit, bias, method,
-         region, low, high, clip, edges, suffix, jobs, force, dry_run):
+         region, peak, low, high, clip, edges, suffix, jobs, force, dry_run):
     """Bring images to one geometry and one intensity scale.
 
     PATHS are images or folders; with none, their names are read from
@@ -78,13 +78,13 @@ def main(paths, null, root, layout, output, grey, align, reorient, crop, margin,
         add("resize", GEOMETRY, size=list(size[::-1]), fit=fit)
     if bias:
         add(bias, BIAS)
-    scale = {"region": region, "low": low, "high": high, "clip": clip}
+    scale = {"region": region, "peak": peak, "low": low, "high": high, "clip": clip}
     if method != "none":
         add(method, NORMALIZERS, **scale)
         if method == "percentile" and steps[-1].parameters["low"] >= steps[-1].parameters["high"]:
             raise UsageError("--low and --high are not in order")
     elif any(value is not None for value in scale.values()):
-        raise UsageError("--region, --low, --high and --clip have no effect with --method none")
+        raise UsageError("--region, --peak, --low, --high and --clip have no effect with --method none")
     if edges:
         add(edges, EDGES)
     if not steps:

@@ -32,6 +32,7 @@ NORMALIZERS = {
     "minmax": "mrilib.images.intensity:minmax",
     "percentile": "mrilib.images.intensity:percentile",
     "robust": "mrilib.images.intensity:robust",
+    "whitestripe": "mrilib.images.intensity:whitestripe",
 }
 COLOURS = {
     "grey": "mrilib.images.intensity:grey",

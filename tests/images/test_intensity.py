@@ -7,7 +7,7 @@ from pipeline_data import head
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.foreground import foreground, otsu
 from mrilib.images.grid import Grid, Image
-from mrilib.images.intensity import minmax, percentile, robust, zscore
+from mrilib.images.intensity import minmax, percentile, robust, whitestripe, zscore
 from mrilib.images.registry import NORMALIZERS
 
 STEPS = (zscore, minmax, percentile, robust)
@@ -108,3 +108,18 @@ def test_around_a_stripped_volume_is_exactly_one_value():
     assert foreground(array).sum() == 120 and foreground(array - 7).sum() == 120
     made, measured = zscore(Image(array, Grid.of(array.shape)), region="foreground")
     assert np.isclose(measured["mean"][0], array[2:6, 2:7, 2:8].mean(), rtol=1e-4)
+
+
+def test_the_white_stripe_is_where_white_matter_was_put():
+    rng = np.random.default_rng(0)
+    tissues = np.concatenate([rng.normal(60, 6, 6000), rng.normal(110, 7, 15000), rng.normal(160, 5, 9000)])
+    array = np.zeros((12, 60, 60), np.float32)
+    array[1:11, 3:57, 2:58] = rng.choice(tissues, (10, 54, 56))
+    for peak, place in (("last", 160), ("largest", 110)):
+        _, measured = whitestripe(Image(array, Grid.of(array.shape)), peak=peak)
+        assert abs(measured["mean"][0] - place) < 3 and measured["sd"][0] < 4
+    scaled, _ = whitestripe(Image(array * 3 - 7 * (array != 0), Grid.of(array.shape)))
+    plain, _ = whitestripe(Image(array, Grid.of(array.shape)))
+    assert np.allclose(scaled.array[array != 0], plain.array[array != 0], atol=0.15)
+    with pytest.raises(UsageError, match="unknown peak"):
+        whitestripe(Image(array, Grid.of(array.shape)), peak="first")

@@ -63,7 +63,8 @@ def plain(tmp_path_factory):
 
 @pytest.mark.parametrize("more", [
     ("--margin", "6"), ("--spacing", "2"), ("--size", "40,30"), ("--fit", "crop"), ("--fit", "keep"),
-    ("--method", "minmax"), ("--method", "robust"), ("--method", "none"), ("--region", "foreground"),
+    ("--method", "minmax"), ("--method", "robust"), ("--method", "none"),
+    ("--method", "whitestripe"), ("--region", "foreground"),
     ("--low", "60"), ("--high", "90"),
     ("--no-clip",), ("--edges", "sobel"), ("--bias", "mixture"), ("--bias", "n4"),
 ])  # fmt: skip
@@ -73,6 +74,12 @@ def test_every_option_changes_values_and_recipe(plain, more):
     other, first = made(plain, *words, *more, out=out), files.read(plain / "out/a.tif")
     assert other.array.shape != first.array.shape or not np.array_equal(other.array, first.array)
     assert (plain / out / "recipe.json").read_text() != (plain / "out/recipe.json").read_text()
+
+
+def test_the_peak_changes_the_white_stripe(plain):
+    last, largest = (made(plain, "--method", "whitestripe", "--peak", peak, out=peak) for peak in ("last", "largest"))
+    assert (plain / "last/recipe.json").read_text() != (plain / "largest/recipe.json").read_text()
+    assert last.array.shape == largest.array.shape
 
 
 def test_defaults_are_spelt_out_in_the_recipe(plain):
