@@ -27,6 +27,8 @@ from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, NORMALIZERS
               help="How the scale of intensities is chosen.")
 @click.option("--region", type=click.Choice(["image", "foreground"]),
               help="Where intensities are measured.  [default: foreground; minmax and percentile image]")
+@click.option("--peak", type=click.Choice(["last", "largest"]),
+              help="White matter's for whitestripe: last of T1, largest of T2 and FLAIR.  [default: last]")
 @click.option("--low", type=click.FloatRange(0, 100), help="Lower percentile.  [default: 1]")
 @click.option("--high", type=click.FloatRange(0, 100), help="Upper percentile.  [default: 99]")
 @click.option("--clip/--no-clip", default=None, help="Cut values beyond the percentiles.  [default: clip]")
