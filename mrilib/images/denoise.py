@@ -100,9 +100,12 @@ def nonlocal_means(image: Image, *, mask=None, rng=None, sigma: float | None = N
     result, levels = np.empty_like(array, np.float32), []
     for i in range(array.shape[-1]):
         channel = np.ascontiguousarray(array[..., i])
-        strength = sigma or level(channel, image.grid.spacing, noise)
-        levels.append(strength)
-        result[..., i] = _three_passes(channel, image.grid.spacing, strength, noise, mask)
+        size = float(np.abs(channel).max())
+        unit = size if size and not 1e-9 < size < 1e9 else 1.0  # squares of huge and tiny values have no float32
+        channel = channel / np.float32(unit)
+        strength = sigma / unit if sigma else level(channel, image.grid.spacing, noise)
+        levels.append(strength * unit)
+        result[..., i] = _three_passes(channel, image.grid.spacing, strength, noise, mask) * np.float32(unit)
     return image.with_array(result.reshape(image.array.shape)), {"sigma": levels}
 
 

@@ -199,3 +199,12 @@ def test_thin_images_and_thick_slices_are_denoised_as_far_as_they_go(shape):
     made, _ = denoise.nonlocal_means(image, sigma=10)
     assert made.array.shape == shape and np.isfinite(made.array).all()
     assert made.array.std() < array.std() or min(shape[-2:]) < 4
+
+
+@pytest.mark.parametrize("size", [1e30, 1e-30])
+def test_huge_and_tiny_values_are_denoised_like_others(size):
+    image = noisy(10, (8, 40, 40))
+    plain, measured = denoise.nonlocal_means(image)
+    other, seen = denoise.nonlocal_means(image.with_array(image.array * np.float32(size)))
+    assert np.allclose(other.array / np.float32(size), plain.array, atol=0.01)
+    assert np.isclose(seen["sigma"][0] / size, measured["sigma"][0], rtol=1e-3)
