@@ -13,7 +13,7 @@ from mrilib.errors import CaseError, MriError
 from mrilib.images import files
 from mrilib.images.grid import Grid, Image
 from mrilib.labels import Scheme
-from mrilib.metrics import foreign, segmentation
+from mrilib.metrics import foreign, overlap, segmentation
 from mrilib.metrics.foreign import Member
 from mrilib.records import read_json, record_path
 
@@ -80,7 +80,7 @@ def reference_of(case: Case, itself: bool) -> Image:
 def numbers_in(case: Case, itself: bool) -> list[int]:
     """The numbers that occur in the label map of a case of the reference."""
     image = reference_of(case, itself)
-    found = np.flatnonzero(np.bincount(image.array.ravel(), minlength=256)).tolist()
+    found = np.flatnonzero(overlap.numbers_of(image.array)).tolist()
     if len(found) > MOST_LABELS:
         raise CaseError(f"holds {len(found)} different numbers: an image, no label map", where=case.path,
                         remedy="is the reference the folder of the label maps?")
@@ -105,30 +105,33 @@ def score(case: Case, itself: bool, paths: list[Path | Member | None], rules: Ru
     Raises CaseError when it is the reference that is wrong.
     """
     reference = reference_of(case, itself)
-    labels.check(np.flatnonzero(np.bincount(reference.array.ravel(), minlength=256)), rules.scheme, case.path)
+    labels.check(np.flatnonzero(overlap.numbers_of(reference.array)), rules.scheme, case.path)
     truth = case.path if itself else case.label
     return [_one(reference, path, rules, truth) for path in paths]
 
 
 def _one(reference: Image, path: Path | Member | None, rules: Rules, truth: Path) -> Scored:
     spacing = reference.grid.spacing
-    nothing = segmentation.missing(rules.parts, reference.array, spacing, rules.settings)
+
+    def nothing():
+        return segmentation.missing(rules.parts, reference.array, spacing, rules.settings)
+
     if path is None:
-        return Scored(nothing)
+        return Scored(nothing())
     try:
         prediction = _labels(foreign.read(path, reference.grid), path)
         check_grid(prediction.grid, reference.grid, path)
         record = foreign.record(path)
         told = record.get("scheme")
         have = labels.scheme(str(told)) if told else rules.predicted or rules.scheme
-        labels.check(np.flatnonzero(np.bincount(prediction.array.ravel(), minlength=256)), have, path)
+        labels.check(np.flatnonzero(overlap.numbers_of(prediction.array)), have, path)
         theirs = in_scheme(rules.parts, rules.scheme, have)
         made = segmentation.measure(prediction.array, reference.array, spacing, rules.parts, theirs,
                                     rules.settings)
         seen = record.get("seen")
         return Scored(made, None, seen if seen in ("train", "validation") else "", _same(path, truth))
     except MriError as error:
-        return Scored(nothing, CaseError(error.what, where=error.where or path, remedy=error.remedy))
+        return Scored(nothing(), CaseError(error.what, where=error.where or path, remedy=error.remedy))
 
 
 def well_formed(case: Case, path: Path | Member, scheme: Scheme | None) -> None:
@@ -138,7 +141,7 @@ def well_formed(case: Case, path: Path | Member, scheme: Scheme | None) -> None:
     check_grid(image.grid, grid, path)
     told = foreign.record(path).get("scheme")
     known = labels.scheme(str(told)) if told else scheme
-    numbers = np.flatnonzero(np.bincount(image.array.ravel(), minlength=256))
+    numbers = np.flatnonzero(overlap.numbers_of(image.array))
     if known is not None:
         labels.check(numbers, known, path)
     elif len(numbers) > MOST_LABELS:

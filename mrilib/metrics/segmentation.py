@@ -170,7 +170,7 @@ def missing(parts: Mapping[str, Sequence[int]], reference: np.ndarray, spacing: 
             settings: Settings = Settings()) -> dict[str, dict]:
     """What a case without prediction gets: the worst value of each figure, and the reference's own volume."""
     voxel, diagonal = float(np.prod(spacing)), _diagonal(reference.shape, spacing)
-    seen = np.bincount(reference.ravel(), minlength=256)
+    seen = overlap.numbers_of(reference)
     result = {}
     for part, numbers in parts.items():
         figures = {name: worst(name, settings, diagonal) for name in settings.figures}

@@ -75,3 +75,8 @@ def test_parts_may_have_other_numbers_in_the_prediction():
 def test_what_cannot_be_compared_is_refused(prediction, reference):
     with pytest.raises(ValueError, match="label maps of"):
         overlap.counts(prediction, reference, PARTS)
+
+
+def test_numbers_are_counted_wherever_they_lie():
+    for array in (maps(5)[0], np.zeros((3, 4), np.uint8), np.full((2, 2, 2), 9, np.uint8)):
+        assert (overlap.numbers_of(array) == np.bincount(array.ravel(), minlength=256)).all()
