@@ -44,6 +44,8 @@ def in_scheme(parts: dict[str, tuple[int, ...]], want: Scheme, have: Scheme) -> 
     """
     if have.values == want.values and have.labels == want.labels:
         return parts
+    if not want.name and all(number in have.values for numbers in parts.values() for number in numbers):
+        return parts  # of the reference nothing is known but numbers: they mean what the prediction says
     known = parts_of(have, each_label=True)
     if len(have.labels) == 1:
         known.setdefault(labels.WHOLE, tuple(have.labels))

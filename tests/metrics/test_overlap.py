@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from mrilib.errors import CaseError
 from mrilib.metrics import overlap
 
 PARTS = {"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)}
@@ -80,3 +81,14 @@ def test_what_cannot_be_compared_is_refused(prediction, reference):
 def test_numbers_are_counted_wherever_they_lie():
     for array in (maps(5)[0], np.zeros((3, 4), np.uint8), np.full((2, 2, 2), 9, np.uint8)):
         assert (overlap.numbers_of(array) == np.bincount(array.ravel(), minlength=256)).all()
+
+
+def test_numbers_of_an_unknown_scheme_are_those_of_the_prediction():
+    from mrilib import labels
+    from mrilib.metrics.pairs import in_scheme, parts_of
+
+    unknown = labels.of_values([0, 1, 2, 3])
+    parts = parts_of(unknown)
+    assert in_scheme(parts, unknown, labels.SCHEMES["brats2023"]) == {"1": (1,), "2": (2,), "3": (3,)}
+    with pytest.raises(CaseError, match="scheme brats2020 has no"):
+        in_scheme(parts, unknown, labels.SCHEMES["brats2020"])
