@@ -45,12 +45,11 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Images (batch, y, x, channel) float32 and one-hot classes (batch, class) float32."""
         members = self.members[index]
-        if self.augment is None:
-            return self.images[[i for i, _ in members]], self.truth[[i for i, _ in members]]
-        seed, epoch = self.settings.seed, self.epoch
-        made = [self.augment(self.images[i], None, sampling.chance_of(seed, epoch, self.ids[i], copy), self.spacing)[0]
-                for i, copy in members]
-        return np.stack(made), self.truth[[i for i, _ in members]]
+        seed, epoch, places = self.settings.seed, self.epoch, [i for i, _ in members]
+        images = self.images[places] if self.augment is None else np.stack([
+            self.augment(self.images[i], None, sampling.chance_of(seed, epoch, self.ids[i], copy), self.spacing)[0]
+            for i, copy in members])
+        return sampling.mixed(images, self.truth[places], self.settings, epoch, index)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ THIN = 24  # a volume with fewer voxels along an axis is worked on slice by slic
 LARGEST = {2: 320, 3: 128}  # voxels along an axis of a window, at most
 BATCH = {2: 8, 3: 2}
 CONTEXT = 1  # neighbouring slices each side that a 2D network sees of a volume
-CPU_VOXELS = 600_000  # of a 3D window on a CPU, at most: more would leave too few steps
+CPU_VOXELS = 300_000  # of a 3D window on a CPU, at most: more would leave too few steps
 LEVELS = {2: 6, 3: 5}
 ACTIVATIONS = 14  # float32 values that a training step keeps for each voxel and filter of the first level (measured)
 

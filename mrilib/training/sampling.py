@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 
+MIXING = 7  # parts the chance of mixing a batch from that of its order
 
 def order(classes: np.ndarray, sampling: str, seed: int, epoch: int) -> list[tuple[int, int]]:
     """The cases of one epoch as (place, copy), copy counting how often the case came before in this epoch.
@@ -45,3 +46,13 @@ def balanced(classes: np.ndarray, count: int) -> list[float]:
     """A weight for each of `count` classes so that all weigh the same in sum and a case 1 on average."""
     sizes = np.bincount(classes, minlength=count)
     return [float(len(classes) / (count * max(1, size))) for size in sizes]
+
+
+def mixed(images: np.ndarray, truth: np.ndarray, settings, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """A batch and its truth as shares, after the mixup or cutmix of the settings; the same for the same batch."""
+    from mrilib.images import mixing
+
+    for mix, alpha in ((mixing.mixup, settings.mixup), (mixing.cutmix, settings.cutmix)):
+        if alpha:
+            images, truth = mix(images, truth, np.random.default_rng([settings.seed, epoch, index, MIXING]), alpha)
+    return images, truth

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from mrilib.errors import UsageError
 from mrilib.models import voxel_losses
 from mrilib.models.registry import BACKBONES
-from mrilib.training.settings import OPTIMIZERS
+from mrilib.training.settings import OPTIMIZERS, check_mixing
 
 SCHEDULES = ("cosine", "polynomial", "constant", "step", "plateau")
 SAMPLINGS = ("foreground", "uniform", "equal")
@@ -62,6 +62,8 @@ class SegmentSettings:
     dropout: float | None = None
     average: float | None = None
     augment: str | dict | None = None
+    mixup: float = 0.0
+    cutmix: float = 0.0
     validate_every: int | None = None
     patience: int | None = None
     seed: int = 0
@@ -102,6 +104,7 @@ def _check(given: SegmentSettings, s: SegmentSettings, validated: bool) -> None:
         if value not in known:
             raise UsageError(f"unknown {what} {value!r}", remedy=f"one of {' '.join(known)}")
     voxel_losses.parse(s.loss)
+    check_mixing(s)
     if s.backbone is not None:
         if s.backbone not in BACKBONES:
             raise UsageError(f"unknown backbone {s.backbone!r}", remedy=f"one of {' '.join(BACKBONES)}")

@@ -33,7 +33,8 @@ class Settings:
     which an exponential average of the weights reaches back; that average is the model; 0 for none.
     clip: largest norm of a gradient of one variable; 0 for none. patience: epochs without a better validation
     loss after which training stops; the best epoch is kept; None trains to the end and keeps the last.
-    augment: a preset's name or its settings. Learning rates are those after warm-up.
+    augment: a preset's name or its settings. mixup, cutmix: alpha of images.mixing, 0 for none. Learning rates are
+    those after warm-up.
     """
 
     backbone: str | None = None
@@ -60,6 +61,8 @@ class Settings:
     average: float | None = None
     patience: int | None = None
     augment: str | dict | None = None
+    mixup: float = 0.0
+    cutmix: float = 0.0
     seed: int = 0
 
     def as_dict(self) -> dict:
@@ -126,7 +129,16 @@ def _check(s: Settings, validated: bool) -> None:
         for name, value in (("--patience", s.patience is not None), ("--schedule plateau", s.schedule == "plateau")):
             if value:
                 raise UsageError(f"{name} needs validation cases", remedy="--validation 0.15, or a split with some")
+    check_mixing(s, named=s.epochs != 0)
     if s.epochs == 0 and not s.head_start:
         raise UsageError("0 epochs train nothing", remedy="only with --weights, whose head is fitted first")
     if s.warmup >= s.epochs > 0:
         raise UsageError(f"a warm-up of {s.warmup:g} epochs leaves nothing of {s.epochs}", remedy="lower --warmup")
+
+
+def check_mixing(s, named: bool = True) -> None:
+    """Raises UsageError for mixup with cutmix, or either where nothing is trained in batches."""
+    if s.mixup and s.cutmix:
+        raise UsageError("--mixup and --cutmix are two ways to mix a batch", remedy="give one of them")
+    if (s.mixup or s.cutmix) and not named:
+        raise UsageError(f"--{'mixup' if s.mixup else 'cutmix'} has no effect with --epochs 0", remedy="leave it out")

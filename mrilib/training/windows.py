@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from mrilib.errors import UsageError
+from mrilib.training import sampling
 from mrilib.training.segment_settings import SegmentSettings
 from mrilib.training.volumes import Volume
 
@@ -60,8 +61,10 @@ class Windows(keras.utils.PyDataset):
         made = [self.ahead.pop(number).result() for number in range(index * size, (index + 1) * size)]
         self.waited += time.monotonic() - began
         labels = np.stack([label for _, label in made])
-        truth = [self.targets[_coarser(labels, shape)] for shape in self.shapes]
-        return np.stack([image for image, _ in made]), truth if len(truth) > 1 else truth[0]
+        images = np.stack([image for image, _ in made])
+        images, truth = sampling.mixed(images, self.targets[labels], self.settings, self.epoch, index)
+        each = [_coarser(truth, shape) for shape in self.shapes]
+        return images, each if len(each) > 1 else each[0]
 
     def window(self, epoch: int, number: int) -> tuple[np.ndarray, np.ndarray]:
         """One augmented window: ([z,] y, x, channel) float32, and ([z,] y, x) uint8 places in the label numbers."""
@@ -148,7 +151,7 @@ def cut(array: np.ndarray, start, patch, air: np.ndarray, context: int = 0) -> n
     return result
 
 
-def _coarser(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Labels (batch, [z,] y, x) at every k-th voxel, from the middle of each block, so that `shape` is left."""
-    steps = [a // b for a, b in zip(labels.shape[1:], shape, strict=True)]
-    return labels[(slice(None), *(slice(step // 2, None, step) for step in steps))]
+def _coarser(truth: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Truth (batch, [z,] y, x, output) at every k-th voxel, from the middle of each block, so that `shape` is left."""
+    steps = [a // b for a, b in zip(truth.shape[1:-1], shape, strict=True)]
+    return truth[(slice(None), *(slice(step // 2, None, step) for step in steps))]

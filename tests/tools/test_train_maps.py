@@ -120,6 +120,7 @@ def test_a_budget_ends_the_run_in_time(cases, tmp_path):
     (["--folds", "2", "--fold", "1"], "--folds makes its own split"),
     (["--scheme", "brats1999"], "unknown label scheme"),
     (["--task", "classify"], "no case has a class"),
+    (["--mixup", "0.2", "--cutmix", "1"], "two ways to mix a batch"),
 ])  # fmt: skip
 def test_wrong_use_is_one_line_and_writes_nothing(cases, tmp_path, options, what):
     ran = run("mri-train", cases, *options, cwd=tmp_path)

@@ -79,3 +79,13 @@ def test_outside_is_air(made):
 def test_label_maps_without_a_label_cannot_be_learned(tmp_path, device):
     with pytest.raises(UsageError, match="no training case has a labelled voxel"):
         windows(volumes(tmp_path, 2, empty=True))
+
+
+def test_mixed_batches_keep_their_shares_and_come_again(made):
+    plain, mixed = windows(made)[0], windows(made, mixup=0.4)[0]
+    again = windows(made, mixup=0.4)[0]
+    assert all(np.array_equal(a, b) for a, b in zip(mixed, again, strict=True))
+    assert not np.array_equal(plain[0], mixed[0])
+    assert np.allclose(mixed[1].sum(-1), 1) and 0 < mixed[1].max(-1).min() < 1
+    cut = windows(made, cutmix=1.0)[0]
+    assert set(np.unique(cut[1])) == {0, 1} and np.array_equal(cut[1].argmax(-1) > 0, cut[0][..., 0] > 5)

@@ -115,6 +115,10 @@ learning = _several(
     click.option("--augment", metavar=f"{'|'.join(AUGMENTS)}|FILE",
                  help="How training images are varied; a TOML or JSON file of mri-augment's options.  "
                       "[default: by measurement]"),
+    click.option("--mixup", type=_positive(), metavar="ALPHA",
+                 help="Mean of pairs of a batch, weights by Beta(ALPHA, ALPHA), such as 0.2.  [default: none]"),
+    click.option("--cutmix", type=_positive(), metavar="ALPHA",
+                 help="Boxes of a batch exchanged, sizes by Beta(ALPHA, ALPHA), such as 1.  [default: none]"),
     click.option("--epochs", type=click.IntRange(0),
                  help="Passes over the training cases, of label maps --steps each; 0: the head start alone.  "
                       "[default: 40; classes with --weights 5, of fewer than 500 cases 0]"),
