@@ -99,7 +99,7 @@ def reorient(image: Image, *, mask=None, rng=None, orientation: str = "RAS") -> 
 def crop_to_head(image: Image, *, mask=None, rng=None, margin: float = 0) -> tuple[Image, dict]:
     """Cut away the air around the head: the bounding box of the head, with `margin` mm around it.
 
-    The head is what stands out from the air in any channel (see _above_air), less specks, thin lines and the
+    The head is what stands out from the air in any channel (see above_air), less specks, thin lines and the
     pieces smaller than HEAD_PART of the largest, such as text in a corner. A mask, bool on the grid, takes its
     place. Measured: box, [start, stop) in voxels of the image as it came, array order. Raises CaseError for
     NaN, or when the image is one value.
@@ -113,7 +113,7 @@ def crop_to_head(image: Image, *, mask=None, rng=None, margin: float = 0) -> tup
     if mask is not None:
         head, stride = np.asarray(mask, bool), np.ones(n, int)
     else:
-        head = np.any([_above_air(seen[..., i]) for i in range(seen.shape[-1])], 0)
+        head = np.any([above_air(seen[..., i]) for i in range(seen.shape[-1])], 0)
         thick = ndimage.binary_opening(head)
         head = thick if thick.any() else head
         pieces, count = ndimage.label(head)
@@ -131,7 +131,7 @@ def crop_to_head(image: Image, *, mask=None, rng=None, margin: float = 0) -> tup
     return _like(image, result), {"box": [low.tolist(), high.tolist()]}
 
 
-def _above_air(array: np.ndarray) -> np.ndarray:
+def above_air(array: np.ndarray) -> np.ndarray:
     """What is not air in one channel, (z, y, x) or (y, x): bool.
 
     Of a volume with nothing around it, such as a skull-stripped one, all that is not this nothing. Else:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.images.foreground import finite, foreground
+from mrilib.images.foreground import finite
+from mrilib.images.geometry import above_air
 from mrilib.images.grid import Image
 
 STANDS_OUT = 0.2  # whitestripe: of the highest peak, what a peak must reach
@@ -29,9 +30,9 @@ def grey(image: Image, *, mask=None, rng=None) -> tuple[Image, dict]:
 def zscore(image: Image, *, mask=None, rng=None, region: str = "foreground") -> tuple[Image, dict]:
     """Shift and scale so that the region has mean 0 and standard deviation 1; voxels outside it go along.
 
-    image: (z, y, x[, c]) or (y, x[, c]); each channel alone. region: "image", or "foreground" (see
-    images.foreground); a mask, bool on the grid, takes its place. Measured, a list with a value a channel:
-    mean, sd. Raises CaseError for NaN, infinity, an empty region or one of a single value.
+    image: (z, y, x[, c]) or (y, x[, c]); each channel alone. region: "image", or "foreground", what at least half
+    of the channels show above the air; a mask, bool on the grid, takes its place. Measured, a list with a value a
+    channel: mean, sd. Raises CaseError for NaN, infinity, an empty region or one of a single value.
     """
 
     def scale(values):
@@ -124,13 +125,13 @@ def _each_channel(image: Image, mask, region: str, scale: Callable, clip: bool =
     array = finite(image)
     result = np.empty_like(array, np.float32)  # of the same layout, so that a channel stays in one piece
     measured: dict[str, list] = {}
+    head = _head(array) if region == "foreground" and mask is None else None
     for i in range(array.shape[-1]):
         channel = array[..., i]
         if mask is not None:
             values = channel[mask]
         else:
-            head = foreground(channel) if region == "foreground" else None
-            values = channel[head] if head is not None and head.any() else channel  # no head in an image of one value
+            values = channel if head is None else channel[head]
         place = f"channel {image.channels[i]}, " if image.channels else ""
         place += region if mask is None else "mask"
         if values.size == 0:
@@ -147,3 +148,11 @@ def _each_channel(image: Image, mask, region: str, scale: Callable, clip: bool =
         for key, value in noted.items():
             measured.setdefault(key, []).append(value)
     return image.with_array(result.reshape(image.array.shape)), measured
+
+
+def _head(array: np.ndarray) -> np.ndarray | None:
+    """What at least half of the channels show above the air (see geometry.above_air), one mask for all, so that a channel
+    whose air is noisy or whose scalp is bright is not measured elsewhere than others; None when there is no such."""
+    count = sum(above_air(array[..., i]).astype(np.uint8) for i in range(array.shape[-1]))
+    head = 2 * count >= array.shape[-1]
+    return head if head.any() else None
