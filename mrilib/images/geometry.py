@@ -151,15 +151,25 @@ def above_air(array: np.ndarray) -> np.ndarray:
     airs = [np.percentile(border(array[within(k)]), 10) for k in range(deep + 1)]
     inner = min(airs)
     distance = np.abs(array - np.float32(airs[0]))
-    level = otsu(distance)
+    level = _middle(distance)
     if airs[0] - inner > level / 2:
         distance = np.abs(array - np.float32(inner))
-        level = otsu(distance)
+        level = _middle(distance)
         depth = next(k for k, air in enumerate(airs) if air - inner <= level / 4)
         framed = np.zeros_like(distance)
         framed[within(depth)] = distance[within(depth)]
         distance = framed
-    return distance > np.clip(otsu(distance[distance <= level]), level / 4, level / 2)
+    return distance > np.clip(_middle(distance[distance <= level]), level / 4, level / 2)
+
+
+def _middle(values: np.ndarray) -> float:
+    """Halfway between the means of the two classes that Otsu's threshold parts, where it lies itself unless there is
+    nothing between them: then it stands anywhere there."""
+    level = otsu(values)
+    upper = values > level
+    if not upper.any():
+        return level
+    return float(values[upper].mean(dtype=np.float64) + values[~upper].mean(dtype=np.float64)) / 2
 
 
 def pad_or_crop(image: Image, *, mask=None, rng=None, size) -> tuple[Image, dict]:

@@ -151,8 +151,8 @@ def _each_channel(image: Image, mask, region: str, scale: Callable, clip: bool =
 
 
 def _head(array: np.ndarray) -> np.ndarray | None:
-    """What at least half of the channels show above the air (see geometry.above_air), one mask for all, so that a channel
-    whose air is noisy or whose scalp is bright is not measured elsewhere than others; None when there is no such."""
+    """What at least half of the channels show above the air (see geometry.above_air), one mask for all, so that a
+    channel whose air is noisy or whose scalp is bright is measured where the others are; None where there is none."""
     count = sum(above_air(array[..., i]).astype(np.uint8) for i in range(array.shape[-1]))
     head = 2 * count >= array.shape[-1]
     return head if head.any() else None
