@@ -184,9 +184,9 @@ test: $(VENV)/tested ## the whole test suite
 lint: $(VENV)/tested ## the linter
 	@ruff check .
 
-bench: $(VENV)/tested ## measure start-up, preparing, scoring; augmentation beside its peers in PEERS=other/bin/python
-	@python tests/bench.py
-	@PEERS='$(PEERS)' python tests/bench_augment.py
+bench: $(VENV)/tested ## measure every part, beside its peers where these are installed in PEERS=other/bin/python
+	@for part in bench bench_prepare bench_augment bench_train bench_predict bench_score; do \
+	  echo "== $$part"; PEERS='$(PEERS)' python tests/$$part.py; done
 
 docs: $(VENV)/tested ## write docs/commands.md from the tools' own --help
 	@{ printf '# Commands\n\nWhat each tool says with `--help`; written by `make docs`, checked by `make test`.\n'; \
