@@ -179,7 +179,7 @@ $(VENV)/tested: $(VENV)/installed
 	@touch $@
 
 test: $(VENV)/tested ## the whole test suite
-	@pytest -n auto
+	@PYTHONUTF8=1 pytest -n auto
 
 lint: $(VENV)/tested ## the linter
 	@ruff check .

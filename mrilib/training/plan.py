@@ -50,18 +50,18 @@ def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacin
         raise UsageError(f"volumes of {middle[0]:g} slices are too thin for a 3D network", remedy="--dimension 2")
     width = settings.width or (1.0 if settings.backbone else 32 if wide else 16)
     norm = settings.norm or ("batch" if dimension == 2 else "instance")
-    levels = settings.levels or LEVELS[dimension]
+    most = settings.levels or LEVELS[dimension]
     batch = settings.batch_size or BATCH[dimension]
     side, mm = middle[-dimension:], np.asarray(spacing, float)[-dimension:]
     room = memory / batch / (ACTIVATIONS * 4 * max(width, 8))
     if dimension == 3 and not wide:
         room = min(room, CPU_VOXELS)
-    if settings.patch:
-        if len(settings.patch) != dimension:
-            raise UsageError(f"--patch of {len(settings.patch)} numbers for a {dimension}D network")
-        patch = settings.patch
-    else:
-        patch = _patch(side, mm, dimension, levels, settings, room)
+    if settings.patch and len(settings.patch) != dimension:
+        raise UsageError(f"--patch of {len(settings.patch)} numbers for a {dimension}D network")
+    for levels in range(most, 1, -1):  # as many as there is room for, unless they are given
+        patch = settings.patch or _patch(side, mm, dimension, levels, settings, room)
+        if settings.levels or settings.backbone or all(max(s) > 1 for s in _strides(patch, mm, levels)):
+            break
     if settings.backbone is None:
         strides_of(patch, mm, levels)
     context = settings.context
@@ -77,7 +77,8 @@ def _dimension(settings: SegmentSettings, middle, spacing) -> int:
         return len(settings.patch)
     if settings.backbone is not None or settings.context:
         return 2
-    if middle.min() < THIN or max(spacing) / min(spacing) > COARSE:
+    thick = middle.max() / middle.min() > COARSE  # few slices for their size: their true distance may not be stated
+    if middle.min() < THIN or thick or max(spacing) / min(spacing) > COARSE:
         return 2
     return 3
 

@@ -16,7 +16,7 @@ from mrilib.records import content_hash
 
 BIN = Path(sys.executable).parent
 STEPS = (Step("median", {"radius": 1}), Step("resize", {"size": [32, 32], "fit": "pad"}),
-         Step("zscore", {"region": "image"}))  # fmt: skip
+         Step("zscore", {"region": "foreground"}))  # fmt: skip
 
 
 def predict(*arguments, given="", cwd=None):

@@ -1,0 +1,53 @@
+"""The plan of a network, from sizes, spacing and memory."""
+
+import numpy as np
+import pytest
+
+from mrilib.errors import UsageError
+from mrilib.training import plan
+from mrilib.training.segment_settings import SegmentSettings, complete
+
+GIB = 1 << 30
+
+
+def planned(sizes, spacing, memory=6 * GIB, wide=False, **more):
+    given = complete(SegmentSettings(**more), validated=False)
+    return plan.complete(given, sizes, spacing, 4, 4, memory=memory, wide=wide)
+
+
+def test_isotropic_volumes_get_a_network_of_volumes_and_stacks_one_of_slices():
+    head = planned([(140, 170, 140)], (1, 1, 1))
+    assert head.dimension == 3 and head.norm == "instance" and head.context == 0
+    for sizes, spacing in (([(36, 235, 190)], (1, 1, 1)), ([(20, 230, 190)], (5.5, 0.9, 0.9)),
+                           ([(1, 256, 256)], (1, 1, 1))):  # fmt: skip
+        assert planned(sizes, spacing).dimension == 2
+    assert planned([(36, 235, 190)], (1, 1, 1)).context == 1 and planned([(1, 256, 256)], (1, 1, 1)).context == 0
+
+
+def test_windows_fit_the_levels_the_volume_and_the_memory():
+    for sizes, spacing, more in (([(140, 170, 140)], (1, 1, 1), {}), ([(36, 235, 190)], (1, 1, 1), {}),
+                                 ([(30, 300, 300)], (3, 0.7, 0.7), {"dimension": 3}), ([(40, 50, 44)], (1, 1, 1), {})):
+        made = planned(sizes, spacing, **more)
+        strides = plan.strides_of(made.patch, spacing[-made.dimension :], made.levels)
+        assert (np.array(made.patch) % np.prod(strides, axis=0) == 0).all()
+    voxels = [p[0] * p[1] * p[2] for p in (planned([(140, 170, 140)], (1, 1, 1), memory=m * GIB, wide=True).patch
+                                           for m in (2, 8, 64))]
+    assert voxels[0] < voxels[1] <= voxels[2]
+
+
+def test_a_coarse_axis_is_halved_later():
+    made = planned([(30, 300, 300)], (3, 0.7, 0.7), dimension=3)
+    assert plan.strides_of(made.patch, (3, 0.7, 0.7), made.levels)[0] == (1, 2, 2)
+
+
+def test_spacing_is_the_median_where_cases_differ_and_is_left_alone_where_they_do_not():
+    assert plan.spacing_of([(1, 1, 1), (1.001, 1, 1)]) is None
+    assert plan.spacing_of([(1, 1, 1), (2, 1, 1), (2, 1, 1)]) == (2, 1, 1)
+    assert plan.spacing_of([(1, 1, 1), (2, 1, 1)], stated=False) is None
+
+
+def test_what_cannot_be_is_said():
+    with pytest.raises(UsageError, match="too thin for a 3D network"):
+        planned([(5, 200, 200)], (5, 1, 1), dimension=3)
+    with pytest.raises(UsageError, match="2 numbers for a 3D network"):
+        planned([(99, 99, 99)], (1, 1, 1), dimension=3, patch=(64, 64))
