@@ -197,6 +197,19 @@ def _range(values: list[float]) -> str:
     return low if low == high else f"{low} to {high}, median {middle}"
 
 
+def _of_maps(record: dict) -> list[tuple[str, str]]:
+    """What the record of a model for label maps says of its outputs and its window, sizes in x,y,z order."""
+    scheme = schemes.scheme(record["scheme"]).labels if record.get("scheme") else {}
+    named = ", ".join(f"{v} {scheme.get(v, '')}".strip() for v in record.get("values", ())[1:])
+    regions = ", ".join(f"{name} ({' '.join(map(str, v))})" for name, v in (record.get("regions") or {}).items())
+    spacing = ",".join(f"{mm:g}" for mm in (record.get("spacing") or ())[::-1])
+    window = " x ".join(map(str, record.get("patch", ())[::-1])) + f" voxels in {record.get('dimension')}D"
+    context = f", {record['context']} slices each side" if record.get("context") else ""
+    kept = ", ".join(f"{kind} {what}" for kind, what in (record.get("postprocess") or {}).items())
+    return [("labels", f"{named} (scheme {record.get('scheme') or 'not known'})"), ("regions learned", regions),
+            ("window", window + context + (f", at {spacing} mm" if spacing else "")), ("post-processing", kept)]
+
+
 def model(record: dict) -> list[tuple[str, str]]:
     """What a model file's record says, as (name, text) lines."""
     from mrilib.recipe import Recipe
@@ -205,16 +218,18 @@ def model(record: dict) -> list[tuple[str, str]]:
     steps = Recipe.from_dict(record["recipe"]).steps if record.get("recipe") else ()
     lines = [
         ("task", record.get("task", "not said")),
-        ("classes", ", ".join(record.get("classes", ()))),
+        *(_of_maps(record) if record.get("task") == "segment" else (
+            ("classes", ", ".join(record.get("classes", ()))),
+            ("input", " x ".join(map(str, record.get("shape", ()))) + " (y, x, channels)"))),
         ("channels", ", ".join(record.get("channels", ()))),
-        ("input", " x ".join(map(str, record.get("shape", ()))) + " (y, x, channels)"),
         ("recipe", " | ".join(map(str, steps)) or "as given"),
         ("network", ", ".join(f"{key} {value}" for key, value in architecture.items())),
         ("settings", ", ".join(f"{k} {v}" for k, v in record.get("settings", {}).items() if v not in (None, False))),
     ]
+    members = Counter(known.get("part") for known in training.get("cases", {}).values())
     for part, counts in training.get("counts", {}).items():
         if sum(counts.values()):
-            lines.append((part, f"{sum(counts.values())} cases: {_counted(Counter(counts))}"))
+            lines.append((part, f"{members[part] or sum(counts.values())} cases: {_counted(Counter(counts))}"))
     if curve := training.get("curve"):
         last = ", ".join(f"{key} {value:.4g}" for key, value in curve[-1].items())
         lines.append(("last epoch", last))
