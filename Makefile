@@ -12,6 +12,7 @@ EXTRA ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
+comma := ,
 # The experiment's settings; set any on the command line: make classify DATA=scans FOLDS=10
 OUT ?= results/$(shell basename "$(DATA)" | tr -c 'A-Za-z0-9._\n-' _)
 FOLDS ?=
@@ -34,7 +35,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nSettings (now). classify: SIZE=%s DENOISE="%s" NORMALIZE="%s" FOLDS=%s\n' \
 	  '$(SIZE)' '$(DENOISE)' '$(NORMALIZE)' '$(or $(FOLDS),5)'
-	@printf 'segment: BUDGET=%s (training of one model) MAPS="%s" (options of mri-normalize); both: SEED=%s\n' '$(BUDGET)' '$(MAPS)' '$(SEED)'
+	@printf 'segment: BUDGET=%s (training of one model; empty: --epochs of TRAIN) MAPS="%s" (options of mri-normalize); both: SEED=%s\n' '$(BUDGET)' '$(MAPS)' '$(SEED)'
 	@echo 'Empty unless given: FOLDS= (segment: cross-validate) SCHEME= PREDICT="more options of mri-predict"'
 	@echo '  BACKBONE= WIDTH= WEIGHTS=FILE TRAIN="more options of mri-train"'
 
@@ -137,7 +138,8 @@ MAP_SCHEME := $(if $(SCHEME),--scheme "$(SCHEME)")
 segment: $(OUT)/map-scores.csv
 	@echo "table: $<   models: $(MAP_RUNS:%=$(OUT)/%-maps.h5)   label maps: $(OUT)/predictions"
 	@awk -F, '$$1 == "dice" && $$8 == "all" { \
-	  printf "Dice %s %.3f (%d %% interval %.3f to %.3f, %d cases)\n", $$2, $$3, $$9, $$4, $$5, $$7 }' $<
+	  between = $$4 == "" ? "no interval" : sprintf("%d %% interval %.3f to %.3f", $$9, $$4, $$5); \
+	  printf "Dice %s %.3f (%s, %d cases)\n", $$2, $$3, between, $$7 }' $<
 
 $(OUT)/maps.txt: FORCE
 	@printf '%s\n' 'mri-normalize' '$(MAPS)' | $(keep)
@@ -154,9 +156,9 @@ $(OUT)/map-normalized.txt: $(OUT)/files.txt $(OUT)/maps.txt
 	@mri-normalize "$(DATA)" $(MAPS) -o $(OUT)/map-normalized > $@ || $(mend)
 
 $(OUT)/%-maps.h5: $(OUT)/map-split.csv $(OUT)/map-normalized.txt $(OUT)/map-training.txt
-	@echo "train: $*, $(BUDGET)"
+	@echo "train: $*$(if $(BUDGET),$(comma) $(BUDGET))"
 	@for name in $^; do [ $@.checkpoint -nt $$name ] || rm -f $@.checkpoint; done  # of an interrupted run: go on
-	@mri-train --task segment $(MAP_SCHEME) $(NETWORK) --budget $(BUDGET) $(TRAIN) --seed $(SEED) \
+	@mri-train --task segment $(MAP_SCHEME) $(NETWORK) $(if $(BUDGET),--budget $(BUDGET)) $(TRAIN) --seed $(SEED) \
 	  --split $(OUT)/map-split.csv $(if $(FOLDS),--fold $(*:fold%=%)) --cache $(OUT)/cache --resume --force -o $@ \
 	  < $(OUT)/map-normalized.txt > /dev/null
 

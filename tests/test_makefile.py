@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from segment_data import write
 
 ROOT = Path(__file__).parent.parent
 LAST = r"accuracy \d+\.\d % \(95 % interval \d+\.\d to \d+\.\d, 24 images, 2 duplicate-safe folds\)"
@@ -38,6 +39,26 @@ def test_classify_runs_every_stage_once(scans):
     assert not re.search("^(split|prepare|train|predict):", again.stdout, re.M)
     shifted = make("classify", *settings, "SEED=1")
     assert "train: fold 0" in shifted.stdout and "prepare:" not in shifted.stdout  # images are prepared the same
+
+
+def test_segment_ends_with_dice_and_does_nothing_twice(tmp_path):
+    for i in range(8):
+        write(tmp_path / ("others" if i > 4 else "patients"), i)
+    settings = (f"DATA={tmp_path}/patients", f"OUT={tmp_path}/out", "BUDGET=",
+                "TRAIN=--patch 16,16,8 --levels 2 --width 4 --epochs 1 --steps 40 --average 0 --warmup 0 "
+                "--learning-rate 0.01 --augment none --device cpu")  # fmt: skip
+    between = r"95 % interval [01]\.\d{3} to [01]\.\d{3}"
+    lines = (rf"Dice WT [01]\.\d{{3}} \({between}, 3 cases\)\nDice TC [01]\.\d{{3}} \({between}, 3 cases\)\n"
+             r"Dice ET 1\.000 \(no interval, 3 cases\)")  # these cases have no enhancing label, and all agree on it
+    first = make("segment", *settings, f"TEST={tmp_path}/others")
+    assert first.returncode == 0, first.stderr
+    assert re.fullmatch(lines, "\n".join(first.stdout.splitlines()[-3:]))
+    assert float(re.search(r"Dice WT (\S+)", first.stdout)[1]) > 0.5
+    again = make("segment", *settings, f"TEST={tmp_path}/others")
+    assert not re.search("^(prepare|train|predict):", again.stdout, re.M)
+    held = make("segment", *settings)
+    assert held.returncode == 0 and "prepare:" not in held.stdout
+    assert re.search(r"Dice WT .*, 1 cases\)", held.stdout)
 
 
 def test_what_is_missing_is_said(scans):
