@@ -41,11 +41,11 @@ def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacin
     """The settings with dimension, window, levels, depth, width, norm and batch filled in.
 
     sizes: (z, y, x) of the prepared volumes, z = 1 for pictures. spacing: mm, (z, y, x), of all of them. memory:
-    bytes that a training step may take. wide: 32 filters at the first level, else 16. Raises UsageError for a window
-    that does not fit the network.
+    bytes that a training step may take. wide: a GPU: 32 filters at the first level, and 3D where it fits.
+    Raises UsageError for a window that does not fit the network.
     """
     middle = np.median(np.asarray(sizes), 0)
-    dimension = settings.dimension or _dimension(settings, middle, spacing)
+    dimension = settings.dimension or _dimension(settings, middle, spacing, wide)
     if dimension == 3 and middle[0] < SMALLEST * 2:
         raise UsageError(f"volumes of {middle[0]:g} slices are too thin for a 3D network", remedy="--dimension 2")
     width = settings.width or (1.0 if settings.backbone else 32 if wide else 16)
@@ -72,10 +72,11 @@ def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacin
                    depth=None if settings.backbone else settings.depth or 2)
 
 
-def _dimension(settings: SegmentSettings, middle, spacing) -> int:
+def _dimension(settings: SegmentSettings, middle, spacing, wide: bool) -> int:
+    """3 on a GPU for volumes of about cubic voxels and shape; on a CPU slices learn far more in the same minutes."""
     if settings.patch:
         return len(settings.patch)
-    if settings.backbone is not None or settings.context:
+    if settings.backbone is not None or settings.context or not wide:
         return 2
     thick = middle.max() / middle.min() > COARSE  # few slices for their size: their true distance may not be stated
     if middle.min() < THIN or thick or max(spacing) / min(spacing) > COARSE:

@@ -16,11 +16,12 @@ def planned(sizes, spacing, memory=6 * GIB, wide=False, **more):
 
 
 def test_isotropic_volumes_get_a_network_of_volumes_and_stacks_one_of_slices():
-    head = planned([(140, 170, 140)], (1, 1, 1))
+    head = planned([(140, 170, 140)], (1, 1, 1), wide=True)
     assert head.dimension == 3 and head.norm == "instance" and head.context == 0
+    assert planned([(140, 170, 140)], (1, 1, 1)).dimension == 2  # on a CPU
     for sizes, spacing in (([(36, 235, 190)], (1, 1, 1)), ([(20, 230, 190)], (5.5, 0.9, 0.9)),
                            ([(1, 256, 256)], (1, 1, 1))):  # fmt: skip
-        assert planned(sizes, spacing).dimension == 2
+        assert planned(sizes, spacing, wide=True).dimension == 2
     assert planned([(36, 235, 190)], (1, 1, 1)).context == 1 and planned([(1, 256, 256)], (1, 1, 1)).context == 0
 
 
