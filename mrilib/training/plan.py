@@ -36,8 +36,8 @@ def spacing_of(spacings: Sequence[tuple[float, ...]], stated: bool = True) -> tu
     return tuple(float(v) for v in np.round(np.median(every, 0), 4))
 
 
-def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacing: Sequence[float], channels: int,
-             outputs: int, *, memory: float, wide: bool) -> SegmentSettings:  # fmt: skip
+def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacing: Sequence[float], *, memory: float,
+             wide: bool) -> SegmentSettings:  # fmt: skip
     """The settings with dimension, window, levels, depth, width, norm and batch filled in.
 
     sizes: (z, y, x) of the prepared volumes, z = 1 for pictures. spacing: mm, (z, y, x), of all of them. memory:

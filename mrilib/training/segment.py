@@ -112,9 +112,10 @@ def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path
             model.compile(loop.optimizer(settings, s.steps), loss=[loss] * len(shapes) if more else loss,
                           jit_compile=False, **more)
             model.optimizer.build(model.trainable_variables)
+        differ = plan.spacing_of([v.spacing for v in data.volumes]) is not None
         record = {
             "task": "segment", "dimension": s.dimension, "context": s.context, "patch": list(s.patch),
-            "channels": channels, "spacing": None if _spread(data) else list(data.spacing),
+            "channels": channels, "spacing": None if differ else list(data.spacing),
             "scheme": str(data.scheme) if data.scheme.name else "", "values": list(data.values), "regions": regions,
             "paint": paint, "postprocess": {}, "recipe": data.recipe.as_dict(), "settings": portable(settings),
             "architecture": {"backbone": s.backbone, "width": s.width, "levels": s.levels, "depth": s.depth,
@@ -218,8 +219,3 @@ def counts(data: Data, part: str) -> dict[str, int]:
     volumes = data.of(part)
     return {data.scheme.labels.get(value, str(value)): sum(i in v.counts for v in volumes)
             for i, value in enumerate(data.values) if i}  # fmt: skip
-
-
-def _spread(data: Data) -> bool:
-    every = np.array([v.spacing for v in data.volumes])
-    return bool((np.abs(every / np.median(every, 0) - 1) > 0.01).any())

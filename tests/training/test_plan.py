@@ -12,7 +12,7 @@ GIB = 1 << 30
 
 def planned(sizes, spacing, memory=6 * GIB, wide=False, **more):
     given = complete(SegmentSettings(**more), validated=False)
-    return plan.complete(given, sizes, spacing, 4, 4, memory=memory, wide=wide)
+    return plan.complete(given, sizes, spacing, memory=memory, wide=wide)
 
 
 def test_isotropic_volumes_get_a_network_of_volumes_and_stacks_one_of_slices():

@@ -74,9 +74,8 @@ def _fit(prepared, settings, output, parts, origin, *, memory, device, mixed, th
     setup = gpu.setup(device, mixed=mixed, threads=threads, seed=settings.seed,
                       depthwise=settings.backbone in DEPTHWISE and settings.weights is None)
     say(setup.line)
-    table, _, _ = segment.targets(data, settings)
-    planned = plan.complete(settings, [v.size for v in data.of("train")], data.spacing, len(data.volumes[0].channels),
-                            table.shape[1], memory=(memory or _memory()) * GIB, wide=setup.device != "cpu")
+    planned = plan.complete(settings, [v.size for v in data.of("train")], data.spacing,
+                            memory=(memory or _memory()) * GIB, wide=setup.device != "cpu")
     say(f"plan: {plan.describe(planned, data.spacing)}")
     described = segment.describe(data, planned, setup)
     if training.is_done(output, described, force):
