@@ -106,17 +106,22 @@ class Recipe:
         return self.steps[len(have.steps) :]
 
 
-def apply(steps, image: Image) -> tuple[Image, list[dict]]:
+def apply(steps, image: Image, fields: list | None = None) -> tuple[Image, list[dict]]:
     """Run an image through steps; returns it with what each step measured, in order.
 
     Between steps the values are what a file would hold (float32, or the same integers), so that a chain in
-    memory equals the chain through files.
+    memory equals the chain through files. fields: takes the bias field, an Image, of each step that divides by one.
     """
     measured = []
     for step in steps:
         module, name = STEPS[step.step].split(":")
-        function = getattr(import_module(module), name)
-        image, seen = function(image, **step.parameters, **step.learned)
+        source = import_module(module)
+        if fields is not None and step.step in BIAS:
+            field, seen = getattr(source, f"{name}_field")(image, **step.parameters, **step.learned)
+            fields.append(field)
+            image = source.divided(image, field)
+        else:
+            image, seen = getattr(source, name)(image, **step.parameters, **step.learned)
         image = image.with_array(files.compact(image.array))
         measured.append({"step": step.step, **seen})
     return image, measured
@@ -171,25 +176,28 @@ def check_origin(case) -> None:
 
 
 def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force: bool = False,
-            residual: Path | None = None) -> Path:  # fmt: skip
+            beside: dict[str, Path] | None = None) -> Path:  # fmt: skip
     """Read one case, run it through the steps, write it below `out` with its record; returns the path to print.
 
     One file stays one file; a case of several channel files becomes a folder of as many. suffix None: `.tif`
     for 2D, `.nii.gz` for volumes. The record is written last and makes the case complete. Label maps and boxes
     move along with the geometry. A complete output of the same recipe and inputs is kept unless force.
-    residual: a folder for what the steps took away, before less after, float32, named as the outputs; of steps that
-    leave the grid and the channels alone.
+    beside: folders for what else is wanted, float32, named as the outputs: "residual", what the steps took away,
+    before less after, of steps that leave the grid and the channels alone; "field", what the bias step divided by,
+    on the grid of that step.
     """
+    beside = beside or {}
     sources = [records.stamp(p) for p in input_files(case)]
-    if not force and (record := finished(case.id, out, sources, recipe_hash)) and (
-            residual is None or all((residual / name).is_file() for name in record.get("residual", ["."]))):
+    if not force and (record := finished(case.id, out, sources, recipe_hash)) and all(
+            (folder / name).is_file() for what, folder in beside.items() for name in record.get(what, ["."])):
         return out / record["path"]
     check_origin(case)
     before = source_record(case)
-    image, rest, measured = read(case, steps, separate=residual is None)
+    image, rest, measured = read(case, steps, separate=not beside)
+    fields: list[Image] | None = [] if "field" in beside else None
     if isinstance(image, Image):
         native = image.grid
-        made, more = apply(rest, image)
+        made, more = apply(rest, image, fields)
         grid, label = made.grid, label_on(case, native, made.grid, steps)
         measured += more
     else:
@@ -202,8 +210,11 @@ def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force:
         "measured": [*before.get("measured", []), *measured],
     }
     boxes = moved_boxes(case.boxes, native, grid)
-    if residual is not None:
-        record["residual"] = _write_residual(case, image, made, residual, suffix)
+    if "residual" in beside:
+        lost = Image(image.array.astype(np.float32) - made.array, made.grid, made.channels)
+        record["residual"] = _write_beside(case, lost, beside["residual"], suffix)
+    if fields:
+        record["field"] = _write_beside(case, fields[0], beside["field"], suffix)
     return write_case(replace(case, boxes=boxes), made, label, out, suffix, recipe_hash, record)
 
 
@@ -226,16 +237,15 @@ def label_on(case, native, grid, steps) -> Image | None:
     return resample(label, grid, order=0)
 
 
-def _write_residual(case, before: Image, after: Image, folder: Path, suffix: str | None) -> list[str]:
-    """Write before - after of a case, a file for each channel of a volume; their names below the folder."""
-    lost = before.array.astype(np.float32) - after.array
-    suffix = suffix if suffix not in (None, ".png") else ".tif" if after.grid.dimension == 2 else ".nii.gz"
-    whole = {"": Image(lost, after.grid, after.channels)}
-    if after.has_channels and after.grid.dimension == 3:
-        whole = {f"-{n}": Image(lost[..., i], after.grid) for i, n in enumerate(after.channels)}
-    for name, image in whole.items():
+def _write_beside(case, image: Image, folder: Path, suffix: str | None) -> list[str]:
+    """Write an image under the name of a case, a file for each channel of a volume; the names below the folder."""
+    suffix = suffix if suffix not in (None, ".png") else ".tif" if image.grid.dimension == 2 else ".nii.gz"
+    whole = {"": image}
+    if image.has_channels and image.grid.dimension == 3:
+        whole = {f"-{n}": Image(image.array[..., i], image.grid) for i, n in enumerate(image.channels)}
+    for name, part in whole.items():
         with records.whole(folder / f"{case.id}{name}{suffix}") as temporary:
-            files.write(temporary, image)
+            files.write(temporary, part)
     return [f"{case.id}{name}{suffix}" for name in whole]
 
 

@@ -1,5 +1,7 @@
 """mri-normalize: bring images to one geometry and one intensity scale."""
 
+from pathlib import Path
+
 import click
 
 from mri_tools.common import options
@@ -23,6 +25,8 @@ from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, NORMALIZERS
               help="What --size does: scale and fill up, scale and cut off, or keep the scale.  [default: pad]")
 @click.option("--bias", type=click.Choice(list(BIAS)),
               help="Take the bias field away: with a mixture of tissues, or by N4.")
+@click.option("--field", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Write the bias field, too, as images below this folder.")
 @click.option("--method", type=click.Choice([*NORMALIZERS, "none"]), default="zscore", show_default=True,
               help="How the scale of intensities is chosen.")
 @click.option("--region", type=click.Choice(["image", "foreground"]),
@@ -39,8 +43,8 @@ from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, NORMALIZERS
 @options.force
 @options.dry_run
 @options.common
-def main(paths, null, root, layout, output, grey, align, reorient, crop, margin, spacing, size, fit, bias, method,
-         region, peak, low, high, clip, edges, suffix, jobs, force, dry_run):
+def main(paths, null, root, layout, output, grey, align, reorient, crop, margin, spacing, size, fit, bias, field,
+         method, region, peak, low, high, clip, edges, suffix, jobs, force, dry_run):
     """Bring images to one geometry and one intensity scale.
 
     PATHS are images or folders; with none, their names are read from
@@ -61,9 +65,10 @@ def main(paths, null, root, layout, output, grey, align, reorient, crop, margin,
     def add(step, registry, **given):
         steps.append(Step(step, used(registry[step], given)))
 
-    for name, value, needs in (("margin", margin, crop), ("fit", fit, size)):
+    for name, value, other, needs in (("margin", margin, "crop", crop), ("fit", fit, "size", size),
+                                      ("field", field, "bias", bias)):  # fmt: skip
         if value is not None and not needs:
-            raise UsageError(f"--{name} has no effect without --{'crop' if name == 'margin' else 'size'}")
+            raise UsageError(f"--{name} has no effect without --{other}")
     if grey:
         add("grey", COLOURS)
     if align:
@@ -92,7 +97,7 @@ def main(paths, null, root, layout, output, grey, align, reorient, crop, margin,
     if not steps:
         raise UsageError("nothing to do with --method none", remedy="see --help for the steps")
     return convert(paths, steps, output, program=program(), suffix=suffix, null=null, root=root, layout=layout,
-                   jobs=jobs, force=force, dry_run=dry_run)
+                   jobs=jobs, force=force, dry_run=dry_run, field=field)
 
 
 run = entry(main)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -31,17 +32,18 @@ def mixture(image: Image, *, mask=None, rng=None, order: int = 4) -> tuple[Image
     field over it is 1. Measured: low and high, the field's range over the mask, and rounds, each a value a channel.
     Raises CaseError for NaN, or where too little is above 0 to fit.
     """
-    array = finite(image)
-    result, measured = np.empty_like(array, np.float32), {"low": [], "high": [], "rounds": []}
-    for i in range(array.shape[-1]):
-        channel = np.ascontiguousarray(array[..., i])
-        inside = (foreground(channel) if mask is None else np.asarray(mask, bool)) & (channel > 0)
+    field, measured = mixture_field(image, mask=mask, order=order)
+    return divided(image, field), measured
+
+
+def mixture_field(image: Image, *, mask=None, rng=None, order: int = 4) -> tuple[Image, dict]:
+    """The field that `mixture` divides by, float32 on the image's grid, and what it measured."""
+
+    def fit(channel, inside):
         field, rounds = _fit(channel, inside, image.grid.spacing, order)
-        field /= np.exp(np.log(field[inside]).mean(dtype=np.float64)).astype(np.float32)
-        result[..., i] = channel / field
-        for key, value in (("low", field[inside].min()), ("high", field[inside].max()), ("rounds", rounds)):
-            measured[key].append(round(float(value), 5))
-    return image.with_array(result.reshape(image.array.shape)), measured
+        return field / np.exp(np.log(field[inside]).mean(dtype=np.float64)).astype(np.float32), {"rounds": rounds}
+
+    return _each_channel(image, mask, fit)
 
 
 def n4(image: Image, *, mask=None, rng=None, iterations: int = 50, levels: int = 4) -> tuple[Image, dict]:
@@ -51,35 +53,55 @@ def n4(image: Image, *, mask=None, rng=None, iterations: int = 50, levels: int =
     is the foreground where it is above 0, or what is given. The geometric mean of the field over it is 1. Measured
     and errors as mixture, without rounds.
     """
+    field, measured = n4_field(image, mask=mask, iterations=iterations, levels=levels)
+    return divided(image, field), measured
+
+
+def n4_field(image: Image, *, mask=None, rng=None, iterations: int = 50, levels: int = 4) -> tuple[Image, dict]:
+    """The field that `n4` divides by, float32 on the image's grid, and what it measured."""
     import SimpleITK as sitk
 
     from mrilib.images.files import to_itk
 
-    array = finite(image)
-    result, measured = np.empty_like(array, np.float32), {"low": [], "high": []}
     shrink = [max(int(round(VOXEL / s)), 1) for s in image.grid.spacing]
     shrink = [max(min(k, n // 8), 1) for k, n in zip(shrink, image.grid.size, strict=True)][::-1]
-    for i in range(array.shape[-1]):
-        channel = np.ascontiguousarray(array[..., i])
-        inside = (foreground(channel) if mask is None else np.asarray(mask, bool)) & (channel > 0)
+
+    def fit(channel, inside):
         if inside.sum() < ENOUGH:
             raise CaseError("too little above 0 to find a bias field", remedy="leave --bias out")
         whole = to_itk(Image(np.where(inside, channel, 0), image.grid))
         small = sitk.Shrink(whole, shrink)
         where = sitk.Shrink(to_itk(Image(inside.astype(np.uint8), image.grid)), shrink)
-        fit = sitk.N4BiasFieldCorrectionImageFilter()
-        fit.SetNumberOfThreads(1)
-        fit.SetMaximumNumberOfIterations([int(iterations)] * int(levels))
+        search = sitk.N4BiasFieldCorrectionImageFilter()
+        search.SetNumberOfThreads(1)
+        search.SetMaximumNumberOfIterations([int(iterations)] * int(levels))
         try:
-            fit.Execute(small, where)
+            search.Execute(small, where)
         except RuntimeError as error:
             raise CaseError("N4 cannot fit a field to this image", remedy="--bias mixture, or leave it out") from error
-        slope = sitk.GetArrayFromImage(fit.GetLogBiasFieldAsImage(whole)).astype(np.float32)
-        field = np.exp(slope - slope[inside].mean(dtype=np.float64).astype(np.float32))
-        result[..., i] = channel / field
-        measured["low"].append(round(float(field[inside].min()), 5))
-        measured["high"].append(round(float(field[inside].max()), 5))
-    return image.with_array(result.reshape(image.array.shape)), measured
+        slope = sitk.GetArrayFromImage(search.GetLogBiasFieldAsImage(whole)).astype(np.float32)
+        return np.exp(slope - slope[inside].mean(dtype=np.float64).astype(np.float32)), {}
+
+    return _each_channel(image, mask, fit)
+
+
+def divided(image: Image, field: Image) -> Image:
+    """The image over the field, float32: times the field, it is the image again, to rounding."""
+    return image.with_array(finite(image).reshape(image.array.shape) / field.array)
+
+
+def _each_channel(image: Image, mask, fit: Callable) -> tuple[Image, dict]:
+    """fit(channel, bool where it is tissue) -> (field, noted) on every channel; the fields and their ranges."""
+    array = finite(image)
+    fields, measured = np.empty_like(array, np.float32), {"low": [], "high": []}
+    for i in range(array.shape[-1]):
+        channel = np.ascontiguousarray(array[..., i])
+        inside = (foreground(channel) if mask is None else np.asarray(mask, bool)) & (channel > 0)
+        field, noted = fit(channel, inside)
+        fields[..., i] = field
+        for key, value in {"low": field[inside].min(), "high": field[inside].max(), **noted}.items():
+            measured.setdefault(key, []).append(round(float(value), 5))
+    return image.with_array(fields.reshape(image.array.shape)), measured
 
 
 def _fit(channel: np.ndarray, inside: np.ndarray, spacing, order: int) -> tuple[np.ndarray, int]:

@@ -122,6 +122,31 @@ def test_colour_can_be_kept_or_made_grey(tmp_path):
     assert files.read(tmp_path / ran.stdout.strip()).array.ndim == 2
 
 
+@pytest.mark.parametrize("method", ["mixture", "n4"])
+def test_the_field_times_what_is_left_is_what_was_given(tmp_path, method):
+    from mrilib import phantom
+
+    for number in (1, 2):
+        phantom.write_volume(tmp_path / "in", 1, number, True, (40, 48, 40), 0.02)
+    words = ("in", "--bias", method, "--method", "none", "--field", "fields")
+    first = normalize(*words, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    for case in cases.find([tmp_path / "in"]):
+        for name, path in case.channels.items():
+            given, made = files.read(path), files.read(tmp_path / "normalized" / path.relative_to(tmp_path / "in"))
+            field = files.read(tmp_path / f"fields/{case.id}-{name}.nii.gz")
+            assert field.array.dtype == np.float32 and field.grid.same_as(given.grid, 1e-6) and field.array.std() > 0.01
+            assert np.allclose(field.array * made.array, given.array, rtol=1e-6)
+    (tmp_path / f"fields/{case.id}-t2.nii.gz").unlink()
+    again = normalize(*words, cwd=tmp_path)
+    assert again.stdout == first.stdout and (tmp_path / f"fields/{case.id}-t2.nii.gz").is_file()
+
+
+def test_the_field_lies_on_the_grid_that_the_bias_was_found_on(plain):
+    image = made(plain, *PLAIN, "--bias", "mixture", "--field", "fields", out="biased")
+    assert files.read(plain / "fields/a.tif").grid.same_as(image.grid, 1e-4)
+
+
 def test_one_job_and_several_write_the_same_bytes(tmp_path):
     for i in range(5):
         save(tmp_path / f"in/{i}.png", head(i, 150, 140))
@@ -136,6 +161,8 @@ def test_one_job_and_several_write_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize(("words", "says"), [
     (("--margin", "3"), "--margin has no effect without --crop"),
+    (("--field", "f"), "--field has no effect without --bias"),
+    (("--bias", "n4", "--field", "normalized/f"), "lies in the output"),
     (("--fit", "crop"), "--fit has no effect without --size"), (("--low", "3"), "--low has no effect on zscore"),
     (("--method", "none"), "nothing to do"), (("--method", "percentile", "--low", "99"), "in order"),
     (("--method", "none", "--region", "image", "--crop"), "no effect with --method none"),

@@ -15,15 +15,20 @@ from mrilib.errors import CaseError, UsageError
 
 
 def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, force, dry_run,
-            residual=None) -> int:  # fmt: skip
-    """Run every case through `steps` into `output`; returns the exit code. residual: folder for what they took away."""
+            **beside) -> int:  # fmt: skip
+    """Run every case through `steps` into `output`; returns the exit code.
+
+    beside: residual or field, a folder for each, None where not wanted; see mrilib.recipe.prepare.
+    """
     from mrilib.recipe import Recipe
 
-    for folder in filter(None, (output, residual)):
+    beside = {what: folder for what, folder in beside.items() if folder is not None}
+    for folder in (output, *beside.values()):
         refuse_output_in_input(paths, folder)
-    if residual is not None and residual.resolve().is_relative_to(output.resolve()):
-        raise UsageError("lies in the output, where it would pass for a case", where=residual,
-                         remedy="choose another folder")
+    for folder in beside.values():
+        if folder.resolve().is_relative_to(output.resolve()):
+            raise UsageError("lies in the output, where it would pass for a case", where=folder,
+                             remedy="choose another folder")
     found = stream.each(paths, null=null, root=root, layout=layout)
     recipe_of = lru_cache(maxsize=64)(Recipe.of_root)
     recipe = None
@@ -49,7 +54,7 @@ def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, 
             except CaseError as error:
                 yield case, error
                 continue
-            yield case, (case, tuple(steps), output, suffix, recipe.hash, force, residual)
+            yield case, (case, tuple(steps), output, suffix, recipe.hash, force, beside)
 
     if dry_run:
         listed = ((c, a if isinstance(a, CaseError) else describe(c, output)) for c, a in calls())
