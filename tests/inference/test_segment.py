@@ -62,12 +62,12 @@ def test_outside_the_head_all_is_background():
     assert not empty.any()
 
 
-def test_what_a_voxel_gets_does_not_depend_on_batches():
+def test_what_a_voxel_gets_depends_on_batches_by_rounding_at_most():  # some processors sum in another order
     array, _ = head()
     model = network(LABELS, 3)
     one = probabilities([model], LABELS, array, batch_size=1)
     for size in (3, 5):
-        assert np.array_equal(probabilities([model], LABELS, array, batch_size=size), one)
+        assert probabilities([model], LABELS, array, batch_size=size) == pytest.approx(one, abs=1e-6)
 
 
 def test_inside_one_window_it_is_what_keras_predicts():
