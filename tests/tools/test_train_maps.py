@@ -49,13 +49,16 @@ def test_killed_and_resumed_it_writes_the_very_same_file(cases, tmp_path):
     rows = list(csv.DictReader((tmp_path / "whole.curve.csv").open()))
     assert [bool(row["validation_dice"]) for row in rows] == [False, False, True] * 2
 
-    broken = subprocess.Popen([BIN / "mri-train", *map(str, options), "-o", "broken.h5"], cwd=tmp_path,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    seen, deadline = tmp_path / "broken.curve.csv", time.monotonic() + 120
-    while not (seen.exists() and seen.read_text().count("\n") > 2) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    broken.send_signal(signal.SIGKILL)
-    broken.communicate()
+    cache, curve = tmp_path / "broken.h5.cache", tmp_path / "broken.curve.csv"
+    for reached in (lambda: [*cache.glob("*/case.json")], lambda: curve.exists() and curve.read_text().count("\n") > 2):
+        broken = subprocess.Popen([BIN / "mri-train", *map(str, options), "-o", "broken.h5", "--resume"], cwd=tmp_path,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while not reached() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        broken.send_signal(signal.SIGKILL)  # while it prepares, then while it trains
+        broken.communicate()
+        assert cache.exists()
     assert not (tmp_path / "broken.h5").exists() and (tmp_path / "broken.h5.checkpoint").exists()
     resumed = run("mri-train", *options, "-o", "broken.h5", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0 and "going on after epoch" in resumed.stderr
