@@ -187,7 +187,7 @@ lint: $(VENV)/tested ## the linter
 	@ruff check .
 
 bench: $(VENV)/tested ## measure every part, beside its peers where these are installed in PEERS=other/bin/python
-	@for part in bench bench_prepare bench_augment bench_train bench_predict bench_score; do \
+	@for part in bench bench_prepare bench_histograms bench_augment bench_train bench_predict bench_score; do \
 	  echo "== $$part"; PEERS='$(PEERS)' python tests/$$part.py; done
 
 docs: $(VENV)/tested ## write docs/commands.md from the tools' own --help

@@ -33,8 +33,11 @@ class Step:
         return {"step": self.step, "version": self.version, "parameters": self.parameters, "learned": self.learned}
 
     def __str__(self) -> str:
-        inside = ", ".join(f"{k}={v}" for k, v in self.parameters.items() if v is not None)
-        return f"{self.step}({inside})"
+        inside = [f"{k}={v}" for k, v in self.parameters.items() if v is not None]
+        if self.learned:  # too long to show, but what was learned from other cases is another step
+            text = json.dumps(self.learned, sort_keys=True)
+            inside.append(f"learned {hashlib.sha256(text.encode()).hexdigest()[:6]}")
+        return f"{self.step}({', '.join(inside)})"
 
 
 @dataclass(frozen=True)
@@ -130,15 +133,17 @@ def apply(steps, image: Image, fields: list | None = None) -> tuple[Image, list[
 def read(case, steps, separate: bool = False) -> tuple[Image | dict[str, Image], tuple[Step, ...], list[dict]]:
     """Read a case as far as its grids ask for: (image, steps still to do, what those done measured).
 
-    Channels that lie on one grid become one image, no step done. Others go through the steps before `align` each
-    alone, if those denoise or take away bias, and through `align`. separate: without `align` they are given as
-    {name: image}, done.
+    Channels that lie on one grid become one image, no step done; a lone channel keeps its name. Others go through
+    the steps before `align` each alone, if those denoise or take away bias, and through `align`. separate: without
+    `align` they are given as {name: image}, done.
     Raises CaseError, naming the grids, when they can be neither.
     """
     steps = tuple(steps)
     images = files.read_channels(case)
     first = next(iter(images.values()))
     if len(images) == 1:
+        if not first.has_channels and tuple(case.channels) != ("image",):
+            first = first.with_array(first.array, channels=tuple(case.channels)[:1])
         return first, steps, []
     if all(image.grid.same_as(first.grid) for image in images.values()):
         return files.stacked(images, case.id), steps, []

@@ -31,6 +31,7 @@ ALLOWED = {
     "models": {"gpu", "records"},
     "inference": {"labels", "models", "gpu", "metrics", "recipe", "images", "cases", "records"},
     "training": {"labels", "inference", "models", "gpu", "metrics", "recipe", "images", "cases", "splits", "records"},
+    "learned": {"recipe", "images", "cases", "records"},
     "augmented": {"recipe", "images", "cases", "records"},
     "charts": set(),
     "plots": {"labels", "images", "cases"},

@@ -11,7 +11,8 @@ from mrilib import cases, recipe, records
 from mrilib.errors import CaseError, UsageError
 from mrilib.images import files
 from mrilib.images.grid import Grid, Image
-from mrilib.images.registry import STEPS
+from mrilib.images.registry import LEARNERS, STEPS
+from mrilib.learned import learn, look
 from mrilib.recipe import Recipe, Step
 
 MEDIAN = Step("median", {"radius": 1})
@@ -121,17 +122,23 @@ def test_a_prepared_file_without_its_recipe_is_refused(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("name", list(STEPS))
-def test_every_step_of_the_registry_is_a_pure_function_of_plain_parameters(name):
+def test_every_step_of_the_registry_is_a_pure_function_of_plain_parameters(name, tmp_path):
     import json
 
     module, function = STEPS[name].split(":")
     step = getattr(import_module(module), function)
     assert step.__doc__ and {"mask", "rng"} <= set(signature(step).parameters)
-    given = {"resize": {"size": [20, 24]}, "pad": {"size": [90, 30]}, "spacing": {"spacing": [2.0, 1.5]}}.get(name, {})
+    given = {"resize": {"size": [20, 24]}, "pad": {"size": [90, 30]}, "spacing": {"spacing": [2.0, 1.5]},
+             "nyul": {"region": "image", "low": 0, "high": 98}, "histogram": {"region": "image"}}.get(name, {})
     image = Image(head(2), Grid.of((72, 64), (1.0, 1.2)))
     before = image.array.copy()
-    first, measured = recipe.apply((Step(name, given),), image)
-    second, _ = recipe.apply((Step(name, given),), image)
+    mine = Step(name, given)
+    if name in LEARNERS:
+        case = case_at(tmp_path / "a.png")
+        mine = learn(mine, [look(case, (MEDIAN,), mine), look(case, (), mine)])
+        assert mine.learned and str(mine) != str(learn(mine, [look(case, (), mine)]))
+    first, measured = recipe.apply((mine,), image)
+    second, _ = recipe.apply((mine,), image)
     assert np.array_equal(image.array, before) and np.array_equal(first.array, second.array)
     assert first.array.shape[:2] == first.grid.size
     assert json.loads(json.dumps(measured, allow_nan=False)) == measured

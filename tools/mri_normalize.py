@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mri_tools.common import options
-from mri_tools.common.run import entry, program
+from mri_tools.common.run import DONE, SOME_FAILED, entry, program
 from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, NORMALIZERS
 
 
@@ -27,8 +27,11 @@ from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, NORMALIZERS
               help="Take the bias field away: with a mixture of tissues, or by N4.")
 @click.option("--field", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Write the bias field, too, as images below this folder.")
-@click.option("--method", type=click.Choice([*NORMALIZERS, "none"]), default="zscore", show_default=True,
-              help="How the scale of intensities is chosen.")
+@click.option("--method", type=click.Choice([*NORMALIZERS, "none"]),
+              help="How the scale of intensities is chosen.  [default: zscore]")
+@click.option("--learn", type=click.Path(exists=True, path_type=Path), metavar="PATH",
+              help="What nyul and histogram learn from: a folder of training cases, or one case as the reference.")
+@options.split
 @click.option("--region", type=click.Choice(["image", "foreground"]),
               help="Where intensities are measured.  [default: foreground; minmax and percentile image]")
 @click.option("--peak", type=click.Choice(["last", "largest"]),
@@ -36,7 +39,11 @@ from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, NORMALIZERS
 @click.option("--low", type=click.FloatRange(0, 100), help="Lower percentile.  [default: 1]")
 @click.option("--high", type=click.FloatRange(0, 100), help="Upper percentile.  [default: 99]")
 @click.option("--clip/--no-clip", default=None, help="Cut values beyond the percentiles.  [default: clip]")
+@click.option("--tissue", type=click.Choice(["wm", "gm", "csf"]),
+              help="Whose mean becomes 1 with tissue: white matter's, grey matter's or fluid's.  [default: wm]")
 @click.option("--edges", type=click.Choice(list(EDGES)), help="Add the strength of edges as a channel.")
+@click.option("--like", type=click.Path(exists=True, path_type=Path), metavar="PATH",
+              help="Prepare as this model, recipe.json or prepared folder was, by all its steps and what they learned.")
 @click.option("--suffix", type=click.Choice([".tif", ".png", ".nii.gz", ".nii", ".mha"]),
               help="File format.  [default: .tif in 2D, .nii.gz for volumes]")
 @options.jobs
@@ -44,7 +51,7 @@ from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, NORMALIZERS
 @options.dry_run
 @options.common
 def main(paths, null, root, layout, output, grey, align, reorient, crop, margin, spacing, size, fit, bias, field,
-         method, region, peak, low, high, clip, edges, suffix, jobs, force, dry_run):
+         method, learn, split, fold, region, peak, low, high, clip, tissue, edges, like, suffix, jobs, force, dry_run):
     """Bring images to one geometry and one intensity scale.
 
     PATHS are images or folders; with none, their names are read from
@@ -52,14 +59,26 @@ def main(paths, null, root, layout, output, grey, align, reorient, crop, margin,
     folder and its name is printed, so commands can be joined by a pipe.
     Order: grey, align, reorient, crop, spacing, size, bias, intensity, edges.
 
+    What a method learns is kept with the output's recipe: prediction and
+    --like repeat it. With --learn and no PATHS, its own cases are prepared
+    (- reads names from standard input).
+
     \b
-    Example:
+    Examples:
       mri-normalize scans/ --size 224 | mri-predict --model model.h5
+      mri-normalize --method nyul --learn train/ -o norm/
+      mri-normalize --like norm/ new/ -o norm-new/
     """
+    from mri_tools.common import recipes
     from mri_tools.common.convert import convert, used
     from mrilib.errors import UsageError
     from mrilib.recipe import Step
 
+    how = {"program": program(), "suffix": suffix, "null": null, "root": root, "layout": layout, "jobs": jobs,
+           "force": force, "dry_run": dry_run, "field": field}  # fmt: skip
+    if like:
+        recipes.refuse_beside_like(click.get_current_context().params)
+        return convert(paths, recipes.like(like, field), output, **how)
     steps = []
 
     def add(step, registry, **given):
@@ -85,19 +104,25 @@ def main(paths, null, root, layout, output, grey, align, reorient, crop, margin,
         add("resize", GEOMETRY, size=list(size[::-1]), fit=fit)
     if bias:
         add(bias, BIAS)
-    scale = {"region": region, "peak": peak, "low": low, "high": high, "clip": clip}
+    scale = {"region": region, "peak": peak, "low": low, "high": high, "clip": clip, "tissue": tissue}
+    method, place = method or "zscore", len(steps)
     if method != "none":
         add(method, NORMALIZERS, **scale)
-        if method == "percentile" and steps[-1].parameters["low"] >= steps[-1].parameters["high"]:
+        if steps[-1].parameters.get("low", 0) >= steps[-1].parameters.get("high", 1):
             raise UsageError("--low and --high are not in order")
-    elif any(value is not None for value in scale.values()):
-        raise UsageError("--region, --peak, --low, --high and --clip have no effect with --method none")
+    elif given := [f"--{name}" for name, value in scale.items() if value is not None]:
+        raise UsageError(f"{given[0]} has no effect with --method none")
+    recipes.check_learning(method, learn, split, fold)
     if edges:
         add(edges, EDGES)
     if not steps:
         raise UsageError("nothing to do with --method none", remedy="see --help for the steps")
-    return convert(paths, steps, output, program=program(), suffix=suffix, null=null, root=root, layout=layout,
-                   jobs=jobs, force=force, dry_run=dry_run, field=field)
+    fine = True
+    if learn and not dry_run:
+        steps, fine = recipes.learned(steps, place, learn, output, split=split, fold=fold, root=root, layout=layout,
+                                      jobs=jobs)
+    code = convert(paths or ((learn,) if learn else ()), steps, output, **how)
+    return code or (DONE if fine else SOME_FAILED)
 
 
 run = entry(main)

@@ -72,7 +72,8 @@ class Grid:
 class Image:
     """An array and its grid. array: (z, y, x[, channel]) or (y, x[, channel]), any real type.
 
-    channels: names of the last axis where there are several, in order; empty for one channel without that axis.
+    channels: names of the last axis where there are several, in order; of one channel without that axis its name,
+    or empty where that is not known.
     """
 
     array: np.ndarray

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -62,8 +62,7 @@ def percentile(image: Image, *, mask=None, rng=None, region: str = "image", low:
     low, high: percent, linear between ranks as numpy's. clip: cut what lies beyond to 0 and 1. The rest as in
     zscore. Measured, for each channel: low, high, the values at the percentiles.
     """
-    if not 0 <= low < high <= 100:
-        raise UsageError(f"percentiles {low:g} and {high:g} are not in order within 0 to 100")
+    check_percentiles(low, high)
 
     def scale(values):
         bottom, top = (float(v) for v in np.percentile(values, (low, high)))
@@ -120,34 +119,53 @@ def whitestripe(image: Image, *, mask=None, rng=None, region: str = "foreground"
 
 def _each_channel(image: Image, mask, region: str, scale: Callable, clip: bool = False) -> tuple[Image, dict]:
     """(value - shift) / width for every channel, where scale(values) gives shift, width and what to note."""
-    if region not in REGIONS:
-        raise UsageError(f"unknown region {region}", remedy=f"choose from {' '.join(REGIONS)}")
     array = finite(image)
     result = np.empty_like(array, np.float32)  # of the same layout, so that a channel stays in one piece
     measured: dict[str, list] = {}
-    head = _head(array) if region == "foreground" and mask is None else None
-    for i in range(array.shape[-1]):
-        channel = array[..., i]
-        if mask is not None:
-            values = channel[mask]
-        else:
-            values = channel if head is None else channel[head]
-        place = f"channel {image.channels[i]}, " if image.channels else ""
-        place += region if mask is None else "mask"
-        if values.size == 0:
-            raise CaseError(f"{place}: no voxel in it", remedy="leave this case out")
+    for i, (place, values) in enumerate(by_region(image, array, mask, region)):
         shift, width, noted = scale(values)
-        # a deviation that is only rounding of equal values is no scale to divide by
-        if not width > 1e-6 * max(abs(shift), float(np.abs(values).max()), 1e-30):
-            share = "all" if values.min() == values.max() else "nearly all"
-            raise CaseError(f"{place}: {share} values are {shift:g}", remedy="leave this case out")
-        np.subtract(channel, np.float32(shift), out=result[..., i])
+        check_width(width, shift, values, place)
+        np.subtract(array[..., i], np.float32(shift), out=result[..., i])
         result[..., i] *= np.float32(1 / width)
         if clip:
             np.clip(result[..., i], 0, 1, out=result[..., i])
         for key, value in noted.items():
             measured.setdefault(key, []).append(value)
     return image.with_array(result.reshape(image.array.shape)), measured
+
+
+def by_region(image: Image, array: np.ndarray, mask, region: str) -> Iterator[tuple[str, np.ndarray]]:
+    """For each channel in turn: the place it is measured in, for errors, and its values there, flat.
+
+    array: of the image, finite, with a channel axis. mask and region as in zscore; the same voxels in all channels.
+    Raises CaseError where there is no voxel, UsageError for a region of another name.
+    """
+    if region not in REGIONS:
+        raise UsageError(f"unknown region {region}", remedy=f"choose from {' '.join(REGIONS)}")
+    inside = _head(array) if region == "foreground" and mask is None else mask
+    for i in range(array.shape[-1]):
+        place = f"channel {image.channels[i]}, " if image.channels else ""
+        place += region if mask is None else "mask"
+        values = array[..., i].ravel() if inside is None else array[..., i][inside]
+        if values.size == 0:
+            raise CaseError(f"{place}: no voxel in it", remedy="leave this case out")
+        yield place, values
+
+
+def check_percentiles(low: float, high: float) -> None:
+    """Raises UsageError for percentiles that are none or not in order."""
+    if not 0 <= low < high <= 100:
+        raise UsageError(f"percentiles {low:g} and {high:g} are not in order within 0 to 100")
+
+
+def check_width(width: float, around: float, values: np.ndarray, place: str) -> None:
+    """Raises CaseError when values are so much alike that their width is no scale to divide by.
+
+    A deviation that is only rounding of equal values is none. around: what to call the value of all.
+    """
+    if not width > 1e-6 * max(abs(around), float(np.abs(values).max()), 1e-30):
+        share = "all" if values.min() == values.max() else "nearly all"
+        raise CaseError(f"{place}: {share} values are {around:g}", remedy="leave this case out")
 
 
 def _head(array: np.ndarray) -> np.ndarray | None:

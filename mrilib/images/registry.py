@@ -33,11 +33,18 @@ NORMALIZERS = {
     "percentile": "mrilib.images.intensity:percentile",
     "robust": "mrilib.images.intensity:robust",
     "whitestripe": "mrilib.images.intensity:whitestripe",
+    "tissue": "mrilib.images.tissue:tissue",
+    "nyul": "mrilib.images.landmarks:nyul",
+    "histogram": "mrilib.images.landmarks:histogram",
 }
 COLOURS = {
     "grey": "mrilib.images.intensity:grey",
 }
 EDGES = {
     "sobel": "mrilib.images.edges:sobel",
+}
+LEARNERS = {  # what a step looks at in each training case, and what it learns from all: its keyword `standard`
+    "nyul": ("mrilib.images.landmarks:nyul_seen", "mrilib.images.landmarks:nyul_standard"),
+    "histogram": ("mrilib.images.landmarks:histogram_seen", "mrilib.images.landmarks:histogram_standard"),
 }
 STEPS = {**DENOISERS, **COLOURS, **GEOMETRY, **BIAS, **NORMALIZERS, **EDGES}

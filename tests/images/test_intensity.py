@@ -8,7 +8,7 @@ from mrilib.errors import CaseError, UsageError
 from mrilib.images.foreground import foreground, otsu
 from mrilib.images.grid import Grid, Image
 from mrilib.images.intensity import minmax, percentile, robust, whitestripe, zscore
-from mrilib.images.registry import NORMALIZERS
+from mrilib.images.registry import LEARNERS, NORMALIZERS
 
 STEPS = (zscore, minmax, percentile, robust)
 
@@ -99,7 +99,7 @@ def test_percentiles_must_be_in_order():
 def test_every_normaliser_by_name_is_there():
     from importlib import import_module
 
-    for target in NORMALIZERS.values():
+    for target in (target for name, target in NORMALIZERS.items() if name not in LEARNERS):
         module, name = target.split(":")
         made, measured = getattr(import_module(module), name)(image(head(1)))
         assert made.array.dtype == np.float32 and measured

@@ -64,7 +64,8 @@ def plain(tmp_path_factory):
 @pytest.mark.parametrize("more", [
     ("--margin", "6"), ("--spacing", "2"), ("--size", "40,30"), ("--fit", "crop"), ("--fit", "keep"),
     ("--method", "minmax"), ("--method", "robust"), ("--method", "none"),
-    ("--method", "whitestripe"), ("--region", "foreground"),
+    ("--method", "whitestripe"), ("--method", "tissue"), ("--method", "tissue", "--tissue", "csf"),
+    ("--region", "foreground"),
     ("--low", "60"), ("--high", "90"),
     ("--no-clip",), ("--edges", "sobel"), ("--bias", "mixture"), ("--bias", "n4"),
 ])  # fmt: skip
@@ -175,6 +176,91 @@ def test_wrong_use_is_said_in_one_line(tmp_path, picture, words, says):
     assert ran.returncode == 2 and says in ran.stderr, ran.stderr
     assert len(ran.stderr.splitlines()) == 1 and "Traceback" not in ran.stderr
     assert list(cases.find([tmp_path / "in"]))[0].id == "a"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    """train/ and new/, heads of several scanners, with split.csv of train/."""
+    folder = tmp_path_factory.mktemp("stage")
+    for i in range(6):
+        save(folder / ("train" if i < 4 else "new") / f"{i}.png", (head(i, 80, 70) * (0.3 + 0.1 * i)).astype(np.uint8))
+    (folder / "split.csv").write_text("case,subject,group,fold,part\n" + "".join(
+        f"{i},,{i},,{'train' if i < 3 else 'test'}\n" for i in range(4)))
+    return folder
+
+
+LEARN = ("-j", 1, "--crop", "--size", "48", "--method", "nyul")
+
+
+def learned(folder, *words, out):
+    ran = normalize(*words, "-o", out, cwd=folder)
+    assert ran.returncode == 0, ran.stderr
+    steps = json.loads((folder / out / "recipe.json").read_text())["steps"]
+    return ran, next(s["learned"]["standard"] for s in steps if s["learned"])
+
+
+def test_a_scale_is_learned_after_the_earlier_steps_and_repeated_on_other_cases(stage):
+    one, standard = learned(stage, *LEARN, "--learn", "train", out="one")
+    assert len(one.stdout.splitlines()) == 4 and len(standard["image"]) == 11 and "from 4 cases of train" in one.stderr
+    stamps = {p: p.stat().st_mtime_ns for p in (stage / "one").iterdir()}
+    again, _ = learned(stage, *LEARN, "--learn", "train", "-j", 2, "train", out="one")
+    assert again.stdout == one.stdout and stamps == {p: p.stat().st_mtime_ns for p in (stage / "one").iterdir()}
+    both, _ = learned(stage, *LEARN, "--learn", "train", "train", "new", out="both")
+    assert len(both.stdout.splitlines()) == 6
+    ran = normalize(*LEARN[:5], "--method", "none", "train", "-o", "half", cwd=stage)
+    assert ran.returncode == 0
+    _, same = learned(stage, "-j", 1, "--method", "nyul", "--learn", "half", out="whole")
+    assert same == standard
+    _, other = learned(stage, *LEARN, "--learn", "train", "--split", "split.csv", out="split")
+    assert other != standard
+    for source, given, count in (("one", "new", 2), ("one/recipe.json", "half", 4)):
+        like, same = learned(stage, "--like", source, given, "-j", 1, out=f"like-{given}")
+        assert same == standard and len(like.stdout.splitlines()) == count
+        for line in like.stdout.splitlines():
+            assert Path(stage / line).read_bytes() == (stage / "both" / Path(line).name).read_bytes()
+
+
+def test_one_case_as_reference_gives_its_histogram(stage):
+    words = ("-j", 1, "--method", "histogram", "--region", "image")
+    learned(stage, *words, "--learn", "train/0.png", "new", out="matched")
+    reference = files.read(stage / "train/0.png").array
+    for name in ("4", "5"):
+        found = files.read(stage / f"matched/{name}.tif").array
+        assert np.allclose(np.percentile(found, (30, 50, 90)), np.percentile(reference, (30, 50, 90)), atol=1.5)
+
+
+def test_a_bad_training_case_is_named_and_the_rest_are_learned_from(stage, tmp_path):
+    for name in "012":
+        save(tmp_path / f"train/{name}.png", head(int(name)))
+    (tmp_path / "train/1.png").write_bytes((tmp_path / "train/1.png").read_bytes()[:200])
+    ran = normalize("-j", 1, "--method", "nyul", "--learn", "train", stage / "new", "-o", "out", cwd=tmp_path)
+    assert ran.returncode == 1 and "train/1.png: is damaged or cut short" in ran.stderr
+    assert "from 2 cases" in ran.stderr and len(ran.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (("--method", "nyul"), "--method nyul learns from other cases (name them with --learn"),
+    (("--learn", "in"), "--learn has no effect on zscore (nyul and histogram learn)"),
+    (("--split", "s.csv"), "--split has no effect without --learn"),
+    (("--like", "in"), "in: holds no recipe.json"), (("--like", "in/a.png"), "in/a.png: is not a model file"),
+    (("--like", "out", "--crop"), "--crop has no effect with --like"),
+    (("--like", "out", "--method", "zscore"), "--method has no effect with --like"),
+    (("--method", "nyul", "--learn", "out"), "in: prepared otherwise than the cases learned from"),
+    (("--method", "nyul", "--low", "99", "--learn", "in"), "in order"),
+    (("--method", "none", "--tissue", "wm", "--crop"), "--tissue has no effect with --method none"),
+])  # fmt: skip
+def test_wrong_use_of_what_others_taught_is_said_in_one_line(plain, words, says):
+    ran = normalize("in", *words, "-o", "other", cwd=plain)
+    assert ran.returncode == 2 and says in ran.stderr, ran.stderr
+    assert not (plain / "other").exists()
+    errors = [line for line in ran.stderr.splitlines() if "learned " not in line or says in line]
+    assert len(errors) == 1 and "Traceback" not in ran.stderr
+
+
+def test_data_prepared_otherwise_than_its_example_is_refused(plain):
+    made(plain, "--method", "minmax", out="ranged")
+    ran = normalize("--like", "out", "ranged", "-o", "other", cwd=plain)
+    assert ran.returncode == 2 and "ranged: prepared otherwise: step 1 is minmax" in ran.stderr
 
 
 def test_a_dry_run_lists_cases_and_outputs(tmp_path, picture):

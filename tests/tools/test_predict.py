@@ -16,7 +16,8 @@ from mrilib.records import content_hash
 
 BIN = Path(sys.executable).parent
 STEPS = (Step("median", {"radius": 1}), Step("resize", {"size": [32, 32], "fit": "pad"}),
-         Step("zscore", {"region": "foreground"}))  # fmt: skip
+         Step("nyul", {"region": "foreground", "low": 1, "high": 99},
+              {"standard": {"image": [0, 0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 1]}}))  # fmt: skip
 
 
 def predict(*arguments, given="", cwd=None):
@@ -81,7 +82,7 @@ def test_the_folder_as_given_equals_the_pipe_and_the_prepared_folder(raw, models
     assert len({r["p_no"] for r in found}) == 20
     assert "device cpu" in direct.stderr and "20 done" in direct.stderr
 
-    line = 'set -o pipefail; "$1"/mri-denoise "$2" | "$1"/mri-normalize --size 32,32 | "$1"/mri-predict -m "$3"'
+    line = 'set -o pipefail; "$1"/mri-denoise "$2" | "$1"/mri-normalize --like "$3" | "$1"/mri-predict -m "$3"'
     piped = subprocess.run(["bash", "-c", line, "bash", BIN, raw, model], capture_output=True, text=True, cwd=tmp_path)
     assert piped.returncode == 0, piped.stderr
     assert piped.stdout == direct.stdout

@@ -18,6 +18,7 @@ def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, 
             **beside) -> int:  # fmt: skip
     """Run every case through `steps` into `output`; returns the exit code.
 
+    steps: a list, or a function that gives those for the cases of a root, from the root and its recipe.
     beside: residual or field, a folder for each, None where not wanted; see mrilib.recipe.prepare.
     """
     from mrilib.recipe import Recipe
@@ -30,9 +31,14 @@ def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, 
             raise UsageError("lies in the output, where it would pass for a case", where=folder,
                              remedy="choose another folder")
     found = stream.each(paths, null=null, root=root, layout=layout)
-    recipe_of = lru_cache(maxsize=64)(Recipe.of_root)
     recipe = None
     targets: dict[str, Path] = {}
+
+    @lru_cache(maxsize=64)
+    def of_root(root):
+        """What the cases of a root have been through, and the steps to do."""
+        have = Recipe.of_root(root)
+        return have, tuple(steps(root, have) if callable(steps) else steps)
 
     def calls():
         nonlocal recipe
@@ -41,9 +47,10 @@ def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, 
                 yield None, case
                 continue
             try:
-                mine = recipe_of(case.root).then(steps, f"{program} {__version__}")
+                have, todo = of_root(case.root)
+                mine = have.then(todo, f"{program} {__version__}")
                 if recipe is None:
-                    refuse_output_in_input([case.root] if recipe_of(case.root).steps else [], output)
+                    refuse_output_in_input([case.root] if have.steps else [], output)
                     if not dry_run:
                         open_output(output, mine, force)
                     recipe = mine
@@ -54,7 +61,7 @@ def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, 
             except CaseError as error:
                 yield case, error
                 continue
-            yield case, (case, tuple(steps), output, suffix, recipe.hash, force, beside)
+            yield case, (case, todo, output, suffix, recipe.hash, force, beside)
 
     if dry_run:
         listed = ((c, a if isinstance(a, CaseError) else describe(c, output)) for c, a in calls())
@@ -117,7 +124,7 @@ def describe(case: Case, output: Path) -> str:
 
 
 def used(target: str, given: dict) -> dict:
-    """All parameters of a step `module:function`, its defaults filled in with the options given.
+    """All parameters of a step `module:function` but what it learns, its defaults filled in with the options given.
 
     The full set goes into the recipe, so that a later default does not change what an old recipe means; 2.0 is
     written as 2, so that both are one recipe. Raises UsageError for an option that this step does not have, for
@@ -130,7 +137,7 @@ def used(target: str, given: dict) -> dict:
     parameters = {
         p.name: p.default
         for p in signature(getattr(import_module(module), name)).parameters.values()
-        if p.kind is p.KEYWORD_ONLY and p.name not in ("mask", "rng")
+        if p.kind is p.KEYWORD_ONLY and p.name not in ("mask", "rng", "standard")
     }
     given = {key: value for key, value in given.items() if value is not None}
     if strange := [key for key in given if key not in parameters]:

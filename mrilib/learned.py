@@ -1,0 +1,29 @@
+"""What a step learns from training cases before it is applied: looked at case by case, and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import import_module
+
+from mrilib import recipe
+from mrilib.images.registry import LEARNERS
+from mrilib.recipe import Step
+
+
+def look(case, steps: Sequence[Step], step: Step) -> dict:
+    """What `step` sees of one training case that has been through the steps before it. Raises CaseError as they do."""
+    recipe.check_origin(case)
+    image, rest, _ = recipe.read(case, steps)
+    image, _ = recipe.apply(rest, image)
+    return _function(LEARNERS[step.step][0])(image, **step.parameters)
+
+
+def learn(step: Step, seen: Sequence[dict]) -> Step:
+    """The step with what it learned from all that was seen."""
+    return replace(step, learned=_function(LEARNERS[step.step][1])(seen))
+
+
+def _function(target: str):
+    module, name = target.split(":")
+    return getattr(import_module(module), name)
