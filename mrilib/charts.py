@@ -1,4 +1,4 @@
-"""Charts of scores, drawn by Pillow: box plots, Bland-Altman, confusion matrix, ROC. Each is (y, x, 3) uint8.
+"""Charts of scores, drawn by Pillow: box plots, Bland-Altman, confusion matrix, ROC, FROC. Each is (y, x, 3) uint8.
 
 Pillow draws them because it is here already; matplotlib would add 40 MB and a second to what needs lines and letters.
 """
@@ -11,6 +11,7 @@ import numpy as np
 
 WIDE, HIGH, MARGIN, LETTERS = 640, 440, 64, 14
 PAPER, INK, FAINT, MARK, SECOND = (255, 255, 255), (30, 30, 30), (205, 205, 205), (40, 100, 190), (220, 90, 60)
+CURVES = (MARK, SECOND, (60, 150, 80), (150, 80, 170), (120, 120, 120))
 
 
 class _Axes:
@@ -131,16 +132,37 @@ def roc(title: str, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.n
     """Sensitivity over 1 - specificity, a curve for each name: (positive (n,) bool, score (n,)), with its area."""
     axes = _Axes(title, (0, 1), (0, 1), "1 - specificity", "sensitivity")
     axes.line([(0, 0), (1, 1)], FAINT, 1)
-    colours = (MARK, SECOND, (60, 150, 80), (150, 80, 170), (120, 120, 120))
     for i, (name, (positive, score)) in enumerate(curves.items()):
         order = np.argsort(-score, kind="stable")
         last = np.flatnonzero(np.r_[np.diff(score[order]) != 0, True])
         hits = np.r_[0, np.cumsum(positive[order])[last]] / max(positive.sum(), 1)
         false = np.r_[0, np.cumsum(~positive[order])[last]] / max((~positive).sum(), 1)
-        axes.line(list(zip(false, hits, strict=True)), colours[i % len(colours)])
+        axes.line(list(zip(false, hits, strict=True)), CURVES[i % len(CURVES)])
         area = float(np.sum(np.diff(false) * (hits[1:] + hits[:-1]) / 2))
         place = axes.at(0.98, 0.06 * (len(curves) - i))
-        axes.draw.text(place, f"{name}: {area:.3f}", colours[i % len(colours)], axes.font, anchor="rm")
+        axes.draw.text(place, f"{name}: {area:.3f}", CURVES[i % len(CURVES)], axes.font, anchor="rm")
+    return axes.made()
+
+
+def froc(title: str, curves: Mapping[str, Sequence[tuple[float, float, float, float]]]) -> np.ndarray:
+    """Sensitivity over false marks a case, each twice the one before, a curve for each name: points (false a case,
+    sensitivity, low, high), the interval NaN where there is none; beside a name the mean, LUNA16's score."""
+    each = sorted({point[0] for points in curves.values() for point in points})
+    if not each:
+        raise ValueError("no point to draw")
+    axes = _Axes(title, (np.log2(each[0]) - 0.3, np.log2(each[-1]) + 0.3), (0, 1), "false boxes a case", "sensitivity",
+                 x_ticks=False)
+    for false in each:
+        axes.text((axes.at(np.log2(false), 0)[0], HIGH - MARGIN + 14), f"{false:g}")
+    for i, (name, points) in enumerate(curves.items()):
+        colour, aside = CURVES[i % len(CURVES)], 0.04 * (i - (len(curves) - 1) / 2)
+        for false, value, low, high in points:
+            axes.dot(np.log2(false) + aside, value, colour)
+            if not np.isnan(low + high):
+                axes.line([(np.log2(false) + aside, low), (np.log2(false) + aside, high)], colour, 1)
+        axes.line([(np.log2(false) + aside, value) for false, value, *_ in points], colour)
+        place = axes.at(axes.x[1] - 0.1, 0.06 * (len(curves) - i))
+        axes.draw.text(place, f"{name}: {np.mean([p[1] for p in points]):.3f}", colour, axes.font, anchor="rm")
     return axes.made()
 
 

@@ -67,3 +67,13 @@ def test_mri_view_draws_what_mri_score_gives(tmp_path):
     assert (ran.returncode, ran.stdout) == (0, "m.png\nc.png\n"), ran.stderr
     assert Image.open(tmp_path / "m.png").size[0] == charts.WIDE
     assert Image.open(tmp_path / "c.png").size[0] == 2 * charts.WIDE
+
+
+def test_a_froc_shows_a_higher_sensitivity_higher():
+    points = [(0.5, 0.2, 0.1, 0.3), (1, 0.4, np.nan, np.nan)]
+    low = charts.froc("FROC", {"a": points})
+    high = charts.froc("FROC", {"a": [(f, v + 0.5, np.nan, np.nan) for f, v, *_ in points]})
+    plot = (slice(0, 300), slice(charts.MARGIN, 500))  # without the legend
+    assert rows_of(high[plot], charts.MARK).max() < rows_of(low[plot], charts.MARK).max()
+    with pytest.raises(ValueError, match="no point"):
+        charts.froc("FROC", {})

@@ -15,14 +15,15 @@ from mri_tools.common.run import entry
 @score_options.rules
 @score_options.statistics
 @score_options.results
-def main(predictions, null, layout, as_, **given):
+def main(predictions, null, layout, as_, fix_orientation, **given):
     """Score predictions against the truth, with intervals, and rank submissions.
 
     PREDICTIONS are label maps (a folder, a zip archive, or names of files), or
     tables as mri-predict writes them (case,class,p_<class>… or
     case,x0,y0,x1,y1,class,score,seen); with none, or -, names or a table are
-    read from standard input. Several folders or archives
-    are submissions, which are ranked. A case without prediction counts as
+    read from standard input. Several folders or archives are submissions, which
+    are ranked; so are tables that name the same cases, while those that share
+    none, such as folds, are one. A case without prediction counts as
     wrong: Dice 0. Intervals come from a bootstrap over the groups of --split,
     else over subjects, else cases. When the model saw some of the cases, the
     figures without them follow. On a terminal a table to read, in a pipe CSV:
@@ -38,6 +39,7 @@ def main(predictions, null, layout, as_, **given):
       mri-predict scans/ --model m.h5 | mri-score --reference scans/
       cat fold[0-9].csv | mri-score --reference scans/ --split split.csv
       mri-score team*/ team*.zip -r truth/ --config rules.toml | mri-view
+      mri-score team*.csv -r cases.csv --rank-by roc_auc,brier
       mri-score --check mine.zip --like cases/
       mri-score p/ -r truth/ | awk -F, '$1 == "dice" && $8 == "all" {print $2, $3}'
     """
@@ -45,8 +47,9 @@ def main(predictions, null, layout, as_, **given):
 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads only cost, on products this small
     from mri_tools.common import scoring_run
+    from mrilib.cases import Reading
 
-    return scoring_run.score(predictions, null, layout, as_ == "slices", given)
+    return scoring_run.score(predictions, null, Reading(layout, slices=as_ == "slices", fix=fix_orientation), given)
 
 
 run = entry(main)

@@ -29,8 +29,8 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
     or such a table are read from standard input. Label maps are drawn as
     outlines, boxes as boxes; predicted label maps, with --cases, over the
     cases that they are about. Of what mri-score gives: box plots, Bland-Altman
-    of the volumes, the confusion matrix; of its --per-case table of classes the
-    ROC as well.
+    of the volumes, the confusion matrix, the FROC of boxes; of its --per-case
+    table of classes the ROC as well.
 
     \b
     Examples:

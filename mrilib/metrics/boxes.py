@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mrilib.errors import CaseError, UsageError
+from mrilib.errors import CaseError, MriError, UsageError
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
 FALSE_PER_CASE = (0.125, 0.25, 0.5, 1, 2, 4, 8)  # of the FROC
 MOST = 100
 SEEN = ("", "train", "validation")
+NUMBERS = ("x0", "y0", "x1", "y1", "score")
 
 
 @dataclass
@@ -30,44 +31,71 @@ class Boxes:
     of: dict[str, list[tuple]] = field(default_factory=dict)
     seen: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def ids(self) -> Iterable[str]:
+        return self.of
 
-def read(text: str, where: object, before: Boxes | None = None) -> Boxes:
+    def leave_out(self, ids: Iterable[str]) -> None:
+        """Forget the boxes of these cases."""
+        for name in ids:
+            self.of.pop(name, None)
+            self.seen.pop(name, None)
+
+
+def read(text: str, where: object, before: Boxes | None = None, problems: list[MriError] | None = None) -> Boxes:
     """The boxes of a CSV `case,x0,y0,x1,y1,class,score[,seen]`; a row without numbers says that a case has none.
 
+    before: what was read from other files, to add to. problems: takes what is wrong with a row, whose case is then
+    left out; without it that is raised.
     Raises UsageError, with the line, for a missing column, numbers that are none, a box without area or a repeated
     table; CaseError for no line at all.
     """
     result = before or Boxes()
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    if not reader.fieldnames:
-        raise CaseError("nothing to do (no line came)", where=where)
-    if lacking := [c for c in ("case", "x0", "y0", "x1", "y1", "score") if c not in reader.fieldnames]:
-        raise UsageError(f"has no column {lacking[0]}", where=where, remedy="give case,x0,y0,x1,y1,class,score")
-    here = set()
-    for row in reader:
-        place, name = f"{where}, line {reader.line_num}", row["case"]
-        if row == {c: c for c in reader.fieldnames}:
-            continue  # the header of a second table that follows
-        if name in result.of and name not in here:
-            raise UsageError(f"names {name}, which another table has", where=place, remedy="give each case once")
-        here.add(name)
-        result.seen[name] = row.get("seen") or ""
-        if result.seen[name] not in SEEN:
-            raise UsageError(f"seen is {row['seen']!r}", where=place, remedy="it is train, validation or empty")
-        boxes = result.of.setdefault(name, [])
-        if not any(row[c] for c in ("x0", "y0", "x1", "y1", "score")):
-            continue
-        try:
-            numbers = [float(row[c]) for c in ("x0", "y0", "x1", "y1", "score")]
-        except (TypeError, ValueError):
-            numbers = [math.nan]
-        if not np.isfinite(numbers).all():
-            raise UsageError("x0 y0 x1 y1 score are not all numbers", where=place)
-        *box, score = numbers
-        if box[2] <= box[0] or box[3] <= box[1]:
-            raise UsageError("its box has no area", where=place, remedy="x0 < x1 and y0 < y1")
-        boxes.append((*box, row.get("class") or "", score))
+    refused, earlier = set(), set(result.of)
+    try:
+        if not reader.fieldnames:
+            raise CaseError("nothing to do (no line came)", where=where)
+        if lacking := [c for c in ("case", *NUMBERS) if c not in reader.fieldnames]:
+            raise UsageError(f"has no column {lacking[0]}", where=where, remedy="give case,x0,y0,x1,y1,class,score")
+        for row in reader:
+            if row == {c: c for c in reader.fieldnames}:
+                continue  # the header of a second table that follows
+            place = f"{where}, line {reader.line_num}"
+            try:
+                if row["case"] in earlier:
+                    raise UsageError(f"names {row['case']}, which another table has", where=place,
+                                     remedy="give each case once")
+                _add(result, row, place)
+            except UsageError as error:
+                if problems is None:
+                    raise
+                problems.append(error)
+                refused.add(row["case"])
+    except csv.Error as error:
+        raise UsageError(f"is not a table: {error}", where=f"{where}, line {reader.line_num}") from error
+    result.leave_out(refused)
     return result
+
+
+def _add(result: Boxes, row: dict, place: str) -> None:
+    if None in row:
+        raise UsageError("has more fields than the header", where=place)
+    name, seen = row["case"], row.get("seen") or ""
+    if seen not in SEEN:
+        raise UsageError(f"seen is {seen!r}", where=place, remedy="it is train, validation or empty")
+    result.seen[name], boxes = seen, result.of.setdefault(name, [])
+    if not any(row[c] for c in NUMBERS):
+        return
+    try:
+        *box, score = (float(row[c]) for c in NUMBERS)
+    except (TypeError, ValueError):
+        box, score = [], math.nan
+    if not np.isfinite([*box, score]).all():
+        raise UsageError("x0 y0 x1 y1 score are not all numbers", where=place)
+    if box[2] <= box[0] or box[3] <= box[1]:
+        raise UsageError("its box has no area", where=place, remedy="x0 < x1 and y0 < y1")
+    boxes.append((*box, row.get("class") or "", score))
 
 
 def iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -104,9 +132,10 @@ def all_figures(predicted: Mapping[str, Iterable], true: Mapping[str, Iterable],
 
     predicted: case -> [(x0, y0, x1, y1, class, score)]; true: case -> [(x0, y0, x1, y1, class)]; classes: those that
     are told apart, [""] for none. Each figure is (r,): `ap` (mean over IoU 0.5 to 0.95), `ap50`, `ap75`, these of the
-    classes that have a true box, meaned; `froc` (mean sensitivity at FALSE_PER_CASE false boxes a case, IoU 0.5) and
-    `sensitivity_at_1`; `iou` (of the surest box of a case with the true box nearest to it, 0 without one) and
-    `hit_rate` (the share of cases with a true box in which that is 0.5 or more). NaN where no case has a true box.
+    classes that have a true box, meaned; the FROC (IoU 0.5), `sensitivity_at_0.125` to `sensitivity_at_8` false boxes
+    a case (FALSE_PER_CASE), and `froc`, their mean; `iou` (of the surest box of a case with the true box nearest to
+    it, 0 without one) and `hit_rate` (the share of cases with a true box in which that is 0.5 or more). NaN where no
+    case has a true box.
     """
     names = list(true)
     by_class = [_of_class(predicted, true, names, None if c == "" else c) for c in classes]
@@ -122,9 +151,9 @@ def all_figures(predicted: Mapping[str, Iterable], true: Mapping[str, Iterable],
             ap = np.where(counted, precise, 0).sum(0) / counted.sum(0)
             total = weights @ has
             found = _froc(weights, *every)
-            return {"ap": ap.mean(1), "ap50": ap[:, 0], "ap75": ap[:, 5], "froc": found.mean(1),
-                    "sensitivity_at_1": found[:, FALSE_PER_CASE.index(1)], "iou": weights @ (top * has) / total,
-                    "hit_rate": weights @ ((top >= 0.5) & has) / total}
+            at = {f"sensitivity_at_{false:g}": found[:, i] for i, false in enumerate(FALSE_PER_CASE)}
+            return {"ap": ap.mean(1), "ap50": ap[:, 0], "ap75": ap[:, 5], "froc": found.mean(1), **at,
+                    "iou": weights @ (top * has) / total, "hit_rate": weights @ ((top >= 0.5) & has) / total}
 
     return figures
 

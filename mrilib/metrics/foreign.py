@@ -12,7 +12,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,14 +39,15 @@ class Member:
         return f"{self.archive}:{self.name}"
 
 
-def read(source: Path | Member, like: Grid | None) -> Image:
+def read(source: Path | Member, like: Grid | None, fix: bool = False) -> Image:
     """The image in a file, which must have the size of a grid; without one (a trusted file) any size goes.
 
-    Raises CaseError for what is damaged, cut short or of another size.
+    fix: as of images.files.read. Raises CaseError for what is damaged, cut short, of another size, or placed by its
+    header in two ways or skewed unless that is to be fixed.
     """
     with on_disk(source, room(like) if like else None) as path:
         try:
-            return _read(path, like)
+            return _read(path, like, fix)
         except MriError as error:
             raise CaseError(error.what, where=source, remedy=error.remedy) from error
         except MemoryError:
@@ -84,7 +85,7 @@ def on_disk(source: Path | Member, limit: int | None) -> Iterator[Path]:
         yield path
 
 
-def _read(path: Path, like: Grid | None) -> Image:
+def _read(path: Path, like: Grid | None, fix: bool) -> Image:
     suffix = suffix_of(path)
     if suffix in PICTURES:
         from PIL import Image as Picture
@@ -94,12 +95,18 @@ def _read(path: Path, like: Grid | None) -> Image:
                 _same_size(picture.size, like)
         return files.read(path)
     _alone(path, suffix)
+    if suffix not in (".nii", ".nii.gz"):
+        _header(path, like)
+        return files.read(path)
+    if grid := _mended(path, suffix, like, fix):
+        array = _nifti(path, suffix, grid.size[::-1])
+        if array is None:
+            raise CaseError("is a NIfTI file of a kind whose place cannot be mended", remedy="save it as NIfTI-1 whose "
+                            "qform and sform agree")
+        return Image(array.reshape(grid.size), grid)
     header = _header(path, like)
-    if suffix in (".nii", ".nii.gz"):
-        made = _nifti(path, suffix, header)
-        if made is not None:
-            return made
-    return files.read(path)
+    array = _nifti(path, suffix, header.GetSize())
+    return files.read(path) if array is None else _image(array, header)  # ITK knows more kinds
 
 
 def _same_size(size, like: Grid) -> None:
@@ -138,8 +145,25 @@ def _header(path: Path, like: Grid | None):
     return reader
 
 
-def _nifti(path: Path, suffix: str, header) -> Image | None:
-    """A NIfTI file unpacked once, its grid as ITK reads it; None for what is better left to ITK."""
+def _mended(path: Path, suffix: str, like: Grid | None, fix: bool) -> Grid | None:
+    """The grid of a volume whose header places it in two ways, or skewed, as files.read mends it; None for others.
+
+    Raises CaseError for such a one unless it is to be mended.
+    """
+    with open(path, "rb") as file:
+        head = file.read(1 << 12)
+    head = zlib.decompressobj(31).decompress(head, 544) if suffix == ".nii.gz" else head[:544]
+    if nifti.length(head) is None or not (wrong := nifti.misplaced(found := nifti.header(head))):
+        return None
+    if not fix:
+        raise CaseError(wrong[0], remedy=wrong[1])
+    if like is not None:
+        _same_size(found.size, like)
+    return nifti.place(found)
+
+
+def _nifti(path: Path, suffix: str, size: Sequence[int]) -> np.ndarray | None:
+    """The voxels of a NIfTI file in file order, unpacked once; None for what is better left to ITK."""
     with open(path, "rb") as file:
         if suffix == ".nii.gz":
             unpack = zlib.decompressobj(31)
@@ -163,7 +187,6 @@ def _nifti(path: Path, suffix: str, header) -> Image | None:
                         else "holds more than its header says", remedy="copy it again")
     number = int(np.frombuffer(head, f"{order}i2", 1, 70)[0])
     start, slope, shift = (float(np.frombuffer(head, f"{order}f4", 1, place)[0]) for place in (108, 112, 116))
-    size = header.GetSize()
     if number not in NIFTI_TYPES or start != int(start) or not np.isfinite([slope, shift]).all():
         return None
     array = np.frombuffer(data, f"{order}{NIFTI_TYPES[number]}", -1, int(start)).astype(NIFTI_TYPES[number], copy=False)
@@ -171,7 +194,7 @@ def _nifti(path: Path, suffix: str, header) -> Image | None:
         return None
     if slope not in (0, 1) or (shift and slope):
         array = array * np.float64(slope) + shift
-    return _image(array, header)
+    return array
 
 
 def _image(array: np.ndarray, header) -> Image:

@@ -73,7 +73,7 @@ def reference_of(case: Case, itself: bool) -> Image:
     """The label map of a case of the reference; itself: its image is the label map."""
     path = case.path if itself else case.label
     if not case.slices and not case.held and suffix_of(path) in (".nii", ".nii.gz"):
-        return _labels(foreign.read(path, None), path)  # unpacks once
+        return _labels(foreign.read(path, None, case.fix), path)  # unpacks once
     if itself:
         return _labels(files.read_case(case), path)
     return files.read_label(replace(case, scheme=None))  # the rules of the run say which numbers may be there
@@ -109,10 +109,10 @@ def score(case: Case, itself: bool, paths: list[Path | Member | None], rules: Ru
     reference = reference_of(case, itself)
     labels.check(np.flatnonzero(overlap.numbers_of(reference.array)), rules.scheme, case.path)
     truth = case.path if itself else case.label
-    return [_one(reference, path, rules, truth) for path in paths]
+    return [_one(reference, path, rules, truth, case.fix) for path in paths]
 
 
-def _one(reference: Image, path: Path | Member | None, rules: Rules, truth: Path) -> Scored:
+def _one(reference: Image, path: Path | Member | None, rules: Rules, truth: Path, fix: bool) -> Scored:
     spacing = reference.grid.spacing
 
     def nothing():
@@ -121,7 +121,7 @@ def _one(reference: Image, path: Path | Member | None, rules: Rules, truth: Path
     if path is None:
         return Scored(nothing())
     try:
-        prediction = _labels(foreign.read(path, reference.grid), path)
+        prediction = _labels(foreign.read(path, reference.grid, fix), path)
         check_grid(prediction.grid, reference.grid, path)
         record = foreign.record(path)
         told = record.get("scheme")
@@ -139,7 +139,7 @@ def _one(reference: Image, path: Path | Member | None, rules: Rules, truth: Path
 def well_formed(case: Case, path: Path | Member, scheme: Scheme | None) -> None:
     """Raise CaseError unless a file is a label map on the grid of a case, of a scheme where one is known."""
     grid = grid_of(case)
-    image = _labels(foreign.read(path, grid), path)
+    image = _labels(foreign.read(path, grid, case.fix), path)
     check_grid(image.grid, grid, path)
     told = foreign.record(path).get("scheme")
     known = labels.scheme(str(told)) if told else scheme
@@ -150,13 +150,29 @@ def well_formed(case: Case, path: Path | Member, scheme: Scheme | None) -> None:
         raise CaseError(f"holds {len(numbers)} different numbers: an image, no label map", where=path)
 
 
+def boxes_within(case: Case, boxes: list[tuple]) -> None:
+    """Raise CaseError unless boxes (x0, y0, x1, y1, class, score) lie within the image of a case, in its pixels."""
+    try:
+        high, wide = grid_of(case).size[-2:]
+    except MriError as error:
+        raise CaseError(f"its boxes cannot be checked: the image {error.what}", where=case.id,
+                        remedy="give the images by --like") from error
+    for box in boxes:
+        if min(box[:2]) < -1 or box[2] > wide + 1 or box[3] > high + 1:  # by a pixel, as roundings go
+            raise CaseError(f"a box reaches out of the image: {','.join(f'{v:g}' for v in box[:4])} of {wide} x "
+                            f"{high} pixels", where=case.id, remedy="x0,y0,x1,y1 are pixels of the image as given, "
+                            "its upper left corner 0,0")
+
+
 def grid_of(case: Case) -> Grid:
     """The native grid of a case: what its record says, else that of its image."""
     record = record_path(case.root, case.id)
     native = read_json(record).get("native_grid") if record.is_file() else None
     if native:
         return Grid.from_dict(native)
-    return files.read_case(case).grid if case.slices else foreign.read(next(iter(case.channels.values())), None).grid
+    if case.slices:
+        return files.read_case(case).grid
+    return foreign.read(next(iter(case.channels.values())), None, case.fix).grid
 
 
 def _same(path: Path | Member, truth: Path) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mrilib.errors import CaseError, UsageError
+from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.metrics.pairing import pair, some
 
 TOLERANCE = 0.01  # by which probabilities, rounded for print, may miss a sum of 1
@@ -25,16 +25,28 @@ class Submission:
     seen: dict[str, str] = field(default_factory=dict)
     header: list[str] | None = None
 
+    @property
+    def ids(self) -> Iterable[str]:
+        return self.classes
 
-def read(lines: Iterable[str], where: object, before: Submission | None = None) -> Submission:
+    def leave_out(self, ids: Iterable[str]) -> None:
+        """Forget these predictions."""
+        for name in ids:
+            for of in (self.classes, self.probability, self.seen):
+                of.pop(name, None)
+
+
+def read(lines: Iterable[str], where: object, before: Submission | None = None,
+         problems: list[MriError] | None = None) -> Submission:
     """The predictions of CSV lines `case,class[,p_<class>…][,seen]`; several tables may follow one another.
 
-    before: what was read from other files, to add to.
+    before: what was read from other files, to add to. problems: takes what is wrong with a row, which is then left
+    out (of a case named twice, both are); without it that is raised.
 
     Raises UsageError, with the line, for a missing column, a case named twice, a probability that is none, a row
     whose probabilities do not sum to 1, and tables that do not have the same columns; CaseError for no line at all.
     """
-    result, header = before or Submission(), None
+    result, header, refused = before or Submission(), None, set()
     reader = csv.reader(lines)
     try:
         for row in reader:
@@ -45,11 +57,18 @@ def read(lines: Iterable[str], where: object, before: Submission | None = None) 
                 header = _header(row, result.header, place)
                 result.header = result.header or header
             else:
-                _add(result, row, header, place)
+                try:
+                    _add(result, row, header, place)
+                except UsageError as error:
+                    if problems is None:
+                        raise
+                    problems.append(error)
+                    refused.update(name for name, column in zip(row, header, strict=False) if column == "case")
     except csv.Error as error:
         raise UsageError(f"is not a table: {error}", where=f"{where}, line {reader.line_num}") from error
     if header is None:
         raise CaseError("nothing to do (no line came)", where=where)
+    result.leave_out(refused)
     return result
 
 
@@ -74,16 +93,15 @@ def _add(result: Submission, row: list[str], header: list[str], place: str) -> N
         raise UsageError(f"gives {case} no class", where=place, remedy="leave the row out to count it as missing")
     if seen not in SEEN:
         raise UsageError(f"seen is {seen!r}", where=place, remedy="it is train, validation or empty")
-    result.classes[case], result.seen[case] = kind, seen
     given = {name[2:]: _probability(text, name, place) for name, text in values.items() if name.startswith("p_")}
-    if not given:
-        return
     total = sum(given.values())
-    if abs(total - 1) > TOLERANCE:
+    if given and abs(total - 1) > TOLERANCE:
         raise UsageError(f"its probabilities sum to {total:g}, not 1", where=place)
-    if kind not in given:
+    if given and kind not in given:
         raise UsageError(f"class {kind} has no column p_{kind}", where=place)
-    result.probability[case] = {name: p / total for name, p in given.items()}
+    result.classes[case], result.seen[case] = kind, seen
+    if given:
+        result.probability[case] = {name: p / total for name, p in given.items()}
 
 
 def _probability(text: str, name: str, place: str) -> float:
@@ -117,13 +135,15 @@ class Matched:
                        [self.seen[i] for i in keep])
 
 
-def match(submission: Submission, reference: dict[str, str]) -> Matched:
+def match(submission: Submission, reference: dict[str, str], pairs: dict[str, str] | None = None) -> Matched:
     """The submission against the truth {case id: class}, in the reference's order; a missing prediction is -1.
 
-    A case of the reference whose class is not known (empty) is paired as well; its truth is -1. Raises UsageError for
-    predictions of unknown cases, or of classes of which the reference has none at all.
+    A case of the reference whose class is not known (empty) is paired as well; its truth is -1. pairs: {case id:
+    predicted id} where they are known. Raises UsageError for predictions of unknown cases, or of classes of which the
+    reference has none at all.
     """
-    pairs = {ref: pred for pred, ref in pair(submission.classes, reference).items()}
+    if pairs is None:
+        pairs = {ref: pred for pred, ref in pair(submission.classes, reference).items()}
     known = set(reference.values()) - {""}
     called = set(submission.classes.values()) | {c for p in submission.probability.values() for c in p}
     if called and not called & known:

@@ -1,6 +1,6 @@
 """Agreement to 1e-6 with the libraries that define the figures, on made-up and real pairs, where they are installed.
 
-    pip install surface-distance medpy pycocotools    and the BraTS evaluator's rules are written out here
+    pip install surface-distance medpy pycocotools panoptica    and the rules of the BraTS evaluator written out here
 """
 
 import sys
@@ -152,3 +152,26 @@ def test_surface_table_code_by_code():
         make = (tables.create_table_neighbour_code_to_surface_area if len(spacing) == 3
                 else tables.create_table_neighbour_code_to_contour_length)
         assert np.allclose(sizes(spacing), make(spacing), atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_lesions_are_panoptica_s_where_its_definition_is_the_same(seed):
+    """Without dilation and least volume, and where no component of the prediction touches two lesions (panoptica gives
+    it to one of them, the organisers of BraTS to both). Its Dice is a mean over the lesions found, ours over all."""
+    peer = pytest.importorskip("panoptica")
+    prediction, reference = blobs(seed, (24, 40, 40), 0.06)
+    everywhere = np.ones((3, 3, 3))
+    called, _ = ndimage.label(prediction, everywhere)
+    lesion, _ = ndimage.label(reference, everywhere)
+    both = np.unique(np.stack([called, lesion])[:, (called > 0) & (lesion > 0)], axis=1)
+    shared = [c for c in np.unique(both[0]) if (both[0] == c).sum() > 1]
+    prediction[np.isin(called, shared)] = 0
+    made = lesions.lesion_wise(prediction, reference, (1, 1, 1), lesions.Settings(0, 26, 0))
+    found = peer.Panoptica_Evaluator(
+        expected_input=peer.InputType.SEMANTIC, instance_approximator=peer.ConnectedComponentsInstanceApproximator(),
+        instance_matcher=peer.NaiveThresholdMatching(matching_threshold=1e-9, allow_many_to_one=True),
+        instance_metrics=[peer.Metric.DSC]).evaluate(prediction, reference, verbose=False)["ungrouped"]
+    assert made["lesions_found"] == found.tp > 0
+    assert (made["lesions_missed"], made["lesions_made_up"]) == (found.fn, found.fp)
+    assert made["lesion_f1"] == pytest.approx(found.rq, abs=1e-6)
+    assert made["lesion_dice"] * (found.tp + found.fn + found.fp) == pytest.approx(found.sq_dsc * found.tp, abs=1e-6)

@@ -223,3 +223,24 @@ def test_wrong_use(folders, arguments, code, said, tmp_path):
         arguments = [a.replace(name, place) for a in arguments]
     done = score(*arguments, cwd=tmp_path)
     assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (code, True, False), done.stderr
+
+
+def test_headers_that_place_a_map_in_two_ways_are_named_or_mended(folders, tmp_path):
+    import gzip
+    import shutil
+
+    for name in ("pred", "truth"):
+        shutil.copytree(folders / name, tmp_path / name)
+    same = means(score("pred", "-r", "truth", cwd=tmp_path))["dice", "WT"]["value"]
+    for path in (tmp_path / "pred/p2.nii.gz", tmp_path / "truth/p4/p4_seg.nii.gz", tmp_path / "pred/p4.nii.gz"):
+        head = bytearray(gzip.decompress(path.read_bytes()))
+        head[292:296] = (np.frombuffer(head[292:296], "<f4") + 7).astype("<f4").tobytes()  # the sform's x
+        path.write_bytes(gzip.compress(bytes(head)))
+    done = score("pred", "-r", "truth", cwd=tmp_path)
+    assert done.returncode == 2 and "p4_seg.nii.gz: its qform and sform put it in two places, up to 7 mm apart " \
+                                    "(--fix-orientation takes the sform)" in done.stderr
+    mended = score("pred", "-r", "truth", "--fix-orientation", cwd=tmp_path)  # p2 lies 7 mm away by its sform
+    assert mended.returncode == 1 and "p2.nii.gz: grid differs from the reference's: origin" in mended.stderr
+    assert "p4" not in mended.stderr
+    shutil.copyfile(folders / "pred/p2.nii.gz", tmp_path / "pred/p2.nii.gz")
+    assert means(score("pred", "-r", "truth", "--fix-orientation", cwd=tmp_path))["dice", "WT"]["value"] == same

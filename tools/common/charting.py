@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mrilib.errors import CaseError
 
+FROC = "sensitivity_at_"  # false boxes a case
 SHOWN = ("dice", "hd95", "nsd_1mm", "lesion_dice")  # box plots, of those that the table has
 OF_SCORES = ("metric,", "case,reference,prediction")
 
@@ -29,10 +30,10 @@ def draw(text: str, output: Path) -> int:
     if text.startswith("case,"):
         made = _of_classes(rows)
     else:
-        made = _of_maps(rows) + _of_counts(rows)
+        made = _of_maps(rows) + _of_counts(rows) + _of_boxes(rows)
     if not made:
         raise CaseError("nothing to show (the table has no row that makes a chart)",
-                        remedy="of boxes there is none; of classes give --per-case's table for the ROC")
+                        remedy="give mri-score's table of figures; of classes --per-case's for the ROC")
     with whole(output) as temporary:
         Picture.fromarray(charts.sheet(made)).save(temporary)
     return len(made)
@@ -70,20 +71,34 @@ def _of_maps(rows: list[dict]) -> list:
 
 
 def _of_counts(rows: list[dict]) -> list:
-    """The confusion matrix of a table of classes."""
+    """The confusion matrix of a table of classes, of each submission where there are several."""
     import numpy as np
 
     from mrilib import charts
 
-    cells = [r for r in rows if r["metric"].startswith("predicted ") and r["cases"] == "all"]
-    if not cells:
-        return []
-    true = list(dict.fromkeys(r["class"] for r in cells))
-    called = list(dict.fromkeys(r["metric"].removeprefix("predicted ") for r in cells))
-    counts = np.zeros((len(true), len(called)))
-    for r in cells:
-        counts[true.index(r["class"]), called.index(r["metric"].removeprefix("predicted "))] = float(r["value"])
-    return [charts.confusion("confusion matrix", counts, true, called)]
+    every = [r for r in rows if r["metric"].startswith("predicted ") and r["cases"] == "all"]
+    made = []
+    for submission in dict.fromkeys(r.get("submission") for r in every):
+        cells = [r for r in every if r.get("submission") == submission]
+        true = list(dict.fromkeys(r["class"] for r in cells))
+        called = list(dict.fromkeys(r["metric"].removeprefix("predicted ") for r in cells))
+        counts = np.zeros((len(true), len(called)))
+        for r in cells:
+            counts[true.index(r["class"]), called.index(r["metric"].removeprefix("predicted "))] = float(r["value"])
+        made.append(charts.confusion(f"confusion matrix{submission and f', {submission}' or ''}", counts, true, called))
+    return made
+
+
+def _of_boxes(rows: list[dict]) -> list:
+    """The FROC of a table of boxes, a curve for each submission."""
+    from mrilib import charts
+
+    curves: dict[str, list] = {}
+    for r in rows:
+        if r["metric"].startswith(FROC) and r["cases"] == "all" and r["value"]:
+            point = (float(r["metric"].removeprefix(FROC)), *(_number(r[name]) for name in ("value", "low", "high")))
+            curves.setdefault(r.get("submission") or "mean", []).append(point)
+    return [charts.froc("FROC, with its mean and intervals", curves)] if curves else []
 
 
 def _of_classes(rows: list[dict]) -> list:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from mri_tools.common import scoring_boxes, scoring_classes, scoring_tables
 from mri_tools.common.jobs import cores, ordered
 from mri_tools.common.reference import read_reference
 from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, progress
-from mri_tools.common.submitted import Table
+from mri_tools.common.submitted import Table, apart, paired
 from mrilib import labels
-from mrilib.errors import MriError, UsageError
+from mrilib.errors import MriError
 from mrilib.metrics import pairing
 
 
@@ -18,58 +19,50 @@ def check(submissions: list, o) -> int:
     """
     truth = read_reference(o.like, o.layout, o.split, o.fold, o.part)
     if isinstance(submissions[0], Table):
-        return _table(submissions, truth)
+        kind = scoring_boxes if "x0" in submissions[0].columns else scoring_classes
+        tables = apart(submissions)
+        checked = [_tables(name, some, truth, kind, o, len(tables) > 1) for name, some in tables.items()]
+    else:
+        checked = [_maps(one, truth, o, len(submissions) > 1) for one in submissions]
+    return DONE if all(checked) else SOME_FAILED
+
+
+def _maps(submission, truth, o, several: bool) -> bool:
+    """Whether all is well with a submission of label maps; a scheme without name is known by all numbers together."""
     scheme = labels.scheme(o.predicted_scheme or o.scheme) if o.predicted_scheme or o.scheme else None
-    failed = False
-    for submission in submissions:
-        prefix = f"{submission.name}: " if len(submissions) > 1 else ""
-        faults = len(submission.problems)
-        for error in submission.problems:
-            complain(f"{prefix}{error}", error)
-        try:
-            pairs, left = pairing.pair_known(submission.files, truth.cases)
-        except UsageError as error:
-            complain(f"{prefix}{error}", error)
-            pairs, left = {}, list(submission.files)
-        if left:
-            complain(f"{prefix}{len(left)} predictions are of no case: {pairing.some(left)}")
-        file_of = {name: submission.files[mine] for mine, name in pairs.items() if name in set(truth.chosen)}
-        if lacking := [name for name in truth.chosen if name not in file_of]:
-            complain(f"{prefix}{len(lacking)} cases have no prediction: {pairing.some(lacking)}")
-        wrong = _files(file_of, truth, scheme, o, prefix)
-        emit(f"{submission.name}: {len(file_of) - wrong} of {len(truth.chosen)} predictions are well formed")
-        failed = failed or bool(faults or left or lacking or wrong)
-    return SOME_FAILED if failed else DONE
+    pairs, faults = paired(submission.name, submission.files, submission.problems, truth, True, several)
+    todo = ((name, (truth.cases[name], submission.files[mine], scheme)) for name, mine in pairs.items())
+    wrong = _wrong("mrilib.metrics.pairs:well_formed", todo, len(pairs), submission.name if several else "", o)
+    return _said(submission.name, truth, pairs, wrong, faults, several)
 
 
-def _files(file_of: dict, truth, scheme, o, prefix: str) -> int:
-    """How many files are wrong, each of which is named; a scheme without name is known by all numbers together."""
-    todo = ((name, (truth.cases[name], path, scheme)) for name, path in file_of.items())
+def _tables(name: str, tables: list, truth, kind, o, several: bool) -> bool:
+    """Whether all is well with a submission of tables; boxes must lie within the images."""
+    given, problems = scoring_tables.read_whole(tables, kind, truth)
+    pairs, faults = paired(name, given.ids, problems, truth, True, several)
+    todo = ((case, (truth.cases[case], given.of[mine])) for case, mine in pairs.items() if kind is scoring_boxes
+            and given.of[mine])
+    wrong = _wrong("mrilib.metrics.pairs:boxes_within", todo, len(pairs), name if several else "", o)
+    return _said(name, truth, pairs, wrong, faults, several)
+
+
+def _said(name: str, truth, pairs: dict, wrong: int, faults: int, several: bool) -> bool:
+    if lacking := [case for case in truth.chosen if case not in pairs]:
+        complain(f"{name + ': ' if several else ''}{len(lacking)} cases have no prediction: "
+                 f"{pairing.some(lacking)}")
+    emit(f"{name}: {len(pairs) - wrong} of {len(truth.chosen)} predictions are well formed")
+    return not (faults or lacking or wrong)
+
+
+def _wrong(target: str, todo, count: int, name: str, o) -> int:
+    """How many cases are wrong, each of which is named."""
     wrong = 0
-    with progress("check", len(file_of)) as bar:
-        for name, found in ordered("mrilib.metrics.pairs:well_formed", todo, min(o.jobs or cores(), len(file_of) or 1)):
+    with progress("check", count) as bar:
+        for case, found in ordered(target, todo, min(o.jobs or cores(), count or 1)):
             if isinstance(found, MriError):
-                complain(f"{prefix}{found}", found)
+                complain(f"{name and name + ': '}{found}", found)
                 wrong += 1
             elif isinstance(found, BaseException):
-                raise RuntimeError(f"{name}: {found!r}")
+                raise RuntimeError(f"{case}: {found!r}")
             bar.step()
     return wrong
-
-
-def _table(tables: list, truth) -> int:
-    from mri_tools.common.reference import read_predictions
-
-    submitted = read_predictions(tables)
-    pairs, left = pairing.pair_known(submitted.classes, truth.cases)
-    lacking = [name for name in truth.chosen if name not in set(pairs.values())]
-    if left:
-        complain(f"{len(left)} predictions are of no case: {pairing.some(left)}")
-    if lacking:
-        complain(f"{len(lacking)} cases have no prediction: {pairing.some(lacking)}")
-    known = {case.class_name for case in truth.cases.values()} - {None}
-    if known and (strange := sorted(set(submitted.classes.values()) - known)):
-        complain(f"classes that the cases do not have: {pairing.some(strange)}")
-        left = left + strange
-    emit(f"{len(truth.chosen) - len(lacking)} of {len(truth.chosen)} cases have a prediction")
-    return SOME_FAILED if left or lacking else DONE

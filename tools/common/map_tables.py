@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import json
 import math
 from dataclasses import dataclass
 
-from mrilib.errors import UsageError
+from mri_tools.common import score_text
+from mri_tools.common.score_text import console, short, text_of
 from mrilib.records import csv_text
 
 COLUMNS = ("metric", "part", "value", "low", "high", "unit", "n", "cases", "level", "resamples", "seed", "resampled",
-           "case", "sd", "median", "q1", "q3", "both_empty", "one_empty", "missing", "submission", "rules")
+           "case", "sd", "median", "q1", "q3", "both_empty", "one_empty", "missing", "submission", "rules", "against")
 
 
 @dataclass(frozen=True)
@@ -83,16 +82,6 @@ def summary_rows(results: dict, units, resampled: str, cases: str, about: About,
     return rows
 
 
-def text_of(value) -> str:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    return "" if value is None else str(value)
-
-
-def as_csv(table: list[dict]) -> str:
-    return csv_text([COLUMNS, *([text_of(row.get(c)) for c in COLUMNS] for row in table)])
-
-
 def case_table(entries: list, about: About, several: bool) -> str:
     """CSV with a row for each case and part: [submission,]case,part,<figures>,state,seen,problem."""
     rows = [[*(["submission"] * several), "case", "part", *about.figures, "state", "seen", "problem"]]
@@ -105,39 +94,22 @@ def case_table(entries: list, about: About, several: bool) -> str:
 
 
 def as_json(entries: list, table: list[dict], board: list[dict], about: About) -> str:
-    def plain(value):
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    def rows(some):
-        return [{key: plain(value) for key, value in row.items()} for row in some]
-
     def of(entry):
         results = entry.results.items()
         return {
-            "cases": {name: {part: {n: plain(figures[n]) for n in (*about.figures, "state")}
+            "cases": {name: {part: {n: figures[n] for n in (*about.figures, "state")}
                              for part, figures in one.parts.items()} for name, one in results},
             "missing": entry.missing,
             "problems": {name: str(one.error) for name, one in results if one.error is not None},
             "seen": {name: one.seen for name, one in results if one.seen},
         }
 
-    whole = {"rules": about.text(), "figures": rows(table)}
+    whole = {"rules": about.text(), "figures": table}
     if len(entries) == 1:
         whole |= of(entries[0])
     else:
-        whole |= {"leaderboard": rows(board), "submissions": {entry.name: of(entry) for entry in entries}}
-    return json.dumps(whole, indent=1, allow_nan=False) + "\n"
-
-
-def console():
-    """A terminal's width and colours, written to a text that is then given out whole."""
-    import os
-    import shutil
-
-    from rich.console import Console
-
-    return Console(file=io.StringIO(), force_terminal="NO_COLOR" not in os.environ, highlight=False,
-                   width=shutil.get_terminal_size((100, 24)).columns)
+        whole |= {"leaderboard": board, "submissions": {entry.name: of(entry) for entry in entries}}
+    return score_text.as_json(whole)
 
 
 def show(table: list[dict], about: About, write, several: bool) -> None:
@@ -168,28 +140,3 @@ def show(table: list[dict], about: About, write, several: bool) -> None:
             last = row["metric"]
         screen.print(shown)
     write(screen.file.getvalue())
-
-
-def short(value: float) -> str:
-    """A figure in as many digits as a person reads."""
-    digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def limit(text: str, figures) -> tuple[str, float]:
-    """METRIC=VALUE of --fail-under. Raises UsageError for another form or an unknown metric."""
-    name, _, value = text.partition("=")
-    if name not in figures:
-        raise UsageError(f"--fail-under {text}: unknown figure", remedy=f"known: {' '.join(figures)}")
-    try:
-        return name, float(value)
-    except ValueError as error:
-        raise UsageError(f"--fail-under {text}: not METRIC=VALUE", remedy="such as dice=0.8") from error
-
-
-def below(table: list[dict], limits: dict[str, float]) -> list[str]:
-    """A line for each mean of all cases under its limit; one that is undefined is under it."""
-    return [f"{row['submission']}{row['submission'] and ': '}{name} of {row['part']} is "
-            f"{text_of(row['value']) or 'undefined'}, under {least:g}"
-            for name, least in limits.items() for row in table
-            if row["metric"] == name and row["cases"] == "all" and not row["value"] >= least]

@@ -1,4 +1,4 @@
-"""What mri-score is given: tables of predictions, the truth, the split that says which cases belong together."""
+"""What mri-score is given to score by: the truth, the split that says which cases belong together."""
 
 from __future__ import annotations
 
@@ -11,16 +11,6 @@ from mrilib import cases
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
 from mrilib.records import read_csv
-
-
-def read_predictions(tables: list):
-    """The predicted classes of all tables together."""
-    from mrilib.metrics import submission
-
-    found = None
-    for table in tables:
-        found = submission.read(io.StringIO(table.text, newline=""), table.where, found)
-    return found
 
 
 @dataclass
@@ -143,13 +133,6 @@ def groups_of(path: Path, names: list[str]) -> dict[str, list[str]]:
         for name in names:
             found.setdefault(f"{column}={row_of[name][column]}", []).append(name)
     return dict(sorted(found.items()))
-
-
-def mark_seen(matched, reference: Reference, models: tuple[Path, ...]) -> None:
-    """Note in matched.seen where a model's own record holds a case, by its content."""
-    told = seen_by(models, reference, matched.ids)
-    for i, name in enumerate(matched.ids):
-        matched.seen[i] = min({told.get(name, ""), matched.seen[i]} - {""}, default="")
 
 
 def seen_by(models: tuple[Path, ...], reference: Reference, names: list[str]) -> dict[str, str]:

@@ -40,6 +40,7 @@ truth = options._several(
                  help="The truth: a folder of cases with their classes, label maps or boxes, or a CSV of them."),
     options.layout,
     options.as_,
+    options.fix,
     options.split,
     options.part,
     click.option("-m", "--model", "models", multiple=True, type=FILE,
@@ -72,7 +73,7 @@ rules = options._several(
                  help="A part that both lack is perfect and one that either lacks gets the worst value (distance: "
                       "the image's diagonal); or is left out; or is undefined, as is its mean."),
     click.option("--allow-missing", is_flag=True,
-                 help="Leave cases without a prediction out; else they count as wrong."),
+                 help="Leave cases without a prediction out of the figures; else, and in ranks, they count as wrong."),
     click.option("--positive", metavar="CLASS", help="Of two classes the one to be found.  [default: yes, tumour, …]"),
 )
 
@@ -83,7 +84,8 @@ statistics = options._several(
     options.seed,
     click.option("--group-by", type=FILE, help="CSV case,<column>…: figures for each value of each column as well."),
     click.option("--rank-by", type=Words(), metavar="NAME,…",
-                 help="Figures by which several submissions are ranked.  [default: dice,hd95]"),
+                 help="Figures by which several submissions are ranked.  [default: dice,hd95 of label maps; accuracy,"
+                      "roc_auc of classes; ap50,froc of boxes]"),
 )
 
 results = options._several(

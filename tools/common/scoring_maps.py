@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from mri_tools.common import map_boards, map_tables, map_truth
+from mri_tools.common import boards, map_tables, map_truth, score_text
 from mri_tools.common.jobs import cores, ordered
 from mri_tools.common.reference import groups_of, label_maps, read_reference, seen_by, units_of
-from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, progress, say, to_terminal, write
+from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, progress, say, write
+from mri_tools.common.submitted import paired
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.metrics import pairing
 from mrilib.records import write_text
@@ -38,8 +39,8 @@ def score(submissions: list, o) -> int:
     jobs = min(o.jobs or cores(), max(len(truth.chosen) * len(entries) // 4, 1))  # a worker starts in the time of four
     rules = map_truth.rules(truth, itself, o, jobs)
     figures = o.metrics or tuple(rules.settings.figures)
-    limits = dict(map_tables.limit(text, figures) for text in o.fail_under)
-    ranked = map_boards.ranked_figures(o.rank_by, figures) if several else ()
+    limits = score_text.limits(o.fail_under, figures, "dice=0.8")
+    ranked = _ranked(o.rank_by, figures) if several else ()
     _measure(entries, truth, itself, rules, jobs)
     known = seen_by(o.models, truth, truth.chosen)
     about = map_tables.About(rules, figures, o.allow_missing, o.level, o.resamples, o.seed)
@@ -51,10 +52,9 @@ def score(submissions: list, o) -> int:
         table += _summarised(entry, truth, about, extra, several)
     board = []
     if several:
-        units, resampled = units_of(truth.chosen, truth)
-        board = map_boards.rows(entries, truth.chosen, rules, ranked, units, resampled, about)
+        board = _board(entries, truth, rules, ranked, about)
     _give(entries, table, board, about, o, several)
-    under = map_tables.below(table, limits)
+    under = score_text.below(table, limits, "part")
     for line in under:
         complain(line)
     wrong = under or any(e.faults or (e.missing and not o.allow_missing) for e in entries)
@@ -63,24 +63,34 @@ def score(submissions: list, o) -> int:
 
 def _entry(submission, truth, several: bool) -> Entry:
     """A submission's files beside the cases of the reference; what is wrong with it is said."""
-    prefix = f"{submission.name}: " if several else ""
-    for error in submission.problems:
-        complain(f"{prefix}{error}", error)
-    try:
-        pairs, left = pairing.pair_known(submission.files, truth.cases)
-    except UsageError as error:
-        if not several:
-            raise
-        complain(f"{prefix}{error}", error)
-        pairs, left = {}, []
     if not submission.files and not several:
+        for error in submission.problems:
+            complain(error, error)
         raise UsageError("holds no label map", where=submission.name, remedy="name the folder of the predictions")
-    if left:
-        complain(f"{prefix}{len(left)} predictions are of no case in the reference: {pairing.some(left)}")
-    file_of = {ref: submission.files[name] for name, ref in pairs.items()}
-    if others := len(set(file_of) - set(truth.chosen)):
-        say(f"{prefix}{others} predictions are of cases that are not to be scored")
-    return Entry(submission.name, file_of, len(submission.problems) + len(left))
+    pairs, faults = paired(submission.name, submission.files, submission.problems, truth, several)
+    return Entry(submission.name, {ref: submission.files[name] for ref, name in pairs.items()}, faults)
+
+
+def _ranked(asked, figures) -> tuple[str, ...]:
+    from mrilib.metrics.segmentation import known
+
+    return boards.ranked_figures(asked, ["dice", "hd95"], figures, lambda name: known(name).better)
+
+
+def _board(entries: list[Entry], truth, rules, ranked: tuple[str, ...], about) -> list[dict]:
+    """The leaderboard; a case that a submission lacks, or that is left out of its figures, is its worst."""
+    import numpy as np
+
+    from mrilib.metrics.segmentation import known
+
+    units, resampled = units_of(truth.chosen, truth)
+    places = [(metric, part) for metric in ranked for part in rules.parts]
+    values = np.array([[[entry.results[name].parts[part][metric] if name in entry.results else np.nan
+                         for metric, part in places] for name in truth.chosen] for entry in entries])
+    common = {"n": len(truth.chosen), "cases": "all", "level": about.level, "resamples": about.resamples,
+              "seed": about.seed, "resampled": resampled, "rules": about.text()}
+    return boards.of_cases([e.name for e in entries], [len(e.missing) for e in entries], values, places,
+                           [known(metric).better for metric, _ in places], units, common)
 
 
 def _not_swapped(entries: list[Entry], truth, itself: bool) -> None:
@@ -175,17 +185,12 @@ def _give(entries: list[Entry], table, board, about, o, several: bool) -> None:
     """The results, where the options want them."""
     if o.per_case:
         write_text(o.per_case, map_tables.case_table(entries, about, several))
-    if o.as_json:
-        text = map_tables.as_json(entries, table, board, about)
-    elif not o.output and to_terminal():
+    if score_text.to_person(o):
         if board:
-            map_boards.show(board, about, write)
+            boards.show(board, write)
         map_tables.show(table, about, write, several)
-        return
+    elif o.as_json:
+        score_text.give(map_tables.as_json(entries, table, board, about), o)
     else:
         rows = [row for entry in entries for row in map_tables.case_rows(entry, about, several)]
-        text = map_tables.as_csv(rows + table + board)
-    if o.output:
-        write_text(o.output, text)
-    else:
-        write(text)
+        score_text.give(score_text.as_csv(map_tables.COLUMNS, rows + table + board), o)

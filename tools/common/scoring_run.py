@@ -8,17 +8,18 @@ import click
 from click.core import ParameterSource
 
 from mri_tools.common import submitted
-from mrilib.cases import Reading
 from mrilib.errors import UsageError
 
 OF_MAPS = ("scheme", "predicted_scheme", "regions", "each_label", "metrics", "hd95", "tolerances", "lesion_dilation",
-           "lesion_connectivity", "lesion_volume", "lesion_penalty", "empty", "jobs", "rank_by")
-OF_TABLES = ("positive",)
+           "lesion_connectivity", "lesion_volume", "lesion_penalty", "empty", "jobs",
+           "fix_orientation")
+OF_CLASSES = ("positive",)
+OF_SEVERAL = ("rank_by",)
 
 
-def score(predictions: tuple, null: bool, layout: str | None, slices: bool, given: dict) -> int:
-    """Score what was given as the options say; returns the exit code."""
-    o = SimpleNamespace(**given, layout=Reading(layout, slices=slices))
+def score(predictions: tuple, null: bool, layout, given: dict) -> int:
+    """Score what was given as the options say; returns the exit code. layout: a Reading."""
+    o = SimpleNamespace(**given, layout=layout)
     if o.check:
         from mri_tools.common import checking
 
@@ -32,18 +33,19 @@ def score(predictions: tuple, null: bool, layout: str | None, slices: bool, give
         raise click.UsageError("Missing option '--reference' / '-r'.")
     found = submitted.given(predictions, null)
     if isinstance(found[0], submitted.Table):
+        from mri_tools.common import scoring_boxes, scoring_classes, scoring_tables
+
         _no_effect("tables", (*OF_MAPS, "dry_run"))
-        if "x0" in found[0].columns:
-            from mri_tools.common import scoring_boxes
-
-            _no_effect("boxes", OF_TABLES)
-            return scoring_boxes.score(found, o)
-        from mri_tools.common import scoring_classes
-
-        return scoring_classes.score(found, o)
+        kind = scoring_boxes if "x0" in found[0].columns else scoring_classes
+        if kind is scoring_boxes:
+            _no_effect("boxes", OF_CLASSES)
+        submissions = submitted.apart(found)
+        _no_effect("one submission", OF_SEVERAL if len(submissions) == 1 else ())
+        return scoring_tables.score(submissions, o, kind)
     from mri_tools.common import scoring_maps
 
-    _no_effect("label maps", OF_TABLES)
+    _no_effect("label maps", OF_CLASSES)
+    _no_effect("one submission", OF_SEVERAL if len(found) == 1 else ())
     return scoring_maps.score(found, o)
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import os
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mri_tools.common import stream
+from mri_tools.common.run import complain, say
 from mrilib import cases
 from mrilib.errors import CaseError, UsageError
+from mrilib.metrics.pairing import pair_known, some
 from mrilib.records import read_csv
 
 
@@ -29,6 +32,15 @@ class Table:
     def columns(self) -> list[str]:
         return next(csv.reader(io.StringIO(self.text, newline="")), [])
 
+    @property
+    def ids(self) -> set[str]:
+        """The cases that it names, up to where it is no table any more: who reads it whole says what is wrong."""
+        found = set()
+        with contextlib.suppress(csv.Error):
+            for row in csv.DictReader(io.StringIO(self.text, newline="")):
+                found.add(row.get("case"))
+        return found - {None, "case"}
+
 
 @dataclass
 class Maps:
@@ -37,6 +49,45 @@ class Maps:
     name: str
     files: dict[str, object] = field(default_factory=dict)
     problems: list[CaseError] = field(default_factory=list)
+
+
+def apart(tables: list[Table]) -> dict[str, list[Table]]:
+    """The tables of each submission, by its name: tables that share no case are parts of one, such as folds; where
+    some do, each is a submission (said)."""
+    number = Counter(name for table in tables[1:] and tables for name in table.ids)
+    if max(number.values(), default=0) < 2:
+        return {"predictions": tables}
+    say(f"some tables name the same cases: each of the {len(tables)} is a submission of its own")
+    stems = Counter(Path(str(table.where)).stem for table in tables)
+    names = [str(table.where) if stems[stem := Path(str(table.where)).stem] > 1 else stem for table in tables]
+    if len(set(names)) < len(names):
+        raise UsageError(f"{names[0]} stands there twice", remedy="name each table once")
+    return {name: [table] for name, table in zip(names, tables, strict=True)}
+
+
+def paired(name: str, ids: Iterable[str], problems: list, truth, go_on: bool, named: bool | None = None,
+           ) -> tuple[dict[str, str], int]:
+    """Which of a submission's ids is of which case to be scored: {case: id}, and how many faults it has, each said.
+
+    named: whether what is said begins with its name (as go_on, unless given). Raises UsageError when none of the ids
+    is of a case, unless the others are to go on.
+    """
+    prefix, ids = f"{name}: " if (go_on if named is None else named) else "", list(ids)
+    for error in problems:
+        complain(f"{prefix}{error}", error)
+    try:
+        pairs, left = pair_known(ids, truth.cases)
+    except UsageError as error:
+        if not go_on:
+            raise
+        complain(f"{prefix}{error}", error)
+        return {}, len(problems) + len(ids)
+    if left:
+        complain(f"{prefix}{len(left)} predictions are of no case in the reference: {some(left)}")
+    chosen = set(truth.chosen)
+    if others := len(set(pairs.values()) - chosen):
+        say(f"{prefix}{others} predictions are of cases that are not to be scored")
+    return {ref: mine for mine, ref in pairs.items() if ref in chosen}, len(problems) + len(left)
 
 
 def given(paths: tuple[Path, ...], null: bool = False) -> list[Table] | list[Maps]:
