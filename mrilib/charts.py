@@ -18,7 +18,7 @@ class _Axes:
     """A sheet with two axes from low to high, in the units of the data."""
 
     def __init__(self, title: str, x: tuple[float, float], y: tuple[float, float], x_name: str, y_name: str,
-                 x_ticks: bool = True):
+                 x_ticks: bool = True, y_ticks: bool = True):
         from PIL import Image, ImageDraw, ImageFont
 
         self.picture = Image.new("RGB", (WIDE, HIGH), PAPER)
@@ -27,7 +27,7 @@ class _Axes:
         self.text((WIDE / 2, 16), title)
         self.text((WIDE / 2, HIGH - 14), x_name)
         self.draw.text((8, 30), y_name, INK, self.font)
-        for value in _ticks(*self.y):
+        for value in _ticks(*self.y) if y_ticks else ():
             place = self.at(self.x[0], value)[1]
             self.draw.line((MARGIN, place, WIDE - 20, place), FAINT)
             self.draw.text((MARGIN - 6, place), f"{value:g}", INK, self.font, anchor="rm")
@@ -112,7 +112,7 @@ def bland_altman(title: str, measured: Sequence[float], reference: Sequence[floa
 
 def confusion(title: str, counts: np.ndarray, true: Sequence[str], called: Sequence[str]) -> np.ndarray:
     """A grid of counts (true, called), darker where more of a true class's cases are."""
-    axes = _Axes(title, (0, len(called)), (0, len(true)), "predicted class", "true class", x_ticks=False)
+    axes = _Axes(title, (0, len(called)), (0, len(true)), "predicted class", "true class", x_ticks=False, y_ticks=False)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     for i, j in np.ndindex(counts.shape):
         (x0, y1), (x1, y0) = axes.at(j, len(true) - 1 - i), axes.at(j + 1, len(true) - i)

@@ -166,12 +166,12 @@ def of_values(values: Iterable[int]) -> Scheme:
     return Scheme("", {value: str(value) for value in sorted(found)})
 
 
-def check(values: Iterable[int], known: Scheme, where: object = None) -> None:
+def check(values: Iterable[int], known: Scheme, where: object = None,
+          remedy: str = "name the right one with --scheme") -> None:
     """Raise CaseError, naming number and scheme, when a label map holds a number that its scheme lacks."""
     if strange := sorted({int(v) for v in values} - set(known.values)):
         have = " ".join(map(str, known.values))
-        raise CaseError(f"label {strange[0]} is not in scheme {known} ({have})", where=where,
-                        remedy="name the right one with --scheme")
+        raise CaseError(f"label {strange[0]} is not in scheme {known} ({have})", where=where, remedy=remedy)
 
 
 def convert(array: np.ndarray, have: Scheme, want: Scheme) -> np.ndarray:

@@ -6,6 +6,7 @@ Seconds of CPU of one process, for load on the machine spoils the clock; peers t
 """
 
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -145,11 +146,14 @@ def many(folder: Path, truth: list[Path]) -> None:
         (folder / kind).mkdir()
         for i in range(PAIRS):
             shutil.copyfile(source[i % len(source)], folder / kind / f"{i:04d}.nii.gz")
-    start = time.perf_counter()
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     tool = Path(sys.executable).parent / "mri-score"
     subprocess.run([tool, folder / "s", "-r", folder / "t", "--scheme", "msd", "-q", "-o", folder / "s.csv"],
                    check=True)
-    print(f"mri-score, {PAIRS} pairs on {os.cpu_count()} cores: {time.perf_counter() - start:.1f} s by the clock")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"mri-score, {PAIRS} pairs on {os.cpu_count()} cores: {used:.1f} s of CPU, "
+          f"{time.perf_counter() - start:.1f} by the clock at load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

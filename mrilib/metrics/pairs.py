@@ -18,6 +18,7 @@ from mrilib.metrics.foreign import Member
 from mrilib.records import read_json, record_path
 
 MOST_LABELS = 64  # a map with more different numbers is an image
+OTHER_SCHEME = "give its numbers, or name those of the predictions with --predicted-scheme"
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _one(reference: Image, path: Path | Member | None, rules: Rules, truth: Path
         record = foreign.record(path)
         told = record.get("scheme")
         have = labels.scheme(str(told)) if told else rules.predicted or rules.scheme
-        labels.check(np.flatnonzero(overlap.numbers_of(prediction.array)), have, path)
+        labels.check(np.flatnonzero(overlap.numbers_of(prediction.array)), have, path, OTHER_SCHEME)
         theirs = in_scheme(rules.parts, rules.scheme, have)
         made = segmentation.measure(prediction.array, reference.array, spacing, rules.parts, theirs,
                                     rules.settings)
@@ -145,7 +146,7 @@ def well_formed(case: Case, path: Path | Member, scheme: Scheme | None) -> None:
     known = labels.scheme(str(told)) if told else scheme
     numbers = np.flatnonzero(overlap.numbers_of(image.array))
     if known is not None:
-        labels.check(numbers, known, path)
+        labels.check(numbers, known, path, OTHER_SCHEME)
     elif len(numbers) > MOST_LABELS:
         raise CaseError(f"holds {len(numbers)} different numbers: an image, no label map", where=path)
 

@@ -75,6 +75,9 @@ def test_five_submissions_four_clear_lines_one_table_right_ranks(challenge):
                  "dora/p5.nii.gz: label 7 is not in scheme brats2020 (0 1 2 4)",
                  "emil.zip:../../escaped.nii.gz: its path leads out of the archive"):
         assert sum(line in said for said in done.stderr.splitlines()) == 1, line
+    assert [said.split(": ")[1] for said in done.stderr.splitlines() if "scheme brats2020," not in said] == [
+        "emil", "cleo", "dora", "bela"]  # four lines, and the scheme's
+    assert "cleo: counted as wrong, Dice 0: " in done.stderr
     assert not list(challenge.parent.rglob("escaped*"))
     table = rows(done)
     place = {r["submission"]: r["value"] for r in table if r["metric"] == "place"}

@@ -91,6 +91,9 @@ def test_ranked_by_what_is_asked_for_with_json_cases_and_limits(classes):
     assert "cleo: accuracy is" in done.stderr and "anna: accuracy" not in done.stderr
     each = list(csv.DictReader((classes / "each.csv").open()))
     assert {row["submission"] for row in each} == {"anna", "cleo"} and len(each) == 80
+    drawn = subprocess.run([BIN / "mri-view", "each.csv", "-o", "each.png"], cwd=classes, capture_output=True,
+                           text=True, timeout=60)
+    assert drawn.returncode == 0 and "3 charts" in drawn.stderr  # a confusion matrix each, and one ROC
     for options, said in ((("anna.csv", "--rank-by", "brier"), "--rank-by has no effect on one submission"),
                           (("anna.csv", "cleo.csv", "--rank-by", "speed"), "--rank-by speed: is not among the figures"),
                           (("anna.csv", "cleo.csv", "--rank-by", "roc_auc_macro"), "is for three classes and more")):

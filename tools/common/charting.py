@@ -11,7 +11,7 @@ from mrilib.errors import CaseError
 
 FROC = "sensitivity_at_"  # false boxes a case
 SHOWN = ("dice", "hd95", "nsd_1mm", "lesion_dice")  # box plots, of those that the table has
-OF_SCORES = ("metric,", "case,reference,prediction")
+OF_SCORES = ("metric,", "case,reference,prediction", "submission,case,reference,prediction")
 
 
 def is_scores(text: str) -> bool:
@@ -27,7 +27,7 @@ def draw(text: str, output: Path) -> int:
     from mrilib.records import whole
 
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    if text.startswith("case,"):
+    if not text.startswith("metric,"):
         made = _of_classes(rows)
     else:
         made = _of_maps(rows) + _of_counts(rows) + _of_boxes(rows)
@@ -85,8 +85,12 @@ def _of_counts(rows: list[dict]) -> list:
         counts = np.zeros((len(true), len(called)))
         for r in cells:
             counts[true.index(r["class"]), called.index(r["metric"].removeprefix("predicted "))] = float(r["value"])
-        made.append(charts.confusion(f"confusion matrix{submission and f', {submission}' or ''}", counts, true, called))
+        made.append(charts.confusion(_titled("confusion matrix", submission), counts, true, called))
     return made
+
+
+def _titled(title: str, submission: str | None) -> str:
+    return f"{title}, {submission}" if submission else title
 
 
 def _of_boxes(rows: list[dict]) -> list:
@@ -102,7 +106,23 @@ def _of_boxes(rows: list[dict]) -> list:
 
 
 def _of_classes(rows: list[dict]) -> list:
-    """Confusion matrix and ROC of the cases of a table of classes."""
+    """Confusion matrix and ROC of the cases of a table of classes; of several submissions a matrix each, and of two
+    classes a curve each in one ROC."""
+    from mrilib import charts
+
+    made, together = [], {}
+    for submission in dict.fromkeys(r.get("submission") for r in rows):
+        matrix, curves = _of_submission([r for r in rows if r.get("submission") == submission], submission)
+        made.append(matrix)
+        if submission and len(curves) == 1:
+            together[submission] = next(iter(curves.values()))
+        elif curves:
+            made.append(charts.roc(_titled("ROC, with the area under the curve", submission), curves))
+    return made + ([charts.roc("ROC, with the area under the curve", together)] if together else [])
+
+
+def _of_submission(rows: list[dict], submission: str | None):
+    """The confusion matrix, and what makes a ROC: class -> (positive, score), of two classes the second alone."""
     import numpy as np
 
     from mrilib import charts
@@ -113,12 +133,15 @@ def _of_classes(rows: list[dict]) -> list:
     counts = np.zeros((len(true), len(called)))
     for r in rows:
         counts[true.index(r["reference"]), called.index(r["prediction"] or "nothing")] += 1
-    made = [charts.confusion("confusion matrix", counts, true, called)]
     curves = {}
     for name in true:
-        given = [(r["reference"] == name, float(r[f"p_{name}"])) for r in rows if r.get(f"p_{name}")]
-        if given and 0 < sum(positive for positive, _ in given) < len(given):
+        if not any(r.get(f"p_{name}") for r in rows):
+            continue
+        others = 1 / max(sum(column.startswith("p_") for column in rows[0]) - 1, 1)  # a missing one is wrong, as in AUC
+        given = [(r["reference"] == name, float(r[f"p_{name}"] or (0 if r["reference"] == name else others)))
+                 for r in rows]
+        if 0 < sum(positive for positive, _ in given) < len(given):
             curves[name] = tuple(np.array(v) for v in zip(*given, strict=True))
     if len(true) == 2 and len(curves) == 2:
         curves.pop(true[0])  # the other one mirrored
-    return made + ([charts.roc("ROC, with the area under the curve", curves)] if curves else [])
+    return charts.confusion(_titled("confusion matrix", submission), counts, true, called), curves

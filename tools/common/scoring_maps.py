@@ -41,7 +41,7 @@ def score(submissions: list, o) -> int:
     figures = o.metrics or tuple(rules.settings.figures)
     limits = score_text.limits(o.fail_under, figures, "dice=0.8")
     ranked = _ranked(o.rank_by, figures) if several else ()
-    _measure(entries, truth, itself, rules, jobs)
+    _measure(entries, truth, itself, rules, jobs, "left out" if o.allow_missing else "counted as wrong, Dice 0")
     known = seen_by(o.models, truth, truth.chosen)
     about = map_tables.About(rules, figures, o.allow_missing, o.level, o.resamples, o.seed)
     extra = groups_of(o.group_by, truth.chosen) if o.group_by else {}
@@ -116,8 +116,8 @@ def _pairs_listed(entries: list[Entry], truth, several: bool) -> int:
     return SOME_FAILED if any(name not in e.file_of for e in entries for name in truth.chosen) else DONE
 
 
-def _measure(entries: list[Entry], truth, itself: bool, rules, jobs: int) -> None:
-    """Fill in what is found of each case, in the order of the reference.
+def _measure(entries: list[Entry], truth, itself: bool, rules, jobs: int, fate: str) -> None:
+    """Fill in what is found of each case, in the order of the reference. fate: of a prediction that is refused.
 
     Raises UsageError when it is the reference that is wrong.
     """
@@ -134,7 +134,7 @@ def _measure(entries: list[Entry], truth, itself: bool, rules, jobs: int) -> Non
                 entry.results[name] = one
                 alike[entry.name] += one.same_file
                 if one.error is not None:
-                    complain(f"{entry.name}: {one.error}" if several else one.error, one.error)
+                    complain(f"{entry.name}: {fate}: {one.error}" if several else one.error, one.error)
                 if one.error is not None or name not in entry.file_of:
                     entry.missing.append(name)
             bar.step()
@@ -146,11 +146,13 @@ def _measure(entries: list[Entry], truth, itself: bool, rules, jobs: int) -> Non
 
 
 def _say_missing(entry: Entry, allow: bool, several: bool) -> None:
-    if entry.missing:
+    """Which cases have no prediction; of several submissions those that were refused have had their line."""
+    missing = [name for name in entry.missing if not several or entry.results[name].error is None]
+    if missing:
         what = "left out" if allow else "counted as wrong, Dice 0"
         prefix = f"{entry.name}: " if several else ""
-        complain(f"{prefix}{len(entry.missing)} cases have no prediction that can be scored and are {what}: "
-                 f"{pairing.some(entry.missing)}")
+        complain(f"{prefix}{len(missing)} cases have no prediction that can be scored and are {what}: "
+                 f"{pairing.some(missing)}")
     if allow:
         entry.results = {name: one for name, one in entry.results.items() if name not in set(entry.missing)}
     if not entry.results and not several:

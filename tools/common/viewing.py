@@ -16,6 +16,8 @@ from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
 from mrilib.records import read_csv
 
+TABLES = ("case,", "metric,", "submission,case,")  # how a table begins, of predictions or of scores
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -30,7 +32,7 @@ def given(paths: tuple[Path, ...], null: bool):
     """(names of cases, None) or ((), lines of a table of predictions): whatever came, on the command line or not."""
     if stream.from_stdin(paths):
         data = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8)
-        if data.startswith((b"case,", b"metric,")):
+        if data.startswith(tuple(start.encode() for start in TABLES)):
             return (), list(io.StringIO(data.decode("utf-8", "surrogateescape"), newline=""))
         return [Path(os.fsdecode(name)) for name in data.split(b"\0" if null else b"\n") if name], None
     if len(paths) == 1 and paths[0].suffix.lower() == ".csv" and paths[0].is_file():
@@ -38,7 +40,7 @@ def given(paths: tuple[Path, ...], null: bool):
             text = read_csv(paths[0])
         except OSError as error:
             raise UsageError(f"cannot be read: {error.strerror}", where=paths[0]) from error
-        if text.startswith(("case,", "metric,")):
+        if text.startswith(TABLES):
             return (), list(io.StringIO(text, newline=""))
     for path in paths:
         if not os.path.lexists(path):
