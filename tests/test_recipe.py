@@ -81,6 +81,14 @@ def test_a_chain_in_memory_equals_the_chain_through_files(tmp_path):
         assert record["content"] == records.content_hash([tmp_path / "in" / f"{c.id}.png"])
 
 
+def test_a_lone_channel_keeps_its_name(tmp_path):
+    case = case_at(tmp_path / "in/a.png")
+    assert recipe.read(case, ())[0].channels == ()  # of unknown sequence
+    named = cases.replace(case, channels={"flair": case.path})
+    path = recipe.prepare(named, (Step("sobel"),), tmp_path / "out", None, "h")
+    assert files.read(path).channels == ("flair", "flair-sobel")
+
+
 def test_label_map_and_boxes_move_along(tmp_path):
     mask = np.zeros((72, 64), np.uint8)
     mask[20:40, 10:30] = 3

@@ -127,7 +127,7 @@ def _mean_shape(all_of: Sequence[Sequence[float]], low: int, high: int) -> np.nd
 
 
 def _names(image: Image) -> tuple[str, ...]:
-    return image.channels or (LONE,)
+    return image.channels or tuple(f"{LONE}{i or ''}" for i in range(image.by_channel().shape[-1]))
 
 
 def _by_channel(seen: Sequence[dict]):

@@ -31,7 +31,7 @@ def tissue(image: Image, *, mask=None, rng=None, region: str = "foreground", tis
     if tissue not in TISSUES:
         raise UsageError(f"unknown tissue {tissue}", remedy=f"choose from {' '.join(TISSUES)}")
     array = finite(image)
-    names = image.channels or ("",)
+    names = image.channels or ("",) * array.shape[-1]
     places, values = zip(*by_region(image, array, mask, region), strict=True)
     guide = names.index(GUIDE) if GUIDE in names else None
     share = None if guide is None else membership(values[guide], TISSUES.index(tissue), places[guide])
