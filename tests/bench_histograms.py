@@ -30,7 +30,7 @@ from mrilib.images.geometry import above_air
 from mrilib.images.grid import Grid, Image
 
 EDGE = 15.0  # mm
-LARGE = 4e6
+LARGE = 1e6
 RANKS = np.linspace(0.005, 0.995, 100)
 LARGEST = {"t2": "largest", "flair": "largest"}  # the peak of a white stripe
 PEER = """
@@ -90,20 +90,21 @@ def subjects(folder: Path) -> list[tuple]:
     names = tuple(filter(None, os.environ.get("CHANNELS", "").split(",")))
     for case in cases.find([folder], Reading(channels=names)):
         image = files.read_case(case)
-        array = finite(image)
+        label = files.read_label(case, image.grid)
+        step = 2 if np.prod(image.grid.size) > LARGE else 1
+        thin = (slice(None, None, step),) * image.grid.dimension
+        array = finite(image)[thin]
+        tumour = np.zeros(array.shape[:-1], bool) if label is None else label.array[thin] > 0
         if any(np.array_equal(array[..., i], array[..., j]) for i, j in combinations(range(array.shape[-1]), 2)):
             print(f"{case.id}: left out, one channel is a copy of another")
             continue
         head = np.mean([above_air(array[..., i]) for i in range(array.shape[-1])], 0) >= 0.5
         if flat_outside(array[..., 0]) is None:
             whole = np.stack([np.pad(ndimage.binary_fill_holes(part), 1) for part in head])
-            head = ndimage.distance_transform_edt(whole, sampling=image.grid.spacing)[:, 1:-1, 1:-1] > EDGE
-        label = files.read_label(case, image.grid)
+            head = ndimage.distance_transform_edt(whole, sampling=np.multiply(image.grid.spacing, step))
+            head = head[:, 1:-1, 1:-1] > EDGE
         low = array[head].min(0)  # as scanned, nothing is below 0; what was z-scored is brought back above it
         array = np.where(low < 0, array - low + 0.01 * np.ptp(array[head], 0), array)
-        tumour = np.zeros(head.shape, bool) if label is None else label.array > 0
-        thin = (slice(None, None, 2 if head.size > LARGE else 1),) * head.ndim
-        array, head, tumour = array[thin], head[thin], tumour[thin]
         image = Image(array, Grid.of(head.shape), image.channels)
         found.append((image, head, classes(array, head, tumour, image.channels)))
     return found
@@ -204,7 +205,7 @@ def report(title: str, found: list[tuple]) -> None:
     made, spent = own(found)
     theirs, seconds = peer(found)
     made, spent = made | theirs, spent | seconds
-    for method in spent:
+    for method in dict.fromkeys([*(method for method, _, _ in made), *spent]):
         done = [i for i in range(len(found)) if all((method, i, k) in made for k in range(len(names)))]
         if len(done) < len(found):
             print(f"{method:18s} fails on {len(found) - len(done)} subjects, left out of its row")

@@ -11,6 +11,7 @@ from mrilib.images.foreground import finite
 from mrilib.images.geometry import above_air
 from mrilib.images.grid import Image
 
+PEAK_BINS, PEAK_SMOOTH = 256, 8.0  # whitestripe: its histogram, and the deviation in bins that it is smoothed with
 STANDS_OUT = 0.2  # whitestripe: of the highest peak, what a peak must reach
 NORMAL_IQR = 1.349  # distance of the quartiles of a normal distribution of deviation 1
 REGIONS = ("image", "foreground")
@@ -102,9 +103,9 @@ def whitestripe(image: Image, *, mask=None, rng=None, region: str = "foreground"
         low, high = (float(v) for v in np.percentile(values, (0.1, 99.9)))
         if not high > low:
             return low, 0.0, {}
-        counts, edges = np.histogram(values, 256, (low, high))
-        smooth = gaussian_filter1d(counts.astype(float), 4)
-        tops = [i for i in range(1, 255) if smooth[i - 1] < smooth[i] >= smooth[i + 1]]
+        counts, edges = np.histogram(values, PEAK_BINS, (low, high))
+        smooth = gaussian_filter1d(counts.astype(float), PEAK_SMOOTH)
+        tops = [i for i in range(1, PEAK_BINS - 1) if smooth[i - 1] < smooth[i] >= smooth[i + 1]]
         tops = [i for i in tops if smooth[i] >= STANDS_OUT * smooth.max()] or [int(smooth.argmax())]
         place = tops[-1] if peak == "last" else max(tops, key=smooth.__getitem__)
         top = float(edges[place] + edges[place + 1]) / 2
