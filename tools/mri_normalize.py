@@ -6,7 +6,7 @@ import click
 
 from mri_tools.common import options
 from mri_tools.common.run import DONE, SOME_FAILED, entry, program
-from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, NORMALIZERS
+from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, MASKS, NORMALIZERS
 
 
 @click.command()
@@ -17,7 +17,8 @@ from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, NORMALIZERS
 @click.option("--reorient", metavar="CODE", help="Turn the axes of volumes by quarters, to RAS or another such code.")
 @click.option("--align", type=click.Choice(["rigid", "headers"]),
               help="Bring all channels to the grid of the first: registered to it, or as their headers say.")
-@click.option("--crop", is_flag=True, help="First cut away what lies around the head.")
+@click.option("--brain", is_flag=True, help="Set to 0 what is not brain, in volumes of heads with their skull.")
+@click.option("--crop", is_flag=True, help="First cut away what lies around the head, or the brain.")
 @click.option("--margin", type=click.FloatRange(0), help="What --crop leaves around the head, in mm.  [default: 0]")
 @click.option("--spacing", type=options.Pair(float), help="Resample to this distance of voxels, in mm.")
 @click.option("--size", type=options.Pair(), help="Bring to this many voxels, aspect kept.")
@@ -50,14 +51,14 @@ from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, NORMALIZERS
 @options.force
 @options.dry_run
 @options.common
-def main(paths, null, root, layout, output, grey, align, reorient, crop, margin, spacing, size, fit, bias, field,
+def main(paths, null, root, layout, output, grey, align, reorient, brain, crop, margin, spacing, size, fit, bias, field,
          method, learn, split, fold, region, peak, low, high, clip, tissue, edges, like, suffix, jobs, force, dry_run):
     """Bring images to one geometry and one intensity scale.
 
     PATHS are images or folders; with none, their names are read from
     standard input. Each finished image is written below the output
     folder and its name is printed, so commands can be joined by a pipe.
-    Order: grey, align, reorient, crop, spacing, size, bias, intensity, edges.
+    Order: grey, align, reorient, brain, crop, spacing, size, bias, intensity, edges.
 
     What a method learns is kept with the output's recipe: prediction and
     --like repeat it. With --learn and no PATHS, its own cases are prepared
@@ -94,6 +95,8 @@ def main(paths, null, root, layout, output, grey, align, reorient, crop, margin,
         add("align", GEOMETRY, method=align)
     if reorient:
         add("reorient", GEOMETRY, orientation=reorient.upper())
+    if brain:
+        add("brain", MASKS)
     if crop:
         add("crop", GEOMETRY, margin=margin)
     if spacing:

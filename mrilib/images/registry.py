@@ -23,6 +23,9 @@ GEOMETRY = {
     "resize": "mrilib.images.geometry:resize",
     "pad": "mrilib.images.geometry:pad_or_crop",
 }
+MASKS = {
+    "brain": "mrilib.images.brain:brain",
+}
 BIAS = {
     "mixture": "mrilib.images.bias:mixture",
     "n4": "mrilib.images.bias:n4",
@@ -47,4 +50,4 @@ LEARNERS = {  # what a step looks at in each training case, and what it learns f
     "nyul": ("mrilib.images.landmarks:nyul_seen", "mrilib.images.landmarks:nyul_standard"),
     "histogram": ("mrilib.images.landmarks:histogram_seen", "mrilib.images.landmarks:histogram_standard"),
 }
-STEPS = {**DENOISERS, **COLOURS, **GEOMETRY, **BIAS, **NORMALIZERS, **EDGES}
+STEPS = {**DENOISERS, **COLOURS, **GEOMETRY, **MASKS, **BIAS, **NORMALIZERS, **EDGES}

@@ -148,6 +148,24 @@ def test_the_field_lies_on_the_grid_that_the_bias_was_found_on(plain):
     assert files.read(plain / "fields/a.tif").grid.same_as(image.grid, 1e-4)
 
 
+def test_what_is_not_brain_becomes_nothing_and_can_be_cut_away(tmp_path, picture):
+    from mrilib import phantom
+
+    phantom.write_volume(tmp_path / "in", 1, 1, True, (64, 72, 64), 0.02)
+    ran = normalize("in", "--brain", "--crop", "--method", "none", cwd=tmp_path)
+    assert ran.returncode == 1 and "in/a.png: is no volume" in ran.stderr and len(ran.stderr.splitlines()) == 2
+    case = next(cases.find([tmp_path / ran.stdout.strip()]))
+    image, given = files.read_case(case), files.read_case(next(cases.find([tmp_path / "in/Phantom-00001-000"])))
+    inside = (image.array != 0).any(-1)
+    assert inside.any((1, 2)).all() and inside.any((0, 2)).all() and inside.any((0, 1)).all()  # cut to it
+    start = np.rint(given.grid.to_index(image.grid.to_world((0, 0, 0)))).astype(int)
+    same = given.array[tuple(slice(a, a + n) for a, n in zip(start, image.grid.size, strict=True))]
+    assert np.array_equal(image.array[inside], same[inside])
+    assert 0.3 < inside.sum() / (given.array[..., 0] > 99).sum() < 0.9
+    recipe = json.loads((tmp_path / "normalized/recipe.json").read_text())
+    assert [s["step"] for s in recipe["steps"]] == ["brain", "crop"]
+
+
 def test_one_job_and_several_write_the_same_bytes(tmp_path):
     for i in range(5):
         save(tmp_path / f"in/{i}.png", head(i, 150, 140))
