@@ -47,6 +47,8 @@ def transforms(command):
 @transforms
 @click.option("--interpolation", type=click.Choice(["linear", "cubic"]), help="Of images.  [default: linear]")
 @click.option("--labels", type=click.Choice(["nearest", "smooth"]), help="Of label maps.  [default: nearest]")
+@click.option("--tones", type=click.Choice(["alike", "apart"]),
+              help="Contrast, brightness, gamma: of all channels alike, or of each its own.  [default: alike]")
 @click.option("--preset", type=click.Choice(["light", "medium", "heavy"]), help="A set of changes to start from.")
 @click.option("--settings", type=click.Path(dir_okay=False), help="Start from the changes in a TOML or JSON file.")
 @click.option("--show", is_flag=True, help="Print the changes as such a file; of none, what there is.")

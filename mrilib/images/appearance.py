@@ -1,4 +1,4 @@
-"""Changes of value, in the order in which a scanner would make them; each channel by its own range, all channels alike.
+"""Changes of value, in the order in which a scanner would make them; each channel by its own range.
 
 Tissue first: contrast about the mean, brightness as a gain above the lowest value (air stays air), gamma, gamma of
 the values turned over, and the grey scale bent (`histogram`), composed into one curve. Then the coil: a smooth field
@@ -16,8 +16,8 @@ import numpy as np
 
 from mrilib.images import appearance_loops as loops
 from mrilib.images import compiled, splines
+from mrilib.images.transforms import TONES
 
-TONES = ("contrast", "brightness", "gamma", "inverse_gamma", "histogram")
 BRIGHT = 99.5  # percentile that stands for the brightest
 STEPS = 2048  # of the curve over the range of a channel, straight between them
 GREYS = 8  # steps of the grey scale that `histogram` moves
@@ -52,12 +52,15 @@ def stream(drawn: dict, place: int) -> np.random.Generator:
     return np.random.default_rng([drawn["seed"], place])
 
 
-def change(array: np.ndarray, before: np.ndarray, drawn: dict, spacing) -> np.ndarray:
+def change(array: np.ndarray, before: np.ndarray, drawn: dict, spacing, kinds: int | None = None) -> np.ndarray:
     """An array (z, y, x, c) float32 as drawn says. before: the image before it was moved, whose ranges count.
 
-    spacing: mm, (z, y, x). `array` may be overwritten unless it is `before` itself. Returns an array of its shape.
+    spacing: mm, (z, y, x). kinds: that many channels are of different kind, and those after them show the same ones
+    of other slices, so each goes with its own; None: all are. `array` may be overwritten unless it is `before`
+    itself. Returns an array of its shape.
     """
     about, spare = statistics(before), None
+    kinds = kinds or array.shape[-1]
 
     def passed(array: np.ndarray, work) -> np.ndarray:
         """What work(array, into) makes; two arrays are used in turn, for new memory costs as much as a pass."""
@@ -67,11 +70,11 @@ def change(array: np.ndarray, before: np.ndarray, drawn: dict, spacing) -> np.nd
         spare = None if array is before else array
         return into
 
-    if any(name in drawn for name in (*TONES, "bias")):
+    if any(name in drawn for name in (*TONES, "histogram", "bias")):
         if array is before:
-            array = passed(array, lambda given, into: _tone(given, into, drawn, about))
+            array = passed(array, lambda given, into: _tone(given, into, drawn, about, kinds))
         else:
-            _tone(array, array, drawn, about)
+            _tone(array, array, drawn, about, kinds)
     for axis, weights in enumerate(_bands(drawn, array.shape[:3], spacing)):
         if weights is not None:
             array = passed(array, partial(_along, weights=weights, axis=axis))
@@ -88,15 +91,14 @@ def change(array: np.ndarray, before: np.ndarray, drawn: dict, spacing) -> np.nd
             _grain(array, drawn, name, place, about)
     if "cutout" in drawn:
         _cut(array, drawn, about.low)
-    if "dropout" in drawn and array.shape[-1] > 1:
-        count = min(int(drawn["dropout"]), array.shape[-1] - 1)
-        for i in stream(drawn, 5).permutation(array.shape[-1])[:count]:
-            array[..., i] = about.low[i]
+    if "dropout" in drawn and kinds > 1:
+        for kind in stream(drawn, 5).permutation(kinds)[: min(int(drawn["dropout"]), kinds - 1)]:
+            array[..., kind::kinds] = about.low[kind::kinds]
     return array
 
 
 def curve(drawn: dict, values: np.ndarray, low: float, high: float, mean: float, bright: float) -> np.ndarray:
-    """What TONES make of rising values, float64, of a channel whose lowest, highest, mean and brightest these are."""
+    """What TONES and `histogram` make of rising values, float64, of a channel of this lowest, highest, mean, brightest."""
     if "contrast" in drawn:
         values = np.clip((values - mean) * drawn["contrast"] + mean, low, high)
     if "brightness" in drawn:
@@ -115,12 +117,21 @@ def curve(drawn: dict, values: np.ndarray, low: float, high: float, mean: float,
     return values
 
 
-def _tone(array: np.ndarray, result: np.ndarray, drawn: dict, about: Statistics) -> None:
-    size = array.shape[:3]
+def _of_kinds(drawn: dict, kinds: int) -> list[dict]:
+    """What is drawn, for each kind of channel: the same, or tones apart by a power of their own."""
+    if drawn.get("tones") != "apart":
+        return [drawn] * kinds
+    powers = stream(drawn, 9).uniform(-1, 1, (kinds, len(TONES)))
+    return [drawn | {name: drawn[name] ** power for name, power in zip(TONES, row, strict=True) if name in drawn}
+            for row in powers]
+
+
+def _tone(array: np.ndarray, result: np.ndarray, drawn: dict, about: Statistics, kinds: int) -> None:
+    size, each = array.shape[:3], _of_kinds(drawn, kinds)
     table = np.empty((array.shape[-1], STEPS + 1), np.float32)
     for i, row in enumerate(table):
         four = [float(part[i]) for part in (about.low, about.high, about.mean, about.bright)]
-        row[:] = curve(drawn, np.linspace(four[0], four[1], STEPS + 1), *four)
+        row[:] = curve(each[i % kinds], np.linspace(four[0], four[1], STEPS + 1), *four)
     width = np.where(about.high > about.low, about.high - about.low, 1)
     points, cells = np.empty((0, 4, 4), np.float32), [1 if n == 1 else COILS for n in size]
     if "bias" in drawn:

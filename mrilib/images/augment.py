@@ -23,6 +23,7 @@ from mrilib.images.transforms import (
     MEANING,
     NUMBERS,
     PRESETS,
+    TONES,
     WIDTH,
     Range,
     Settings,
@@ -33,7 +34,8 @@ from mrilib.images.transforms import (
 __all__ = ["MEANING", "PRESETS", "Range", "Settings", "apply", "apply_array", "apply_pair", "draw", "generator", "read",
            "settings"]
 
-SEEDED = ("elastic", "histogram", "bias", "ghosting", "noise", "rician", "cutout", "dropout")  # draw further numbers
+SEEDED = ("elastic", "histogram", "bias", "ghosting", "noise", "rician", "cutout", "dropout",
+          "tones")  # draw further numbers
 THICK = 3  # times as thick as wide, or as wide as high: no tilting (as nnU-Net decides)
 MOST_PERSPECTIVE = 0.25  # of the shorter side: a corner moved further may turn the picture inside out
 
@@ -89,10 +91,11 @@ def draw(settings: Settings, rng: np.random.Generator, grid: Grid, head: np.ndar
     if head is not None and warp.moves(drawn):
         _keep_in_view(drawn, grid, head)
     seed = int(rng.integers(1 << 32))
+    for name, value in settings.choices.items():
+        if any(tone in drawn for tone in TONES) if name == "tones" else warp.moves(drawn):
+            drawn[name] = value
     if any(name in drawn for name in SEEDED):
         drawn["seed"] = seed
-    if warp.moves(drawn):
-        drawn |= settings.choices
     return {name: drawn[name] for name in DRAWN if name in drawn}
 
 
@@ -169,20 +172,20 @@ def apply_array(array: np.ndarray, drawn: dict, spacing) -> np.ndarray:
     return apply_pair(array, None, drawn, spacing)[0]
 
 
-def apply_pair(array: np.ndarray, label: np.ndarray | None, drawn: dict, spacing) -> tuple:
+def apply_pair(array: np.ndarray, label: np.ndarray | None, drawn: dict, spacing, kinds: int | None = None) -> tuple:
     """An image and its label map moved by the same transform, in one go: (array, label).
 
     array: (y, x, c) or (z, y, x, c) float32 without NaN. label: (y, x) or (z, y, x) of whole numbers, or None,
     which comes back as None; it gets no new values, 0 beyond the image, and no change of value. spacing: mm in
-    array order; axes are the image's own. Returns new arrays, float32 and of the label's own type. A volume is worked
-    on in threads, a picture in one; the interpreter is free meanwhile.
+    array order; axes are the image's own. kinds: see appearance.change. Returns new arrays, float32 and of the
+    label's own type. A volume is worked on in threads, a picture in one; the interpreter is free meanwhile.
     """
     if label is not None and label.shape != array.shape[:-1]:
         raise ValueError(f"label {label.shape} does not lie on an image of {array.shape[:-1]}")
     grid = Grid.of(array.shape[:-1], tuple(spacing))
     array = np.ascontiguousarray(array, np.float32)
     made, moved = _moved(array, label, drawn, grid)
-    return _changed(array, made, drawn, grid), moved
+    return _changed(array, made, drawn, grid, kinds), moved
 
 
 def _moved(array, label, drawn: dict, grid: Grid) -> tuple:
@@ -192,7 +195,7 @@ def _moved(array, label, drawn: dict, grid: Grid) -> tuple:
     return array, None if label is None else label.copy()
 
 
-def _changed(before: np.ndarray, array: np.ndarray, drawn: dict, grid: Grid) -> np.ndarray:
+def _changed(before: np.ndarray, array: np.ndarray, drawn: dict, grid: Grid, kinds: int | None = None) -> np.ndarray:
     """A moved array with the changes of value, always a new one."""
     if not any(name in drawn for name in INTENSITY):
         return array.copy() if array is before else array
@@ -202,4 +205,4 @@ def _changed(before: np.ndarray, array: np.ndarray, drawn: dict, grid: Grid) -> 
     shape, spacing = ((1, *array.shape), (1.0, *grid.spacing)) if flat else (array.shape, grid.spacing)
     whole = np.ascontiguousarray(before).reshape(shape)
     moved = whole if array is before else np.ascontiguousarray(array).reshape(shape)
-    return change(moved, whole, drawn, spacing).reshape(array.shape)
+    return change(moved, whole, drawn, spacing, kinds).reshape(array.shape)

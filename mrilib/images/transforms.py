@@ -38,7 +38,9 @@ MEANING = {
 }
 SPATIAL = (*affine.SPATIAL, "perspective", "elastic", "elastic_width")
 INTENSITY = tuple(name for name in MEANING if name not in SPATIAL)
-CHOICES = {"interpolation": ("linear", "cubic"), "labels": ("nearest", "smooth")}  # the first is the default
+# of each the first is the default
+CHOICES = {"interpolation": ("linear", "cubic"), "labels": ("nearest", "smooth"), "tones": ("alike", "apart")}
+TONES = ("contrast", "brightness", "gamma", "inverse_gamma")  # factors that channels may have apart
 NUMBERS = {"rotate": 3, "shear": 6, "stretch": 3, "shift": 3, "perspective": 8, "low_resolution": 3}  # at most; else 1
 DRAWN = (*MEANING, *CHOICES, "seed")  # what a draw may hold, in its order
 FACTORS = ("scale", "stretch", "contrast", "brightness", "gamma", "inverse_gamma")  # n stands for 1 - n : 1 + n
@@ -111,9 +113,10 @@ def settings(given: str | Path | Mapping | Settings) -> Settings:
     A value is a number, a pair or "a:b". The number n alone stands for -n to n (rotate, shear, shift, perspective),
     1-n to 1+n (factors: scale, contrast, gamma …), or from what does nothing to n (noise, blur, elastic …). "%" behind
     it makes lengths relative to the image; "@p" behind all is the probability. flip: "lr", "ud", "ap" joined by
-    commas. interpolation: "linear" or "cubic"; labels: "nearest" or "smooth". A key `preset` starts from a named set,
-    and "none" as a value takes a transform out of it. Raises UsageError for an unknown name, a range that makes no
-    sense and a transform that does nothing.
+    commas. interpolation: "linear" or "cubic"; labels: "nearest" or "smooth"; tones: "alike" in all channels, or
+    "apart", each channel by a power of its own, -1 to 1, of the factor that was drawn. A key `preset` starts from a
+    named set, and "none" as a value takes a transform out of it. Raises UsageError for an unknown name, a range
+    that makes no sense and a transform that does nothing.
     """
     if isinstance(given, Settings):
         return given
@@ -156,9 +159,11 @@ def _agree(done: Settings) -> None:
     if "elastic_width" in done.ranges and "elastic" not in done.ranges:
         raise UsageError("elastic_width does nothing without elastic", remedy="leave it out, or give elastic")
     moving = done.flips or any(name in done.ranges for name in SPATIAL)
-    if done.choices and not moving:
-        name, value = next(iter(done.choices.items()))
-        raise UsageError(f"{name} {value} does nothing where nothing moves", remedy="leave it out")
+    for name, value in done.choices.items():
+        if name == "tones" and not any(tone in done.ranges for tone in TONES):
+            raise UsageError(f"tones {value} does nothing without {', '.join(TONES)}", remedy="leave it out")
+        if name != "tones" and not moving:
+            raise UsageError(f"{name} {value} does nothing where nothing moves", remedy="leave it out")
 
 
 def read(path: Path) -> dict:

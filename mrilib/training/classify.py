@@ -131,8 +131,8 @@ def class_weights(settings: Settings, data: Data) -> list[float] | None:
 
 
 def augmenter(augment: str | dict) -> Callable | None:
-    """A function of (image ([z,] y, x, channel) float32, label map or None, generator, spacing in mm) -> (image,
-    label map); None when nothing would be changed."""
+    """A function of (image ([z,] y, x, channel) float32, label map or None, generator, spacing in mm[, kinds of
+    channels, see appearance.change]) -> (image, label map); None when nothing would be changed."""
     from mrilib.images import augment as transforms
     from mrilib.images.grid import Grid
 
@@ -140,9 +140,9 @@ def augmenter(augment: str | dict) -> Callable | None:
     if not chosen:
         return None
 
-    def apply(image: np.ndarray, label, chance: np.random.Generator, spacing):
+    def apply(image: np.ndarray, label, chance: np.random.Generator, spacing, kinds: int | None = None):
         drawn = transforms.draw(chosen, chance, Grid.of(image.shape[:-1], tuple(spacing)))
-        return transforms.apply_pair(image, label, drawn, spacing)
+        return transforms.apply_pair(image, label, drawn, spacing, kinds)
 
     return apply
 

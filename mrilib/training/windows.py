@@ -79,7 +79,7 @@ class Windows(keras.utils.PyDataset):
         if self.flat:
             image, label = image[0], label[0]
         if self.augment is not None:
-            image, label = self.augment(image, label, rng, volume.spacing[-label.ndim :])
+            image, label = self.augment(image, label, rng, volume.spacing[-label.ndim :], len(volume.channels))
         return image, label
 
 

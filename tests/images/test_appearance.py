@@ -171,3 +171,21 @@ def test_anything_may_be_drawn_for_an_image_of_any_size(seed, shape):
     drawn = augment.draw(everything, augment.generator(seed, "a", 1), grid)
     got, moved = augment.apply_pair(array, label, drawn, grid.spacing)
     assert got.shape == shape and np.isfinite(got).all() and set(np.unique(moved)) <= {0, 4}
+
+
+def test_tones_apart_change_each_channel_by_its_own_and_slices_of_one_kind_alike():
+    array = np.tile(values((20, 30, 1)), (1, 1, 6))
+    drawn = {"seed": 7, "gamma": 1.6, "contrast": 1.4, "tones": "apart"}
+    made = augment.apply_pair(array, None, drawn, SPACING[2], 3)[0]
+    kinds = [made[..., i] for i in range(3)]
+    assert not any(np.allclose(a, b, atol=0.1) for a, b in zip(kinds, kinds[1:] + kinds[:1], strict=True))
+    assert np.array_equal(made[..., :3], made[..., 3:])
+    alike = augment.apply_pair(array, None, {"seed": 7, "gamma": 1.6}, SPACING[2], 3)[0]
+    assert (alike == alike[..., :1]).all()
+
+
+def test_dropout_takes_a_kind_of_channel_with_all_its_slices():
+    array = values((20, 30, 6))
+    made = augment.apply_pair(array, None, {"seed": 7, "dropout": 1}, SPACING[2], 3)[0]
+    gone = [i for i in range(6) if (made[..., i] == array[..., i].min()).all()]
+    assert len(gone) == 2 and gone[1] - gone[0] == 3
