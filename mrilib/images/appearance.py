@@ -98,7 +98,7 @@ def change(array: np.ndarray, before: np.ndarray, drawn: dict, spacing, kinds: i
 
 
 def curve(drawn: dict, values: np.ndarray, low: float, high: float, mean: float, bright: float) -> np.ndarray:
-    """What TONES and `histogram` make of rising values, float64, of a channel of this lowest, highest, mean, brightest."""
+    """What TONES and `histogram` make of rising values, float64, of a channel with these four."""
     if "contrast" in drawn:
         values = np.clip((values - mean) * drawn["contrast"] + mean, low, high)
     if "brightness" in drawn:
