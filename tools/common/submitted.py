@@ -125,6 +125,8 @@ def _named_apart(found: list[Maps], paths: list[Path]) -> list[Maps]:
 
 
 def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():  # a link to a device would never end
+        raise UsageError("is no file that can be read", where=path)
     try:
         return read_csv(path)
     except OSError as error:
