@@ -34,9 +34,8 @@ class Step:
 
     def __str__(self) -> str:
         inside = [f"{k}={v}" for k, v in self.parameters.items() if v is not None]
-        if self.learned:  # too long to show, but what was learned from other cases is another step
-            text = json.dumps(self.learned, sort_keys=True)
-            inside.append(f"learned {hashlib.sha256(text.encode()).hexdigest()[:6]}")
+        if self.learned:
+            inside.append(f"learned {learned_name(self.learned)}")
         return f"{self.step}({', '.join(inside)})"
 
 
@@ -107,6 +106,11 @@ class Recipe:
             raise UsageError(f"prepared further than the model's training data: {more}; it wants {wants}",
                              remedy="give the data of the earlier stage, or --as-is")
         return self.steps[len(have.steps) :]
+
+
+def learned_name(learned: dict) -> str:
+    """Eight hex digits for what a step learned, which is too long to show; other cases teach other digits."""
+    return hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def apply(steps, image: Image, fields: list | None = None) -> tuple[Image, list[dict]]:

@@ -181,7 +181,8 @@ def peer(found: list[tuple]) -> tuple[dict, dict]:
             if method == "seconds":
                 spent[f"peer {place[0]}"] = float(value)
             else:
-                made[f"peer {method}", int(place[0]), int(place[1])] = value
+                if np.isfinite(value).all():  # tied landmarks make NaN
+                    made[f"peer {method}", int(place[0]), int(place[1])] = value
         return made, spent
 
 

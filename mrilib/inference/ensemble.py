@@ -10,6 +10,7 @@ import numpy as np
 from mrilib import labels
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.gpu import memory
+from mrilib.recipe import learned_name
 
 MUST_AGREE = {  # what the records of models that are averaged share, by their task
     "classify": ("task", "classes", "channels", "shape", "recipe"),
@@ -102,7 +103,8 @@ def _numbers(values) -> bool:
 def _plain(record: dict, key: str) -> str:
     if key == "recipe":
         steps = record["recipe"].get("steps") or []
-        return "; ".join(f"{s.get('step')} {s.get('parameters')} {s.get('learned') or ''}".strip() for s in steps)
+        return "; ".join(f"{s.get('step')} {s.get('parameters')}"
+                         + (f" learned {learned_name(s['learned'])}" if s.get("learned") else "") for s in steps)
     value = record[key]
     if key == "regions" and value:
         return f"{value} painted {record.get('paint')}"
