@@ -163,6 +163,7 @@ def peer(found: list[tuple]) -> tuple[dict, dict]:
     """The same of intensity-normalization; empty where PEERS has none of it."""
     python = os.environ.get("PEERS")
     if not python:
+        print("intensity-normalization: left out, PEERS names no Python that has it")
         return {}, {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
