@@ -9,7 +9,7 @@ import numpy as np
 from mrilib.errors import UsageError
 from mrilib.images.foreground import finite, flat_outside
 from mrilib.images.grid import Image
-from mrilib.images.noise import NOISES, level, noise_level, without_bias
+from mrilib.images.noise import NOISES, level, noise_level, unevenness, without_bias
 
 # What was best on slices of T1, T1ce, T2 and FLAIR with noise of 3 to 15 % added, by PSNR in the head:
 RANGE = 2.5  # bilateral: how many noise deviations still count as the same tissue
@@ -83,30 +83,39 @@ def curvature(image: Image, *, mask=None, rng=None, sigma: float | None = None) 
     return _each_channel(image, work)
 
 
-def nonlocal_means(image: Image, *, mask=None, rng=None, sigma: float | None = None,
-                   noise: str = "rician") -> tuple[Image, dict]:  # fmt: skip
+def nonlocal_means(image: Image, *, mask=None, rng=None, sigma: float | None = None, noise: str = "rician",
+                   varying: bool = False) -> tuple[Image, dict]:  # fmt: skip
     """Denoise by likeness: cosine blocks cut off, means of like voxels, cosine blocks weighted.
 
     The first gives the guide of the second (PRI-NLM, Manjon et al. 2012), the second the pilot of the third, an
     empirical Wiener filter. noise: "rician" takes away what the magnitude of a scanner adds to weak signals, "gaussian"
-    leaves it. sigma: standard deviation of the noise; None: estimated, each channel alone (see noise.level). Blocks
-    and windows are shorter along thick slices. Nothing around a stripped head stays nothing; a mask, bool on the
-    grid, is kept to likewise. An image without noise, or of under 4 voxels in a plane, comes back as it is.
-    Measured: sigma, a value a channel.
+    leaves it. sigma: standard deviation of the noise; None: estimated, each channel alone (see noise.level). varying:
+    where the estimate varies slowly by much (see noise.unevenness), the image is divided by how it varies first and
+    multiplied last. Blocks and windows are shorter along thick slices. Nothing around a stripped head stays nothing; a
+    mask, bool on the grid, is kept to likewise. An image without noise, or of under 4 voxels in a plane, comes back as
+    it is. Measured, a value a channel: sigma (its median), and with varying spread, 95th over 5th percentile of it.
     """
     if noise not in NOISES:
         raise UsageError(f"unknown noise {noise}", remedy=f"choose from {' '.join(NOISES)}")
+    if varying and sigma:
+        raise UsageError("a given sigma is one for the whole image", remedy="leave out one of sigma and varying")
     array = finite(image)
-    result, levels = np.empty_like(array, np.float32), []
+    result, levels, spreads = np.empty_like(array, np.float32), [], []
     for i in range(array.shape[-1]):
         channel = np.ascontiguousarray(array[..., i])
         size = float(np.abs(channel).max())
         unit = size if size and not 1e-9 < size < 1e9 else 1.0  # squares of huge and tiny values have no float32
-        channel = channel / np.float32(unit)
+        scale = np.float32(unit)
+        if varying:
+            field, spread = unevenness(channel / scale, image.grid.spacing)
+            scale = scale if field is None else scale * field
+            spreads.append(round(spread, 4))
+        channel = channel / scale
         strength = sigma / unit if sigma else level(channel, image.grid.spacing, noise)
         levels.append(strength * unit)
-        result[..., i] = _three_passes(channel, image.grid.spacing, strength, noise, mask) * np.float32(unit)
-    return image.with_array(result.reshape(image.array.shape)), {"sigma": levels}
+        result[..., i] = _three_passes(channel, image.grid.spacing, strength, noise, mask) * scale
+    measured = {"sigma": levels, **({"spread": spreads} if varying else {})}
+    return image.with_array(result.reshape(image.array.shape)), measured
 
 
 def _three_passes(channel: np.ndarray, spacing, sigma: float, noise: str, mask) -> np.ndarray:

@@ -12,6 +12,9 @@ ENOUGH = 64  # voxels of foreground that an estimate of noise needs; with fewer,
 NOISES = ("rician", "gaussian")
 HIGH = 20.0  # signal to noise ratio from which Rician noise is Gaussian with a shift of sigma^2 / 2A
 FLAT_SHARE = 0.5  # the noise is looked for in this share of the foreground, where the image is flattest
+MANY = 5000  # voxels that are flat, for seeing how the noise varies
+REACH = 15.0  # mm: over which the noise is taken for even
+VARIES = 1.3  # 95th over 5th percentile of the noise's deviation, from which it is taken for uneven
 PLANES = 1.5  # slices thicker than this many in-plane voxels are looked at each alone
 
 
@@ -41,11 +44,68 @@ def level(array: np.ndarray, spacing, noise: str = "rician") -> float:
     3 % on an averaged T1 head and made T2 and FLAIR of it, with noise of 1 to 9 % of the brightest voxel; no clean
     background is needed. spacing: mm, array order. Falls back on noise_level where too few voxels are left.
     """
+    flattest = _flattest(array, spacing)
+    if flattest is None:
+        return noise_level(array)
+    size, flat, smooth = flattest
+    found = float(np.median(size[flat])) / 0.6745
+    if noise != "rician" or not found:
+        return found
+    middle, sigma = float(np.median(smooth[flat])), found
+    _, means, spreads = _rician()
+    for _ in range(6):  # the correction hangs on sigma itself; it settles in a few rounds
+        ratio = middle / sigma
+        sigma = found / (float(np.interp(ratio, means, spreads)) if ratio < means[-1] else 1.0)
+    return sigma
+
+
+def unevenness(array: np.ndarray, spacing) -> tuple[np.ndarray | None, float]:
+    """How the noise varies over a channel, such as with the coils' distance: (field, spread).
+
+    field: the deviation beside its median, float32 of the array's shape; None where it varies by less than VARIES or
+    too little can be seen. spread: 95th over 5th percentile of it in the foreground, 1 where nothing can be seen. The
+    logarithm of what `level` looks at, its mean over about REACH mm, as wide as noise fields are and wider than tissues
+    (after Manjon et al. 2010). array, spacing: as for level.
+    """
+    from scipy import ndimage
+
+    flattest = _flattest(array, spacing)
+    if flattest is None:
+        return None, 1.0
+    size, flat, _ = flattest
+    flat &= size > 0
+    if flat.sum() < MANY:
+        return None, 1.0
+    block = [min(max(int(round(0.5 * REACH / s)), 1), n) for s, n in zip(spacing, size.shape, strict=True)]
+    count = [n // k for n, k in zip(size.shape, block, strict=True)]
+
+    def sums(values):
+        cut = values[tuple(slice(0, n * k) for n, k in zip(count, block, strict=True))]
+        parted = cut.reshape([part for pair in zip(count, block, strict=True) for part in pair])
+        whole = parted.sum(tuple(range(1, 2 * len(count), 2)), dtype=np.float32)
+        wide = [REACH / (s * k) for s, k in zip(spacing, block, strict=True)]
+        return ndimage.gaussian_filter(whole, wide, mode="constant")
+
+    logs = np.log(size, where=flat, out=np.zeros_like(size))
+    middle = np.float32(logs[flat].mean(dtype=np.float64))
+    field = sums(np.where(flat, logs - middle, 0)) / (sums(flat.astype(np.float32)) + np.float32(1e-3))
+    for axis, (n, k) in enumerate(zip(array.shape, block, strict=True)):
+        place = (np.arange(n) - (n - size.shape[axis]) / 2 + 0.5) / k - 0.5
+        rows = np.stack([np.interp(place, np.arange(count[axis]), row) for row in np.eye(count[axis])], 1)
+        field = np.moveaxis(np.tensordot(rows.astype(np.float32), field, (1, axis)), 0, axis)
+    low, half, high = np.exp(np.percentile(field[foreground(array)], (5, 50, 95)))
+    spread = float(high / low)
+    return (np.exp(field) / np.float32(half) if spread >= VARIES else None), spread
+
+
+def _flattest(array: np.ndarray, spacing) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """(size, flat, smooth) of a channel less its rim: the noise's size voxel by voxel, of deviation 1 for white noise
+    of 1; where the foreground is flattest, bool; the image smoothed. None where that is too little."""
     from scipy import ndimage
 
     axes = [a for a in range(array.ndim) if array.shape[a] >= 5 and spacing[a] <= PLANES * min(spacing)]
     if len(axes) < 2:
-        return noise_level(array)
+        return None
     difference = array
     for axis in axes:
         low, mid, high = (np.arange(array.shape[axis] - 2) + k for k in range(3))
@@ -58,19 +118,11 @@ def level(array: np.ndarray, spacing, noise: str = "rician") -> float:
         shape[tuple(slice(None) if a != axis else slice(0, None, 2) for a in range(array.ndim))] = False
     inside = ndimage.binary_erosion(foreground(array), shape, iterations=2)[inner]
     if inside.sum() < ENOUGH:
-        return noise_level(array)
+        return None
     smooth = ndimage.gaussian_filter(array, [1.5 if a in axes else 0 for a in range(array.ndim)])
     steep = sum(np.gradient(smooth, axis=a) ** 2 for a in axes)[inner]
     flat = inside & (steep <= np.quantile(steep[inside], FLAT_SHARE))
-    found = float(np.median(np.abs(difference[flat]))) / (0.6745 * np.sqrt(6.0 ** len(axes)))
-    if noise != "rician" or not found:
-        return found
-    middle, sigma = float(np.median(smooth[inner][flat])), found
-    _, means, spreads = _rician()
-    for _ in range(6):  # the correction hangs on sigma itself; it settles in a few rounds
-        ratio = middle / sigma
-        sigma = found / (float(np.interp(ratio, means, spreads)) if ratio < means[-1] else 1.0)
-    return sigma
+    return np.abs(difference) * np.float32(6.0 ** (-len(axes) / 2)), flat, smooth[inner]
 
 
 @lru_cache(maxsize=1)

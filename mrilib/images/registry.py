@@ -7,8 +7,8 @@ A new step is one function and one line here.
 """
 
 DENOISERS = {
-    "median": "mrilib.images.denoise:median",
     "nlm": "mrilib.images.denoise:nonlocal_means",
+    "median": "mrilib.images.denoise:median",
     "gaussian": "mrilib.images.denoise:gaussian",
     "bilateral": "mrilib.images.denoise:bilateral",
     "curvature": "mrilib.images.denoise:curvature",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrilib.errors import CaseError
+from mrilib.errors import CaseError, UsageError
 from mrilib.images import denoise, edges
 from mrilib.images import noise as noises
 from mrilib.images.grid import Grid, Image
@@ -208,3 +208,23 @@ def test_huge_and_tiny_values_are_denoised_like_others(size):
     other, seen = denoise.nonlocal_means(image.with_array(image.array * np.float32(size)))
     assert np.allclose(other.array / np.float32(size), plain.array, atol=0.01)
     assert np.isclose(seen["sigma"][0] / size, measured["sigma"][0], rtol=1e-3)
+
+
+def test_noise_that_varies_is_followed_and_even_noise_treated_as_ever(anatomy):
+    varies = np.linspace(0.5, 1.5, anatomy.shape[1])[None, :, None] * np.ones(anatomy.shape)
+    inside = anatomy > 0
+    for field, gain in ((np.ones(anatomy.shape), 0.0), (varies, 0.5)):
+        image = Image(rician(anatomy, 12 * field), Grid.of(anatomy.shape))
+        even, _ = denoise.nonlocal_means(image)
+        made, measured = denoise.nonlocal_means(image, varying=True)
+        lost, least = (10 * np.log10(((a.array - anatomy)[inside] ** 2).mean()) for a in (even, made))
+        assert lost - least >= gain and abs(measured["sigma"][0] / np.median(12 * field[inside]) - 1) < 0.15
+        assert (measured["spread"][0] > 1.3) == bool(gain)
+        assert gain or np.array_equal(even.array, made.array)
+        found, spread = noises.unevenness(image.array, image.grid.spacing)
+        assert spread == pytest.approx(measured["spread"][0], abs=1e-3) and (found is None) == (not gain)
+        if gain:
+            ratio = found[inside] / field[inside]
+            assert ratio.std() / ratio.mean() < 0.15 and found.shape == image.array.shape
+    with pytest.raises(UsageError, match="one for the whole image"):
+        denoise.nonlocal_means(image, sigma=10, varying=True)

@@ -56,10 +56,12 @@ def test_every_option_changes_the_result(folder, method, option):
 
 
 @pytest.mark.parametrize(("words", "says"), [
-    (("--sigma", 3), "--sigma has no effect on median (its own options: --radius)"),
+    (("--method", "median", "--sigma", 3), "--sigma has no effect on median (its own options: --radius)"),
     (("--method", "gaussian", "--radius", 3), "--radius has no effect on gaussian"),
     (("--method", "curvature", "--width", 3), "--width has no effect on curvature"),
-    (("--radius", 0), "--radius"), (("--method", "bilateral", "--sigma", 0), "--sigma"),
+    (("--method", "tv", "--even"), "--varying has no effect on tv"), (("--radius", 2), "--radius has no effect on non"),
+    (("--sigma", 3, "--varying"), "--varying has no effect beside --sigma"),
+    (("--method", "median", "--radius", 0), "--radius"), (("--method", "bilateral", "--sigma", 0), "--sigma"),
     (("--method", "gaussian", "--width", "nan"), "--width"), (("--method", "n4"), "n4"),
     (("--method", "tv", "--noise", "rician"), "--noise has no effect on tv"),
     (("--residual", "in/r"), "lies in the input"), (("--residual", "denoised/r"), "lies in the output"),
@@ -68,6 +70,15 @@ def test_options_without_effect_are_refused(folder, words, says):
     ran = denoise("in", *words, cwd=folder)
     assert ran.returncode == 2 and says in ran.stderr and len(ran.stderr.splitlines()) == 1, ran.stderr
     assert not (folder / "denoised").exists()
+
+
+def test_noise_is_taken_for_even_when_asked_or_told_how_strong(folder):
+    for words, varying in (((), True), (("--even",), False), (("--sigma", 12), False)):
+        out = f"out{len(words)}{varying}"
+        assert denoise("in", *words, "-o", out, cwd=folder).returncode == 0
+        step = json.loads((folder / out / "recipe.json").read_text())["steps"][0]
+        assert (step["step"], step["parameters"]["varying"]) == ("nlm", varying)
+        assert ("spread" in json.loads((folder / out / "b.json").read_text())["measured"][0]) == varying
 
 
 def test_the_residual_is_what_was_removed(folder):

@@ -82,7 +82,8 @@ def test_the_folder_as_given_equals_the_pipe_and_the_prepared_folder(raw, models
     assert len({r["p_no"] for r in found}) == 20
     assert "device cpu" in direct.stderr and "20 done" in direct.stderr
 
-    line = 'set -o pipefail; "$1"/mri-denoise "$2" | "$1"/mri-normalize --like "$3" | "$1"/mri-predict -m "$3"'
+    line = ('set -o pipefail; "$1"/mri-denoise --method median "$2" | "$1"/mri-normalize --like "$3" | '
+            '"$1"/mri-predict -m "$3"')
     piped = subprocess.run(["bash", "-c", line, "bash", BIN, raw, model], capture_output=True, text=True, cwd=tmp_path)
     assert piped.returncode == 0, piped.stderr
     assert piped.stdout == direct.stdout
@@ -123,7 +124,8 @@ def test_a_fold_of_a_split_is_predicted_and_what_is_missing_is_named(raw, models
 
 
 def test_dry_run_lists_the_steps_left_to_do(raw, models, tmp_path):
-    subprocess.run([BIN / "mri-denoise", raw / "no", "-o", tmp_path / "d", "-q"], check=True, capture_output=True)
+    subprocess.run([BIN / "mri-denoise", raw / "no", "--method", "median", "-o", tmp_path / "d", "-q"], check=True,
+                   capture_output=True)
     done = predict("-m", models / "fold0.h5", tmp_path / "d", "--dry-run")
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 9
     assert all("-> resize(" in line and "median" not in line for line in done.stdout.splitlines())

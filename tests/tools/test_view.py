@@ -131,7 +131,7 @@ def test_inspect_finds_copies_and_a_recipe(data, tmp_path):
     told = run("mri-inspect", tmp_path / "in").stdout
     assert "copies: 1 exact" in told and "copies of different class: no/b1 (no) and yes/again (yes)" in told
     assert "\ncopies: " not in run("mri-inspect", tmp_path / "in", "--no-duplicates").stdout
-    run("mri-denoise", tmp_path / "in", "-o", tmp_path / "d")
+    run("mri-denoise", tmp_path / "in", "--method", "median", "-o", tmp_path / "d")
     assert "prepared by: median(radius=1)" in run("mri-inspect", tmp_path / "d").stdout
 
 
