@@ -50,13 +50,19 @@ def otsu(values: np.ndarray, bins: int = 256) -> float:
 def flat_outside(array: np.ndarray) -> float | None:
     """The one value around the head of a volume, (z, y, x), when nearly all of its border is exactly that, else None.
 
-    So it is after skull-stripping. Of a picture nothing is exact, for JPEG may have been at it: None.
+    So it is after skull-stripping. Where the head is cut off by the border, half of that must be this value, and next
+    to none of it be nearly so, as noise is. Of a picture nothing is exact, for JPEG may have been at it: None.
     """
     if array.ndim != 3:
         return None
     edge = border(array)
     flat = np.median(edge)
-    return float(flat) if (edge == flat).mean() >= FLAT_BORDER else None
+    exact = (edge == flat).mean()
+    if exact >= FLAT_BORDER:
+        return float(flat)
+    tolerance = np.float32(FLAT_TOLERANCE * (float(array.max()) - float(array.min())))
+    nearly = (np.abs(edge - flat) <= tolerance).mean() - exact
+    return float(flat) if exact >= 0.5 and nearly <= 1 - FLAT_BORDER else None
 
 
 def foreground(array: np.ndarray) -> np.ndarray:

@@ -51,7 +51,12 @@ def test_size_and_place_of_the_head_change_nothing():
 def test_thick_slices_are_borne_with():
     image, truth = head(2, ("flair",))
     thick = Image(image.array[::3, ..., 0], Grid.of((27, *SIZE[1:]), (6.0, 2.0, 2.0)))
-    assert dice(brain(thick)[0].array != 0, truth[::3]) > 0.9
+    made, _ = brain(thick)
+    assert dice(made.array != 0, truth[::3]) > 0.9
+    slab = Image(made.array[8:19], Grid.of((11, *SIZE[1:]), (6.0, 2.0, 2.0)))  # the brain meets the border
+    inside = slab.array != 0
+    scaled, _ = zscore(slab)
+    assert abs(scaled.array[inside].mean()) < 1e-3 and abs(scaled.array[inside].std() - 1) < 1e-3
 
 
 def test_a_stripped_brain_and_a_given_mask():
