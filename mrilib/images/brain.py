@@ -49,14 +49,16 @@ def brain(image: Image, *, mask=None, rng=None) -> tuple[Image, dict]:
         inside, share = np.asarray(mask, bool), 1.0
     else:
         inside, share = brain_mask(Image(array, image.grid))
-        if share > SHARES[1] and all(flat_outside(array[..., i]) is not None for i in range(array.shape[-1])):
-            inside, share = np.ones(image.grid.size, bool), 1.0
-        if not SHARES[0] <= share <= SHARES[1] and not inside.all():
+        empty = [flat_outside(array[..., i]) for i in range(array.shape[-1])]
+        if share > SHARES[1] and None not in empty:
+            held = float((array != np.float32(empty)).any(-1).sum() * np.prod(image.grid.spacing) / 1000)
+            return image.with_array(array.reshape(image.array.shape)), {"brain": round(held, 1), "share": 1.0}
+        if not SHARES[0] <= share <= SHARES[1]:
             raise CaseError(f"no brain found: what was is {100 * share:.0f} % of the head",
                             remedy="leave --brain out, or strip it with another tool")
     volume = float(inside.sum() * np.prod(image.grid.spacing) / 1000)
-    made = array if inside.all() else np.where(inside[..., None], array, np.float32(0))
-    return image.with_array(made.reshape(image.array.shape)), {"brain": round(volume, 1), "share": round(share, 4)}
+    made = np.where(inside[..., None], array, np.float32(0)).reshape(image.array.shape)
+    return image.with_array(made), {"brain": round(volume, 1), "share": round(share, 4)}
 
 
 def brain_mask(image: Image) -> tuple[np.ndarray, float]:

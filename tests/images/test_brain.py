@@ -64,6 +64,7 @@ def test_a_stripped_brain_and_a_given_mask():
     stripped = image.with_array(np.where(truth[..., None], image.array, 0))
     made, measured = brain(stripped)
     assert np.array_equal(made.array, stripped.array) and measured["share"] == 1
+    assert abs(measured["brain"] - truth.sum() * 8 / 1000) < 0.1
     given, _ = brain(image, mask=truth)
     assert np.array_equal(given.array, stripped.array)
 
