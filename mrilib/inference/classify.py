@@ -33,10 +33,11 @@ def predict(model, record: dict, arrays: Iterable[np.ndarray], *, batch_size: in
     return np.concatenate(results) if results else np.zeros((0, len(record["classes"])), np.float32)
 
 
-def average(models: Sequence, record: dict, arrays: Sequence[np.ndarray], *, batch_size: int = 16,
-            flips: bool = False) -> np.ndarray:
-    """The mean of the probabilities that several models give, (n, class) float32; see predict."""
-    each = [predict(model, record, arrays, batch_size=batch_size, flips=flips) for model in models]
+def average(models: Sequence, record: dict, arrays: Sequence[np.ndarray | tuple[np.ndarray, ...]], *,
+            batch_size: int = 16, flips: bool = False) -> np.ndarray:
+    """The mean of the probabilities that several models give, (n, class) float32; see predict, of_model."""
+    each = [predict(model, record, [ensemble.of_model(a, i) for a in arrays], batch_size=batch_size, flips=flips)
+            for i, model in enumerate(models)]
     return np.mean(each, axis=0, dtype=np.float64).astype(np.float32)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from mrilib import labels
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.gpu import memory
-from mrilib.recipe import learned_name
 
 MUST_AGREE = {  # what the records of models that are averaged share, by their task
     "classify": ("task", "classes", "channels", "shape", "recipe"),
@@ -21,6 +20,9 @@ MUST_AGREE = {  # what the records of models that are averaged share, by their t
 
 def check_records(records: Mapping[Path, dict], task: str | None = None) -> dict:
     """The record that all models share as far as use goes: the first one.
+
+    Recipes may differ in what their steps learned, as those of folds do: then each model is given the case as its own
+    recipe prepares it.
 
     task: what they must be for; None takes the first one's. Raises CaseError for a record that is not of this
     task or lacks something, UsageError naming the first difference between two models.
@@ -103,8 +105,7 @@ def _numbers(values) -> bool:
 def _plain(record: dict, key: str) -> str:
     if key == "recipe":
         steps = record["recipe"].get("steps") or []
-        return "; ".join(f"{s.get('step')} {s.get('parameters')}"
-                         + (f" learned {learned_name(s['learned'])}" if s.get("learned") else "") for s in steps)
+        return "; ".join(f"{s.get('step')} {s.get('parameters')}" for s in steps)
     value = record[key]
     if key == "regions" and value:
         return f"{value} painted {record.get('paint')}"
@@ -116,6 +117,11 @@ def check_shapes(model, taken: tuple, given: tuple, path: Path) -> None:
     if model.input_shape != (None, *taken) or model.output_shape != (None, *given):
         raise CaseError(f"its network takes {model.input_shape[1:]} and gives {model.output_shape[1:]}, its record "
                         f"says {taken} and {given}", where=path, remedy="do not trust this file")
+
+
+def of_model(array: np.ndarray | tuple[np.ndarray, ...], place: int) -> np.ndarray:
+    """What the model at a place is given of a case: the one array of all, or its own (see Prepared)."""
+    return array[place] if isinstance(array, tuple) else array
 
 
 def run(model, batch: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from mrilib import records
 from mrilib.errors import UsageError
 from mrilib.images.geometry import resample
 from mrilib.images.grid import Grid, Image
+from mrilib.inference import ensemble
 
 STRENGTH = 0.6  # how much of the picture the hottest colour covers
 
@@ -56,14 +57,15 @@ def _spread(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def explain(models: Sequence, array: np.ndarray, index: int, grid: Grid, native: Grid) -> np.ndarray:
+def explain(models: Sequence, array: np.ndarray | tuple, index: int, grid: Grid, native: Grid) -> np.ndarray:
     """The mean Grad-CAM of several models on the native grid: float32 (y, x), 0 outside the prepared image.
 
-    grid: where `array` lies; each value of a feature map stands at the middle of the pixels it covers.
+    array: of all models, or one for each. grid: where it lies; each value of a feature map stands at the middle of
+    the pixels it covers.
     """
     total = np.zeros(native.size, np.float64)
-    for model in models:
-        heat = grad_cam(model, array, index)
+    for place, model in enumerate(models):
+        heat = grad_cam(model, ensemble.of_model(array, place), index)
         factor = np.array(grid.size) / np.array(heat.shape)
         wide = np.pad(heat, 1, mode="edge")  # half a cell beyond the outer middles
         spacing = tuple(s * f for s, f in zip(grid.spacing, factor, strict=True))

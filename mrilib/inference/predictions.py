@@ -34,11 +34,12 @@ class Target:
     force: bool = False
 
 
-def ready(case, steps: Sequence, channels: Sequence[str], spacing, check: bool, target: Target) -> Path | Prepared:
+def ready(case, steps: Sequence, channels: Sequence[str], spacing, check: bool, target: Target,
+          others: Sequence[Sequence]) -> Path | Prepared:
     """The case's label map when it is complete already, else the case prepared (see prepare_volume)."""
     if not target.force and (path := finished(case, target)):
         return path
-    return prepare_volume(case, steps, channels, spacing, check)
+    return prepare_volume(case, steps, channels, spacing, check, others)
 
 
 def finished(case, target: Target) -> Path | None:

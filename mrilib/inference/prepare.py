@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +24,14 @@ LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as everywhere
 class Prepared:
     """One case, ready for a model.
 
-    array: float32 (y, x, channel), or (z, y, x, channel) of prepare_volume. content: hash of the case as first
+    array: float32 (y, x, channel), or (z, y, x, channel) of prepare_volume; a tuple of one for each model, where
+    the recipes of several have learned otherwise. content: hash of the case as first
     given. adapted: what was done to its channels, a word for the user, else "". grid: where `array` lies (in 2D
     it lacks the first axis of prepare_volume's). native: the case on its native grid, only where asked for.
     native_grid: that grid, of prepare_volume. given_grid: of its first channel, as the case was given to it.
     """
 
-    array: np.ndarray
+    array: np.ndarray | tuple[np.ndarray, ...]
     content: str
     adapted: str
     grid: Grid
@@ -106,11 +107,12 @@ def wanted_channels(case: Case, image: Image, channels: Sequence[str]) -> tuple[
 
 
 def prepare(case: Case, steps: Sequence[Step], channels: Sequence[str], shape: Sequence[int] | None = None,
-            native: bool = False, check: bool = True) -> Prepared:
+            native: bool = False, check: bool = True, others: Sequence[Sequence[Step]] = ()) -> Prepared:
     """Read a case and take it through `steps` to an array with these channels and shape (y, x, channel).
 
     native: keep the case on its native grid as well. check: refuse a prepared file that was parted from its
-    recipe. Raises CaseError for a damaged case or one that does not come out as the model takes it.
+    recipe. others: the steps of further models, where each has its own; their arrays follow the first. Raises
+    CaseError for a damaged case or one that does not come out as the model takes it.
     """
     if check:
         recipe.check_origin(case)
@@ -121,11 +123,23 @@ def prepare(case: Case, steps: Sequence[Step], channels: Sequence[str], shape: S
     if shape is not None and array.shape != tuple(shape):
         raise CaseError(f"is {_size(array.shape)} after preparing; the model takes {_size(shape)}", where=case.path,
                         remedy="mri-normalize --size brings images to one size")
-    return Prepared(array, source["content"], adapted, image.grid, _native(case, given, source) if native else None)
+    made = Prepared(array, source["content"], adapted, image.grid, _native(case, given, source) if native else None)
+    return _with(made, [prepare(case, own, channels, shape, check=False) for own in others], case)
+
+
+def _with(first: Prepared, others: Sequence[Prepared], case: Case) -> Prepared:
+    """A case with the arrays of further models behind the first's. Raises CaseError when they lie on other grids."""
+    if not others:
+        return first
+    if not all(other.grid.same_as(first.grid) for other in others):
+        raise CaseError("comes out of the recipes of these models on different grids", where=case.path,
+                        remedy="apply each model alone")
+    return replace(first, array=(first.array, *(other.array for other in others)))
 
 
 def prepare_volume(case: Case, steps: Sequence[Step], channels: Sequence[str],
-                   spacing: Sequence[float] | None = None, check: bool = True) -> Prepared:
+                   spacing: Sequence[float] | None = None, check: bool = True,
+                   others: Sequence[Sequence[Step]] = ()) -> Prepared:
     """Read a case, volume or picture, and take it through `steps` to float32 (z, y, x, channel), z = 1 in 2D.
 
     Volumes come out upright (see upright), so that a network meets every head the same way round, however its
@@ -146,8 +160,9 @@ def prepare_volume(case: Case, steps: Sequence[Step], channels: Sequence[str],
     native = Grid.from_dict(source["native_grid"]) if "native_grid" in source else given.grid
     if native.dimension != image.grid.dimension:
         raise CaseError("is not of the dimension its record tells", where=case.path)
-    return Prepared(array if array.ndim == 4 else array[None], source["content"], adapted, image.grid,
+    made = Prepared(array if array.ndim == 4 else array[None], source["content"], adapted, image.grid,
                     native_grid=native, given_grid=given.grid)
+    return _with(made, [prepare_volume(case, own, channels, spacing, check=False) for own in others], case)
 
 
 def upright(image: Image) -> Image:

@@ -42,18 +42,22 @@ def check_model(model, record: dict, path: Path) -> None:
     ensemble.check_shapes(model, taken, (*patch, len(outputs(record))), path)
 
 
-def probabilities(models: Sequence, record: dict, array: np.ndarray, *, overlap: float = 0.5,
+def probabilities(models: Sequence, record: dict, array: np.ndarray | tuple[np.ndarray, ...], *, overlap: float = 0.5,
                   flips: bool | str = True, batch_size: int | None = None) -> np.ndarray:
     """What the models give for each voxel, on the mean: float32 (z, y, x, k), k as in outputs(record).
 
-    array: prepared case, float32 (z, y, x, channel). overlap: share of a window that the next one covers again,
-    0 to below 1; windows count most in their middle (Gaussian of 1/8 of the window, Isensee et al. 2021). flips:
-    True, the mean with the mirror image left to right; or axes of "xyz", the mean over all mirror images along
-    them (z has no effect for a 2D network). batch_size: windows that go through the network at once. Only the
-    box around the head is computed; outside it all is background, and everywhere when there is none. Images
-    smaller than the window are filled up with the lowest value on each channel's border.
+    array: prepared case, float32 (z, y, x, channel), or one for each model. overlap: share of a window that the
+    next one covers again, 0 to below 1; windows count most in their middle (Gaussian of 1/8 of the window, Isensee
+    et al. 2021). flips: True, the mean with the mirror image left to right; or axes of "xyz", the mean over all
+    mirror images along them (z has no effect for a 2D network). batch_size: windows that go through the network at
+    once. Only the box around the head is computed; outside it all is background, and everywhere when there is none.
+    Images smaller than the window are filled up with the lowest value on each channel's border.
     Raises CaseError for other channels than the record's, UsageError for settings that cannot be.
     """
+    if isinstance(array, tuple):
+        each = (probabilities([model], record, own, overlap=overlap, flips=flips, batch_size=batch_size)
+                for model, own in zip(models, array, strict=True))
+        return sum(each) / np.float32(len(models))
     if array.ndim != 4 or array.shape[-1] != len(record["channels"]):
         raise CaseError(f"has shape {array.shape}; the model takes (z, y, x, {len(record['channels'])})")
     window, count = window_of(record), len(outputs(record))

@@ -47,6 +47,9 @@ def test_flips_average_the_image_with_its_mirror_image(models):
 def test_several_models_are_averaged(models):
     each = [predict(model, RECORD, ARRAYS) for model in models]
     assert average(models, RECORD, ARRAYS) == pytest.approx(np.mean(each, 0), abs=1e-7)
+    darker = [array - 1 for array in ARRAYS]
+    each[1] = predict(models[1], RECORD, darker)  # each model its own array
+    assert average(models, RECORD, list(zip(ARRAYS, darker, strict=True))) == pytest.approx(np.mean(each, 0), abs=1e-7)
 
 
 def test_a_network_that_is_not_what_its_record_says_is_refused(models):

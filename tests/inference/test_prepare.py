@@ -135,6 +135,16 @@ def test_every_volume_comes_out_upright_with_each_voxel_at_its_place_in_the_worl
         assert upright(made).grid == made.grid
 
 
+def test_each_model_of_an_ensemble_gets_the_case_by_its_own_recipe(raw):
+    case = next(find([raw]))
+    standard, ranged = (RESIZE, ZSCORE), (RESIZE, Step("minmax", {}))
+    both = prepare(case, standard, ["image"], others=[ranged]).array
+    apart = [prepare(case, steps, ["image"]).array for steps in (standard, ranged)]
+    assert len(both) == 2 and all(map(np.array_equal, both, apart))
+    with pytest.raises(CaseError, match="on different grids .apply each model alone"):
+        prepare(case, standard, ["image"], others=[(ZSCORE,)])
+
+
 def test_a_volume_is_resampled_to_the_models_spacing_and_keeps_its_native_grid(tmp_path):
     values = np.random.default_rng(0).normal(size=(8, 20, 24)).astype(np.float32)
     grid = Grid.of((8, 20, 24), (4.0, 1.0, 1.0), (0.0, 0.0, 0.0), np.diag([1, -1, 1]))

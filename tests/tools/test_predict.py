@@ -45,7 +45,7 @@ def raw(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory, raw):
-    """Two models with one recipe that saw a case each, and one with other classes."""
+    """Two models that saw a case each, whose recipes have learned otherwise, and one with other classes."""
     from mrilib import gpu
 
     gpu.setup("cpu", mixed="off")
@@ -57,10 +57,13 @@ def models(tmp_path_factory, raw):
     folder = tmp_path_factory.mktemp("models")
     for i, classes in enumerate((["no", "yes"], ["no", "yes"], ["a", "b"])):
         keras.utils.set_random_seed(i)
+        *plain, nyul = STEPS
+        learned = {"standard": {"image": [v ** (1 + i / 2) for v in nyul.learned["standard"]["image"]]}}
+        steps = (*plain, Step(nyul.step, nyul.parameters, learned))
         seen = {f"any/{i}": {"content": content_hash([raw / "no" / f"no {i}.png"]), "part": "train"}}
         record = {
             "task": "classify", "classes": classes, "channels": ["image"], "shape": [32, 32, 1],
-            "recipe": Recipe(STEPS).as_dict(), "architecture": {"backbone": "small", "width": 0.5},
+            "recipe": Recipe(steps).as_dict(), "architecture": {"backbone": "small", "width": 0.5},
             "training": {"cases": seen},
         }  # fmt: skip
         file.save(classifier("small", (32, 32, 1), 2, width=0.5, low=-2, high=2), folder / f"fold{i}.h5", record)
@@ -95,7 +98,13 @@ def test_the_folder_as_given_equals_the_pipe_and_the_prepared_folder(raw, models
 
 
 def test_an_ensemble_with_damaged_cases_explained(raw, models, tmp_path):
+    """Each model is given the case by its own recipe, whose landmarks differ."""
     from PIL import Image as Picture
+
+    from mrilib.cases import find
+    from mrilib.inference.classify import predict as alone
+    from mrilib.inference.prepare import prepare
+    from mrilib.models.file import load
 
     (tmp_path / "cut.png").write_bytes((raw / "no" / "no 1.png").read_bytes()[:300])
     ones = [raw / "no" / "no 0.png", tmp_path / "cut.png", raw / "no" / "no 1.png", raw / "yes" / "Y.png"]
@@ -106,6 +115,11 @@ def test_an_ensemble_with_damaged_cases_explained(raw, models, tmp_path):
     found = json.loads(done.stdout)
     assert [(r["case"], r["seen"]) for r in found] == [("no 0", "train"), ("no 1", "train"), ("Y", "")]
     assert all(sum(r["probabilities"].values()) == pytest.approx(1, abs=2e-6) for r in found)
+    each = [alone(model, record, [prepare(next(find([ones[0]])), Recipe.from_dict(record["recipe"]).steps,
+                                          ["image"]).array])[0] for model, record in map(load, sorted(
+                                              models.glob("fold[01].h5")))]  # fmt: skip
+    assert list(found[0]["probabilities"].values()) == pytest.approx(np.mean(each, 0), abs=2e-6)
+    assert abs(each[0] - each[1]).max() > 1e-3
     for case, path in (("no 0", ones[0]), ("Y", ones[3])):
         picture = Picture.open(tmp_path / "cam" / f"{case}.png")
         assert picture.size == Picture.open(path).size and picture.mode == "RGB"

@@ -87,18 +87,20 @@ def selected(paths, wanted: set[str] | None, **options) -> Iterator[Case | CaseE
 
 
 def calls(found, models: Models, as_is: bool, below: Path | None,
-          arguments: Callable[[Case, tuple], tuple]) -> Iterator[tuple]:
-    """(case, arguments(case, steps left to do)) of each case, or (case, what is wrong with it).
+          arguments: Callable[[Case, tuple, tuple], tuple]) -> Iterator[tuple]:
+    """(case, arguments(case, steps left to do, others)) of each case, or (case, what is wrong with it).
 
-    below: a folder in which each case gets a file of its id. Raises UsageError for a root of another recipe.
+    others: the steps of each further model, where they are not the same for all. below: a folder in which each case
+    gets a file of its id. Raises UsageError for a root of another recipe.
     """
     from mrilib.inference.prepare import remaining_steps
 
     @lru_cache(maxsize=64)
     def steps_of(root: Path):
-        steps = remaining_steps(models.record, root, as_is)
-        detail(f"{root}: {', '.join(map(str, steps)) or 'taken as it is'}")
-        return steps
+        each = [remaining_steps(record, root, as_is) for record in models.records.values()]
+        steps, others = each[0], () if all(own == each[0] for own in each) else tuple(each[1:])
+        detail(f"{root}: {_listed((steps, *others)) or 'taken as it is'}")
+        return steps, others
 
     taken: dict[str, Path] = {}
     for case in found:
@@ -112,7 +114,12 @@ def calls(found, models: Models, as_is: bool, below: Path | None,
         except CaseError as error:
             yield case, error
             continue
-        yield case, arguments(case, steps)
+        yield case, arguments(case, *steps)
+
+
+def _listed(each) -> str:
+    """The steps of one model, or of all where each has its own."""
+    return "; or ".join(dict.fromkeys(", ".join(map(str, steps)) for steps in each))
 
 
 def claim(taken: dict[str, Path], case: Case, below: Path | None) -> bool:
@@ -134,13 +141,13 @@ def claim(taken: dict[str, Path], case: Case, below: Path | None) -> bool:
 def rehearse(found, models: Models, as_is: bool, below: Path | None = None) -> int:
     """List each case with the steps it would go through; returns the exit code."""
     failed = 0
-    for case, steps in calls(found, models, as_is, below, lambda _, steps: steps):
+    for case, steps in calls(found, models, as_is, below, lambda _, steps, others: (steps, *others)):
         if isinstance(steps, CaseError):
             failed += 1
             complain(describe(case, steps), steps)
         else:
             output = f" -> {below / case.id}" if below else ""
-            emit(f"{case.id}: {case.path} -> {', '.join(map(str, steps)) or 'as it is'}{output}")
+            emit(f"{case.id}: {case.path} -> {_listed(steps) or 'as it is'}{output}")
     return SOME_FAILED if failed else DONE
 
 

@@ -110,8 +110,8 @@ def run(found, models: Models, network: Network, table: Table, *, as_is: bool, e
     if (found := begun(found)) is None:
         return SOME_FAILED
 
-    def arguments(case, steps):
-        return case, steps, record["channels"], record["shape"], explain is not None, not as_is
+    def arguments(case, steps, others):
+        return case, steps, record["channels"], record["shape"], explain is not None, not as_is, others
 
     todo = calls(found, models, as_is, explain, arguments)
     results = ordered("mrilib.inference.prepare:prepare", todo, jobs or cores())

@@ -215,11 +215,11 @@ def run(found, models: Models, settings: Settings, network: Network, output: Pat
     record = models.record
     target: Target | None = None
 
-    def arguments(case, steps):
+    def arguments(case, steps, others):
         nonlocal target
         if target is None:  # late, so that a run that turns out to be wrong use makes no folder
             target = Target(output, open_output(output, models, settings, force), settings.suffix, probabilities, force)
-        return case, steps, record["channels"], record["spacing"], not settings.as_is, target
+        return case, steps, record["channels"], record["spacing"], not settings.as_is, target, others
 
     todo = calls(found, models, settings.as_is, output, arguments)
     results = ordered("mrilib.inference.predictions:ready", todo, jobs or min(cores(), AHEAD), ahead=1, apart=True)
