@@ -108,6 +108,14 @@ def test_check_of_tables_of_classes(classes):
                                         for n, k in zip(TEAMS, (40, 39, 40, 39, 39), strict=True)]
     for line in FAULTS:
         assert line in done.stderr
+    for wrong, said in ((("--rank-by", "accuracy"), "--rank-by has no effect on --check"),
+                        (("--scheme", "binary"), "--scheme has no effect on tables")):
+        done = score("--check", "anna.csv", "--like", "t.csv", *wrong, cwd=classes)
+        assert done.returncode == 2 and said in done.stderr
+    (classes / "teams").mkdir()
+    (classes / "teams/anna.csv").write_bytes((classes / "anna.csv").read_bytes())
+    done = score("--check", "teams", "--like", "t.csv", cwd=classes)
+    assert done.returncode == 1 and "is a table, in a folder that is taken for label maps (name" in done.stderr
     good = score("--check", "anna.csv", "--like", "t.csv", cwd=classes)
     assert (good.returncode, good.stdout) == (0, "predictions: 40 of 40 predictions are well formed\n"), good.stderr
 

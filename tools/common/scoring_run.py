@@ -15,6 +15,10 @@ OF_MAPS = ("scheme", "predicted_scheme", "regions", "each_label", "metrics", "hd
            "fix_orientation")
 OF_CLASSES = ("positive",)
 OF_SEVERAL = ("rank_by",)
+OF_FIGURES = ("reference", "output", "per_case", "as_json", "fail_under", "models", "dry_run", "regions", "each_label",
+              "metrics", "hd95", "tolerances", "lesion_dilation", "lesion_connectivity", "lesion_volume",
+              "lesion_penalty", "empty", "allow_missing", "positive", "level", "resamples", "seed", "group_by",
+              "rank_by")
 
 
 def score(predictions: tuple, null: bool, layout, given: dict) -> int:
@@ -23,10 +27,13 @@ def score(predictions: tuple, null: bool, layout, given: dict) -> int:
     if o.check:
         from mri_tools.common import checking
 
-        _no_effect("--check", ("reference", "output", "per_case", "as_json", "fail_under", "models", "dry_run"))
+        _no_effect("--check", OF_FIGURES)
         if o.like is None:
             raise UsageError("--check needs --like", remedy="name the folder of the cases")
-        return checking.check(submitted.given(predictions, null), o)
+        found = submitted.given(predictions, null)
+        if isinstance(found[0], submitted.Table):
+            _no_effect("tables", ("scheme", "predicted_scheme"))
+        return checking.check(found, o)
     if o.like is not None:
         raise UsageError("--like has no effect without --check")
     if o.reference is None:

@@ -169,6 +169,9 @@ def in_folder(folder: Path) -> Maps:
                                 remedy="copy the file itself there, or name the files one by one")
             if not path.is_file():
                 raise CaseError("is no file that can be read", where=path)
+            if path.suffix.lower() == ".csv":
+                raise CaseError("is a table, in a folder that is taken for label maps", where=path,
+                                remedy=f"name tables one by one, as {folder}/*.csv")
             named.append((cases.of_file(path, root).id, path))
         except CaseError as error:
             found.problems.append(error)
