@@ -61,10 +61,9 @@ PRESETS: dict[str, dict] = {
     "light": {"flip": "lr", "rotate": "8", "scale": "0.9:1.1", "shift": "3%", "gamma": "0.82:1.22"},
     "medium": {"flip": "lr", "rotate": "15", "shear": "5", "scale": "0.85:1.15", "shift": "8%",
                "contrast": "0.8:1.2", "brightness": "0.8:1.2", "gamma": "0.75:1.35"},
-    "heavy": {"flip": "lr,ud", "rotate": "30", "shear": "10", "scale": "0.75:1.3", "shift": "12%",
-              "elastic": "0:5%@0.3", "contrast": "0.65:1.5", "brightness": "0.7:1.3", "gamma": "0.6:1.6",
-              "inverse_gamma": "0.7:1.5@0.15", "bias": "0:0.4@0.3", "blur": "0:0.6%@0.3",
-              "low_resolution": "1:2@0.25", "noise": "0.08@0.3"},
+    "heavy": {"flip": "lr", "rotate": "15", "shear": "5", "scale": "0.8:1.25", "shift": "8%", "elastic": "0:3%@0.2",
+              "contrast": "0.65:1.5", "brightness": "0.7:1.3", "gamma": "0.6:1.6", "inverse_gamma": "0.7:1.5@0.15",
+              "bias": "0:0.3@0.2", "low_resolution": "1:1.5@0.15", "noise": "0.05@0.15"},
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from mrilib.training.settings import OPTIMIZERS, check_mixing
 SCHEDULES = ("cosine", "polynomial", "constant", "step", "plateau")
 SAMPLINGS = ("foreground", "uniform", "equal")
 # Measured; docs/experiments.md has the table.
-DEFAULTS = {"epochs": 40, "learning_rate": 1e-3, "warmup": 0.5, "average": 2.0, "dropout": 0.0, "augment": "medium",
+DEFAULTS = {"epochs": 40, "learning_rate": 1e-3, "warmup": 0.5, "average": 2.0, "dropout": 0.0, "augment": "heavy",
             "momentum": None, "weight_decay": 0.0, "foreground": 0.5}  # fmt: skip
 LEARNING_RATE = {"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-2}
 

@@ -192,8 +192,8 @@ def test_wrong_use_is_said_before_any_work(data, tmp_path, words, says):
 
 
 EVERYTHING = ("--preset", "heavy", "--stretch", "0.1", "--elastic", "6%@0.8", "--inverse-gamma", "0.3",
-              "--bias", "0.4", "--histogram", "0.4", "--low-resolution", "1:2", "--ghosting", "0.3", "--sharpen", "0.5",
-              "--rician", "0.05", "--noise", "0.05", "--cutout", "0.2", "--interpolation", "cubic",
+              "--blur", "0.6%", "--bias", "0.4", "--histogram", "0.4", "--low-resolution", "1:2", "--ghosting", "0.3",
+              "--sharpen", "0.5", "--rician", "0.05", "--noise", "0.05", "--cutout", "0.2", "--interpolation", "cubic",
               "--labels", "smooth")  # fmt: skip
 
 
@@ -233,7 +233,7 @@ def test_a_contact_sheet_shows_twelve_draws(data, tmp_path):
 
 def test_show_alone_lists_every_change_and_a_settings_file_of_it_is_no_change(tmp_path):
     shown = augment("--show", cwd=tmp_path)
-    assert shown.returncode == 0 and "# low_resolution: times coarser" in shown.stdout and "heavy lr,ud" in shown.stdout
+    assert shown.returncode == 0 and "# low_resolution: times coarser" in shown.stdout and "heavy lr]" in shown.stdout
     from mrilib.images.transforms import MEANING
 
     options = augment("--help", cwd=tmp_path).stdout
