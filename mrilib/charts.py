@@ -154,6 +154,8 @@ def froc(title: str, curves: Mapping[str, Sequence[tuple[float, float, float, fl
                  x_ticks=False)
     for false in each:
         axes.text((axes.at(np.log2(false), 0)[0], HIGH - MARGIN + 14), f"{false:g}")
+    ends = sorted([0, 1, *(p[1] for points in curves.values() for p in points if p[0] >= each[-1] / 2)])
+    free = max(range(1, len(ends)), key=lambda k: ends[k] - ends[k - 1])  # names where no curve is at its right end
     for i, (name, points) in enumerate(curves.items()):
         colour, aside = CURVES[i % len(CURVES)], 0.04 * (i - (len(curves) - 1) / 2)
         for false, value, low, high in points:
@@ -161,7 +163,7 @@ def froc(title: str, curves: Mapping[str, Sequence[tuple[float, float, float, fl
             if not np.isnan(low + high):
                 axes.line([(np.log2(false) + aside, low), (np.log2(false) + aside, high)], colour, 1)
         axes.line([(np.log2(false) + aside, value) for false, value, *_ in points], colour)
-        place = axes.at(axes.x[1] - 0.1, 0.06 * (len(curves) - i))
+        place = axes.at(axes.x[1] - 0.1, (ends[free] + ends[free - 1]) / 2 + 0.06 * ((len(curves) - 1) / 2 - i))
         axes.draw.text(place, f"{name}: {np.mean([p[1] for p in points]):.3f}", colour, axes.font, anchor="rm")
     return axes.made()
 

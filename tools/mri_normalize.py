@@ -124,7 +124,7 @@ def main(paths, null, root, layout, output, grey, align, reorient, brain, crop, 
     if learn and not dry_run:
         steps, fine = recipes.learned(steps, place, learn, output, split=split, fold=fold, root=root, layout=layout,
                                       jobs=jobs)
-    code = convert(paths or ((learn,) if learn else ()), steps, output, **how)
+    code = convert(recipes.to_prepare(paths, learn), steps, output, **how)
     return code or (DONE if fine else SOME_FAILED)
 
 

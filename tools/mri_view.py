@@ -53,7 +53,8 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
     if table is not None and charting.is_scores("".join(table)):
         if folder or mistakes or random:
             raise UsageError(f"--{'cases' if folder else 'mistakes' if mistakes else 'random'} has no effect on scores")
-        say(f"{charting.draw(''.join(table), output)} charts")
+        count = charting.draw("".join(table), output)
+        say(f"{count} chart{'s' * (count != 1)}")
         emit(output)
         return DONE
     if table is None and mistakes:

@@ -173,7 +173,8 @@ def read(path: Path) -> dict:
         text = Path(path).read_text(encoding="utf-8")
         found = json.loads(text) if Path(path).suffix == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot be read as settings: {error}", where=path) from error
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot be read as settings: {why}", where=path) from error
     if not isinstance(found, dict):
         raise UsageError("holds no settings", where=path, remedy='such as {"rotate": 15}')
     return found

@@ -225,6 +225,8 @@ def test_a_scale_is_learned_after_the_earlier_steps_and_repeated_on_other_cases(
     assert again.stdout == one.stdout and stamps == {p: p.stat().st_mtime_ns for p in (stage / "one").iterdir()}
     both, _ = learned(stage, *LEARN, "--learn", "train", "train", "new", out="both")
     assert len(both.stdout.splitlines()) == 6
+    unread = "names on standard input are not read (- reads them)"  # where the test's pipe could hold some
+    assert unread in one.stderr and unread not in both.stderr
     ran = normalize(*LEARN[:5], "--method", "none", "train", "-o", "half", cwd=stage)
     assert ran.returncode == 0
     _, same = learned(stage, "-j", 1, "--method", "nyul", "--learn", "half", out="whole")

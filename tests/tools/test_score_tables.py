@@ -160,7 +160,7 @@ def test_tables_of_boxes_are_ranked(boxes):
     assert len(tests) == 12 and tests["p iou", "dora", "anna"] < 0.01
     froc = subprocess.run([BIN / "mri-view", "-o", "froc.png"], input=done.stdout, cwd=boxes, capture_output=True,
                           text=True, timeout=60)
-    assert (froc.returncode, froc.stdout) == (0, "froc.png\n") and "1 charts" in froc.stderr, froc.stderr
+    assert (froc.returncode, froc.stdout) == (0, "froc.png\n") and "1 chart" in froc.stderr, froc.stderr
 
 
 def test_check_of_tables_of_boxes(boxes):

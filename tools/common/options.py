@@ -69,7 +69,8 @@ def _load_config(ctx, param, path):
         text = Path(path).read_text(encoding="utf-8")
         settings = json.loads(text) if str(path).endswith(".json") else tomllib.loads(text)
     except (OSError, ValueError) as error:
-        raise click.UsageError(f"{path}: cannot be read as settings: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise click.UsageError(f"{path}: cannot be read as settings: {why}") from error
     settings = {key.replace("-", "_"): value for key, value in settings.items()}
     known = {p.name for p in ctx.command.params}
     names = {flag.lstrip("-").replace("-", "_"): p.name for p in ctx.command.params for flag in p.opts}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -34,6 +37,16 @@ def check_learning(method: str, learn: Path | None, split: Path | None, fold: in
             raise UsageError(f"--{'fold' if split is None else 'split'} has no effect without --learn")
     elif method not in LEARNERS:
         raise UsageError(f"--learn has no effect on {method}", remedy=f"{' and '.join(LEARNERS)} learn")
+
+
+def to_prepare(paths: tuple[Path, ...], learn: Path | None) -> tuple[Path, ...]:
+    """What is prepared: what was named, else the training cases; names that may wait in a pipe are then not read."""
+    if paths or learn is None:
+        return paths
+    with contextlib.suppress(OSError):  # standard input may be closed
+        if stat.S_ISFIFO(os.fstat(0).st_mode):
+            say(f"prepares the cases of {learn}; names on standard input are not read (- reads them)")
+    return (learn,)
 
 
 def learned(steps: Sequence, place: int, folder: Path, output: Path, *, split=None, fold=None, root=None, layout=None,
