@@ -131,7 +131,7 @@ def read(path: Path) -> dict[str, dict[int, dict]]:
                 raise UsageError("is no table of copies", where=path, remedy=f"its header is {','.join(HEADER)}")
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"cannot be read: {error}", where=path) from error
+        raise UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=path) from error
     found: dict[str, dict[int, dict]] = {}
     for line, row in enumerate(rows, 2):
         try:

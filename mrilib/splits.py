@@ -167,7 +167,7 @@ def read(path: Path) -> dict[str, Row]:
             raise UsageError(f"is no split: its columns are not {','.join(HEADER)}", where=path)
         lines = list(reader)
     except (OSError, csv.Error) as error:
-        raise UsageError(f"cannot be read: {error}", where=path) from error
+        raise UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=path) from error
     rows: dict[str, Row] = {}
     places = defaultdict(set)
     for number, line in enumerate(lines, 2):

@@ -47,7 +47,7 @@ def read_groups(path: Path) -> dict[str, str]:
             raise UsageError("has no columns case,group", where=path)
         return {row["case"]: row["group"] for row in reader if row["group"]}
     except (OSError, csv.Error) as error:
-        raise UsageError(f"cannot be read: {error}", where=path) from error
+        raise UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=path) from error
 
 
 def check_before(cases: list[Case], group: dict[str, str], path) -> None:
