@@ -17,6 +17,7 @@ from mrilib.models.normalise import NORMS, normalise
 WIDEST = {2: 512, 3: 320}  # filters at most, by number of axes
 SLOPE = 0.01
 DECODER = (256, 128, 64, 32)  # filters of the decoder on a backbone, from its coarsest map up
+COARSER = (2, 4, 8, 16, 32)  # times, of a backbone's maps
 SUPERVISED = 3  # outputs below the finest, at most, that are trained as well
 
 
@@ -85,6 +86,9 @@ def backbone_unet(name: str, shape: tuple[int, int, int], outputs: int, *, activ
     image, pixels = backbones.pixels_of(name, shape, low, high)
     features = backbones.backbone_of(name)(pixels, width)
     skips = _by_size(keras.Model(image, features), shape)
+    if not skips:
+        raise UsageError(f"{name} passes no maps of a half, a quarter … of the image, which a U-Net is made of",
+                         remedy="another --backbone")
     x, maps = skips.pop()[1], []
     if dropout:
         x = layers.SpatialDropout2D(dropout, name="head_dropout")(x)
@@ -104,11 +108,15 @@ def backbone_unet(name: str, shape: tuple[int, int, int], outputs: int, *, activ
 
 
 def _by_size(graph, shape) -> list[tuple[int, object]]:
-    """(side, last feature map) of each size that a backbone passes, the finest first, the image's own left out."""
+    """(side, last feature map) of each size that a backbone passes, the finest first, the image's own left out.
+
+    Left out too are sizes that do not halve the image evenly, as AlexNet's, and the single values of channel attention.
+    """
     found = {}
     for layer in graph.layers:
         size = layer.output.shape
-        if len(size) == 4 and "Padding" not in type(layer).__name__ and shape[0] % size[1] == 0 and size[1] < shape[0]:
+        if len(size) == 4 and "Padding" not in type(layer).__name__ and any(
+                size[1:3] == (shape[0] // k, shape[1] // k) for k in COARSER):
             found[size[1]] = layer.output
     return sorted(found.items(), key=lambda item: -item[0])
 

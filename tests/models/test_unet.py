@@ -47,6 +47,13 @@ def test_a_backbone_becomes_an_encoder_and_keeps_its_weights(tmp_path):
     assert np.allclose(mine["conv1"].get_weights()[0], np.concatenate([first, first], 2) / 2)
 
 
+def test_a_backbone_with_channel_attention_gives_its_maps_and_one_without_halves_is_refused():
+    model = unet.backbone_unet("efficientnetb0", (64, 96, 3), 2)
+    assert model.get_layer("head_0_up").input.shape[1:3] == (2, 3) and model.output_shape == (None, 64, 96, 2)
+    with pytest.raises(UsageError, match="alexnet passes no maps"):
+        unet.backbone_unet("alexnet", (64, 96, 3), 2)
+
+
 @pytest.mark.parametrize(("shape", "more", "what"), [
     ((30, 32, 1), {}, "cannot be made 4 times coarser where it has 30"),
     ((32, 32, 1), {"norm": "layer"}, "unknown norm"),
