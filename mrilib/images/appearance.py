@@ -2,15 +2,14 @@
 
 Tissue first: contrast about the mean, brightness as a gain above the lowest value (air stays air), gamma, gamma of
 the values turned over, and the grey scale bent (`histogram`), composed into one curve. Then the coil: a smooth field
-of brightness (`bias`). Then sampling: blur and low resolution, composed into one band matrix along each axis, and
-ghosting. Then sharpening, noise, cut-out and channel drop-out. Most are those of nnU-Net (Isensee et al., Nature
+of brightness (`bias`). Then sampling: blur, low resolution and sharpening, composed into one band matrix along each
+axis, and ghosting. Then noise, cut-out and channel drop-out. Most are those of nnU-Net (Isensee et al., Nature
 Methods 18, 2021) and TorchIO (Pérez-García et al., 2021).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -22,7 +21,8 @@ BRIGHT = 99.5  # percentile that stands for the brightest
 STEPS = 2048  # of the curve over the range of a channel, straight between them
 GREYS = 8  # steps of the grey scale that `histogram` moves
 COILS = 3  # parts of the image along each axis that the field of `bias` is made of
-BLOCK = 4096  # values worked on at a time along a far axis, so that they stay in the cache
+BLOCK = 32768, 256, 2048  # values of a block of columns, so that they stay in the cache; its width at least, at most
+NEGLIGIBLE = 1e-9  # weight in a band matrix
 
 
 @dataclass(frozen=True)
@@ -56,39 +56,23 @@ def change(array: np.ndarray, before: np.ndarray, drawn: dict, spacing, kinds: i
     """An array (z, y, x, c) float32 as drawn says. before: the image before it was moved, whose ranges count.
 
     spacing: mm, (z, y, x). kinds: that many channels are of different kind, and those after them show the same ones
-    of other slices, so each goes with its own; None: all are. `array` may be overwritten unless it is `before`
-    itself. Returns an array of its shape.
+    of other slices, so each goes with its own; None: all are. `array` is overwritten unless it is `before` itself.
+    Returns an array of its shape.
     """
-    about, spare = statistics(before), None
+    about = statistics(before)
     kinds = kinds or array.shape[-1]
-
-    def passed(array: np.ndarray, work) -> np.ndarray:
-        """What work(array, into) makes; two arrays are used in turn, for new memory costs as much as a pass."""
-        nonlocal spare
-        into = np.empty_like(array) if spare is None else spare
-        work(array, into)
-        spare = None if array is before else array
-        return into
-
-    if any(name in drawn for name in (*TONES, "histogram", "bias")):
-        if array is before:
-            array = passed(array, lambda given, into: _tone(given, into, drawn, about, kinds))
-        else:
-            _tone(array, array, drawn, about, kinds)
-    for axis, weights in enumerate(_bands(drawn, array.shape[:3], spacing)):
-        if weights is not None:
-            array = passed(array, partial(_along, weights=weights, axis=axis))
-    if "ghosting" in drawn:
-        array = passed(array, lambda given, into: _ghosts(given, into, drawn))
-    if "sharpen" in drawn:
-        amount = float(drawn["sharpen"])
-        array = passed(array, lambda given, into: compiled.over(len(given), given.size, lambda start, stop: (
-            loops.sharpened(given, into, amount, start, stop))))
+    result = np.empty_like(array) if array is before else array
+    bands, ghosts = _bands(drawn, array.shape[:3], spacing), _ghosts(drawn, array.shape[:3])
+    share = np.float32(drawn.get("ghosting", 0))
+    toned = any(name in drawn for name in (*TONES, "histogram", "bias"))
+    if toned or bands[1].size or bands[2].size or ghosts[1] or ghosts[2]:
+        _planes(array, result, drawn, about, kinds, bands, ghosts, share, toned)
+        array = result
+    if bands[0].size or ghosts[0] or "rician" in drawn or "noise" in drawn:
+        _columns(array, result, drawn, about, bands[0], ghosts[0], share)
+        array = result
     if array is before:
         array = array.copy()
-    for place, name in enumerate(("rician", "noise"), 2):
-        if name in drawn:
-            _grain(array, drawn, name, place, about)
     if "cutout" in drawn:
         _cut(array, drawn, about.low)
     if "dropout" in drawn and kinds > 1:
@@ -126,34 +110,100 @@ def _of_kinds(drawn: dict, kinds: int) -> list[dict]:
             for row in powers]
 
 
-def _tone(array: np.ndarray, result: np.ndarray, drawn: dict, about: Statistics, kinds: int) -> None:
-    size, each = array.shape[:3], _of_kinds(drawn, kinds)
-    table = np.empty((array.shape[-1], STEPS + 1), np.float32)
+def _planes(array, result, drawn: dict, about: Statistics, kinds: int, bands, ghosts, share, toned: bool) -> None:
+    """What happens within a plane: curve and field, bands along x and y and their ghosts."""
+    nz, ny, nx, c = array.shape
+    table = _table(drawn, about, kinds) if toned else np.empty((0, 0), np.float32)
+    scale = (STEPS / np.where(about.high > about.low, about.high - about.low, 1)).astype(np.float32)
+    points, bases = _field(drawn, array.shape)
+    _, down, weights = bands
+    k = weights.shape[1]
+    across = np.zeros((-(-k // 4) * 4 if weights.size else 0, nx * c), np.float32)
+    if weights.size:
+        across[:k] = np.repeat(weights.T, c, axis=1)
+    given, made = array.reshape(nz, ny, nx * c), result.reshape(nz, ny, nx * c)
+    compiled.over(nz, array.size, lambda start, stop: loops.planes(
+        given, made, c, table, about.low, scale, points, *bases, across, k // 2, down, ghosts[2], ghosts[1], share,
+        start, stop))
+
+
+def _table(drawn: dict, about: Statistics, kinds: int) -> np.ndarray:
+    """For each channel (c, STEPS + 1) what its curve makes of even values from lowest to highest, above its lowest.
+
+    Straight between them a gamma of 0.5 is off by up to 0.6 % of the range next to the lowest value, and by less than
+    0.01 % from a hundredth of the range on.
+    """
+    each = _of_kinds(drawn, kinds)
+    table = np.empty((len(about.low), STEPS + 1), np.float32)
     for i, row in enumerate(table):
         four = [float(part[i]) for part in (about.low, about.high, about.mean, about.bright)]
-        row[:] = curve(each[i % kinds], np.linspace(four[0], four[1], STEPS + 1), *four)
-    width = np.where(about.high > about.low, about.high - about.low, 1)
-    points, cells = np.empty((0, 4, 4), np.float32), [1 if n == 1 else COILS for n in size]
-    if "bias" in drawn:
-        away = stream(drawn, 6).uniform(-1, 1, splines.control_shape(size, cells))
-        points = np.exp(drawn["bias"] * away).astype(np.float32)
-    bases = [part for n, k in zip(size, cells, strict=True) for part in splines.basis(n, k)]
-    scale = (STEPS / width).astype(np.float32)
-    compiled.over(size[0], array.size, lambda start, stop: loops.tone(
-        array, result, table, about.low, scale, about.low, points, *bases, start, stop))
+        row[:] = curve(each[i % kinds], np.linspace(four[0], four[1], STEPS + 1), *four) - four[0]
+    return table
 
 
-def _bands(drawn: dict, size, spacing) -> list[np.ndarray | None]:
-    """For each axis the rows (n, 2 r + 1) of the band matrix that blur and low resolution are along it."""
+def _field(drawn: dict, shape) -> tuple[np.ndarray, tuple]:
+    """The field of `bias` for an array of this shape, as loops.planes takes it: control points along z and y of each
+    value of a row, and the bases along these axes."""
+    *size, c = shape
+    cells = [1 if n == 1 else COILS for n in size]
+    bases = (*splines.basis(size[0], cells[0]), *splines.basis(size[1], cells[1]))
+    if "bias" not in drawn:
+        return np.empty((0, 0, 0), np.float32), bases
+    away = stream(drawn, 6).uniform(-1, 1, splines.control_shape(size, cells))
+    first, weights = splines.basis(size[2], cells[2])
+    rows = (np.exp(drawn["bias"] * away)[..., first[:, None] + np.arange(4)] * weights).sum(-1)
+    return np.repeat(rows, c, axis=-1).astype(np.float32), bases
+
+
+def _columns(array, result, drawn: dict, about: Statistics, band, ghosts: int, share) -> None:
+    """What happens along z, and the noise."""
+    nz, c = array.shape[0], array.shape[-1]
+    given, made = array.reshape(nz, -1), result.reshape(nz, -1)
+    n = given.shape[1]
+    block = -(-min(n, max(BLOCK[1], min(BLOCK[2], BLOCK[0] // nz))) // c) * c  # of whole voxels
+    width = about.bright - about.low
+    deviations, seeds = np.zeros((2, c), np.float32), np.zeros(2, np.uint32)
+    for i, name in enumerate(("rician", "noise")):
+        if name in drawn:
+            deviations[i] = np.float32(drawn[name]) * width
+            seeds[i] = stream(drawn, 2 + i).integers(1 << 32)
+    compiled.over(-(-n // block), array.size, lambda start, stop: loops.columns(
+        given, made, block, band, ghosts, share, seeds, deviations, about.low, start, stop))
+
+
+def _bands(drawn: dict, size, spacing) -> list[np.ndarray]:
+    """For each axis the rows (n, 2 r + 1) of the band matrix that blur, low resolution and sharpening are along it.
+
+    float32; (0, 0) where they do nothing.
+    """
     coarser = [1.0, *drawn["low_resolution"]][-3:] if "low_resolution" in drawn else (1.0,) * 3
+    amount = drawn.get("sharpen", 0) / (3 if size[0] > 1 else 2)
     found = []
     for n, mm, times in zip(size, spacing, coarser, strict=True):
-        if n == 1 or (times == 1 and "blur" not in drawn):
-            found.append(None)
+        if n == 1 or (times == 1 and not amount and "blur" not in drawn):
+            found.append(np.empty((0, 0), np.float32))
             continue
         band = np.ones((n, 1)) if times == 1 else _coarse(n, times)
-        found.append((_blurred(band, drawn["blur"] / mm) if "blur" in drawn else band).astype(np.float32))
+        if "blur" in drawn:
+            band = _blurred(band, drawn["blur"] / mm)
+        if amount:
+            band = _sharpened(band, amount)
+        used = np.flatnonzero(np.abs(band).max(0) > NEGLIGIBLE)
+        spare = min(used[0], band.shape[1] - 1 - used[-1])
+        found.append(np.ascontiguousarray(band[:, spare : band.shape[1] - spare], np.float32))
     return found
+
+
+def _sharpened(band: np.ndarray, amount: float) -> np.ndarray:
+    """A band matrix before an unsharp mask: each value and `amount` of its difference from the mean of its two
+    neighbours along the axis, the border value repeated."""
+    n, width = band.shape
+    wide = np.zeros((n, width + 2))
+    wide[:, 1:-1] = (1 + amount) * band
+    wide[1:, :-2] -= amount / 2 * band[:-1]
+    wide[:-1, 2:] -= amount / 2 * band[1:]
+    wide[[0, -1], 1:-1] -= amount / 2 * band[[0, -1]]
+    return wide
 
 
 def _blurred(band: np.ndarray, sd: float) -> np.ndarray:
@@ -189,44 +239,15 @@ def _coarse(n: int, times: float) -> np.ndarray:
     return (1 - part) * share(first) + part * share(np.minimum(first + 1, few - 1))
 
 
-def _along(array: np.ndarray, result: np.ndarray, weights: np.ndarray, axis: int) -> None:
-    nz, ny, nx, c = array.shape
-    if axis == 2:
-        k = weights.shape[1]
-        wide = np.zeros((-(-k // 4) * 4, nx * c), np.float32)
-        wide[:k] = np.repeat(weights.T, c, axis=1)
-        rows, into = array.reshape(nz * ny, nx * c), result.reshape(nz * ny, nx * c)
-        compiled.over(nz * ny, array.size, lambda start, stop: loops.along_rows(
-            rows, into, wide, k // 2, c, start, stop))
-        return
-    shape = (1, nz, ny * nx * c) if axis == 0 else (nz, ny, nx * c)
-    given, into = array.reshape(shape), result.reshape(shape)
-    parts = shape[0] * -(-shape[2] // BLOCK)
-    compiled.over(parts, array.size, lambda start, stop: loops.along(given, into, weights, BLOCK, start, stop))
-
-
-def _grain(array: np.ndarray, drawn: dict, name: str, place: int, about: Statistics) -> None:
-    sd = (np.float32(drawn[name]) * (about.bright - about.low)).astype(np.float32)
-    seed = np.uint32(stream(drawn, place).integers(1 << 32))
-    compiled.over(len(array), array.size, lambda start, stop: loops.grain(
-        array, seed, sd, name == "rician", about.low, start, stop))
-
-
-def _ghosts(array: np.ndarray, result: np.ndarray, drawn: dict) -> None:
-    """Two to five ghosts along one of the longest axes: k-space lines of a period that differ from the rest."""
-    chance = stream(drawn, 7)
-    axes = [axis for axis in range(3) if array.shape[axis] > 1]
-    axis, count = (axes[int(chance.integers(len(axes)))], int(chance.integers(2, 6))) if axes else (0, 2)
-    share, (nz, ny, nx, c) = np.float32(drawn["ghosting"]), array.shape
-    if axis == 2:
-        rows, of_rows = array.reshape(nz * ny, nx * c), result.reshape(nz * ny, nx * c)
-        compiled.over(nz * ny, array.size, lambda start, stop: loops.ghosts_rows(
-            rows, of_rows, c, count, share, start, stop))
-        return
-    shape = (1, nz, ny * nx * c) if axis == 0 else (nz, ny, nx * c)
-    given, into = array.reshape(shape), result.reshape(shape)
-    compiled.over(shape[0] * shape[1], array.size, lambda start, stop: loops.ghosts(
-        given, into, count, share, start, stop))
+def _ghosts(drawn: dict, size) -> list[int]:
+    """Two to five ghosts along one of the axes: k-space lines of a period that differ from the rest. How many along
+    each, 0 for none."""
+    found = [0, 0, 0]
+    axes = [axis for axis in range(3) if size[axis] > 1]
+    if "ghosting" in drawn and axes:
+        chance = stream(drawn, 7)
+        found[axes[int(chance.integers(len(axes)))]] = int(chance.integers(2, 6))
+    return found
 
 
 def _cut(array: np.ndarray, drawn: dict, low: np.ndarray) -> None:

@@ -1,4 +1,8 @@
-"""The loops that change values: (z, y, x, channel) float32, a picture has z = 1."""
+"""The loops that change values: (z, y, x, channel) float32, a picture has z = 1.
+
+Two passes over the memory do all: planes(), in which a plane stays in the cache from the curve to the ghosts along y,
+and columns(), in which a block of columns along z does. What each writes depends on no other part of the work.
+"""
 
 from __future__ import annotations
 
@@ -31,137 +35,119 @@ def statistics(array, low, high, total, start, stop):
                 total[z, k] += sum_
 
 
-@loop
-def tone(source, result, table, low, scale, air, controls, fz, wz, fy, wy, fx, wx, start, stop):
-    """result = a curve of source, times a smooth field above `air`. source and result may be one array.
-
-    table: (c, m) float32, the curve at m even steps from low (c,), `scale` (c,) steps per unit. controls: (kz, ky, kx)
-    float32 of the field as a B-spline, of no points when there is none; f., w.: its basis along each axis.
-    """
-    nz, ny, nx, nc = source.shape
-    n, last, flat = nx * nc, I32(table.shape[1] - 2), table.reshape(-1)
-    bent = controls.size > 0
-    plane = np.empty(controls.shape[1:], F32)
-    row = np.empty(controls.shape[2:], F32)
-    lowest, steps, floor, gain = np.empty(n, F32), np.empty(n, F32), np.empty(n, F32), np.ones(n, F32)
-    begin, weights = np.empty(n, I32), np.empty((4, n), F32)
-    for i in range(n):
-        k = i % nc
-        lowest[i], steps[i], floor[i], begin[i] = low[k], scale[k], air[k], k * table.shape[1]
-        weights[:, i] = wx[i // nc]
-    for z in range(start, stop):
-        if bent:
-            plane[:] = 0
-            for k in range(4):
-                plane += wz[z, k] * controls[fz[z] + k]
-        for y in range(ny):
-            if bent:
-                row[:] = 0
-                for k in range(4):
-                    row += wy[y, k] * plane[fy[y] + k]
-                x = 0
-                while x < nx:  # a cell of the B-spline at a time: within it the four control points stay the same
-                    cell, end = fx[x], x + 1
-                    while end < nx and fx[end] == cell:
-                        end += 1
-                    k0, k1, k2, k3 = row[cell], row[cell + 1], row[cell + 2], row[cell + 3]
-                    part, wide = gain[x * nc : end * nc], weights[:, x * nc : end * nc]
-                    for i in range(part.size):
-                        part[i] = k0 * wide[0, i] + k1 * wide[1, i] + k2 * wide[2, i] + k3 * wide[3, i]
-                    x = end
-            given, line = source[z, y].reshape(n), result[z, y].reshape(n)
-            for i in range(n):
-                place = (given[i] - lowest[i]) * steps[i]
-                step = min(max(I32(place), I32(0)), last)
-                at = U32(begin[i] + step)
-                value = flat[at] + (place - F32(step)) * (flat[at + U32(1)] - flat[at])
-                line[i] = (value - floor[i]) * gain[i] + floor[i]
-
-
-@loop
-def along(source, result, weights, block, start, stop):
-    """result[a, i] = sum over k of weights[i, k] * source[a, i + k - r]: a band matrix along the middle axis.
-
-    source, result: (a, n, b) float32. weights: (n, 2 r + 1), 0 where the place lies outside. b is worked off in blocks;
-    start .. stop counts pairs of a and block.
-    """
-    na, n, nb = source.shape
-    blocks = (nb + block - 1) // block
-    wide, last = weights.shape[1], n - 1
+@inner
+def _banded(source, weights, i, line):
+    """line = sum over k of weights[i, k] * source[i + k - r]; source (n, b), weights (n, 2 r + 1), 0 outside."""
+    wide, last = weights.shape[1], source.shape[0] - 1
     r = wide // 2
-    for part in range(start, stop):
-        a, b0 = part // blocks, part % blocks * block
-        b1 = min(b0 + block, nb)
+    line[:] = 0
+    for k in range(0, wide, 4):  # four rows at once: the sum is written to the cache a quarter as often
+        w0, w1 = weights[i, k], weights[i, k + 1] if k + 1 < wide else ZERO
+        w2, w3 = weights[i, k + 2] if k + 2 < wide else ZERO, weights[i, k + 3] if k + 3 < wide else ZERO
+        if w0 == 0 and w1 == 0 and w2 == 0 and w3 == 0:
+            continue
+        at = i + k - r
+        s0, s1 = source[min(max(at, 0), last)], source[min(max(at + 1, 0), last)]
+        s2, s3 = source[min(max(at + 2, 0), last)], source[min(max(at + 3, 0), last)]
+        for x in range(line.size):
+            line[x] += w0 * s0[x] + w1 * s1[x] + w2 * s2[x] + w3 * s3[x]
+
+
+@inner
+def _ghosted(source, count, share, i, line):
+    """line = (1 - share) source[i] + share / (count - 1) of each other of `count` places n / count apart."""
+    n = source.shape[0]
+    one, each = ONE - share, share / F32(count - 1)
+    given = source[i]
+    for x in range(line.size):
+        line[x] = one * given[x]
+    for m in range(1, count):
+        other = source[(i + m * n // count) % n]
+        for x in range(line.size):
+            line[x] += each * other[x]
+
+
+@inner
+def _ghosted_row(source, count, share, step, line):
+    """The same along a row of x and channel, (n * step,)."""
+    n = source.size
+    one, each = ONE - share, share / F32(count - 1)
+    for i in range(n):
+        line[i] = one * source[i]
+    for m in range(1, count):
+        off = m * (n // step) // count * step
+        front, back, late, early = line[: n - off], line[n - off :], source[off:], source[:off]
+        for i in range(front.size):
+            front[i] += each * late[i]
+        for i in range(back.size):
+            back[i] += each * early[i]
+
+
+@loop
+def planes(source, result, step, table, low, scale, controls, fz, wz, fy, wy, across, reach, down, ghosts_x, ghosts_y,
+           share, start, stop):
+    """result = source through a curve, a smooth field of factors, and a band along x and along y, each with its ghosts.
+
+    source, result: (z, y, x * step) float32, step channels; they may be one array. table: (step, m) float32, what
+    the curve makes of m even values from low (step,), `scale` (step,) to the unit, less low; empty for no curve.
+    controls: (kz, ky, x * step) float32, the field, a B-spline along z and y, whose bases are f. and w.; empty for
+    none. across: (a multiple of four, x * step), a row for each place in a band of 2 reach + 1 and then zeros; down:
+    (y, 2 r + 1); both empty for none. ghosts_x, ghosts_y: how many, or 0.
+    """
+    nz, ny, n = source.shape
+    toned, bent, wide = table.size > 0, controls.size > 0, across.shape[0]
+    last, flat = I32(table.shape[1] - 2), table.reshape(-1)
+    lowest, steps, begin = np.empty(n, F32), np.empty(n, F32), np.empty(n, I32)
+    if toned:
         for i in range(n):
-            line = result[a, i, b0:b1]
-            line[:] = 0
-            for k in range(0, wide, 4):  # four rows at once: the sum is written to the cache a quarter as often
-                w0, w1 = weights[i, k], weights[i, k + 1] if k + 1 < wide else ZERO
-                w2, w3 = weights[i, k + 2] if k + 2 < wide else ZERO, weights[i, k + 3] if k + 3 < wide else ZERO
-                if w0 == 0 and w1 == 0 and w2 == 0 and w3 == 0:
-                    continue
-                at = i + k - r
-                s0, s1 = source[a, min(max(at, 0), last), b0:b1], source[a, min(max(at + 1, 0), last), b0:b1]
-                s2, s3 = source[a, min(max(at + 2, 0), last), b0:b1], source[a, min(max(at + 3, 0), last), b0:b1]
-                for x in range(line.size):
-                    line[x] += w0 * s0[x] + w1 * s1[x] + w2 * s2[x] + w3 * s3[x]
-
-
-@loop
-def along_rows(source, result, weights, r, step, start, stop):
-    """The same along the rows: source, result (rows, n * step), r known.
-
-    weights: (a multiple of four, n * step), each weight `step` times; the first 2 r + 1 count, the rest are 0.
-    """
-    rows, n = source.shape
-    wide = weights.shape[0]
-    given = np.zeros(n + wide * step, F32)
-    inside = given[r * step : r * step + n]
-    for row in range(start, stop):
-        inside[:] = source[row]
-        line = result[row]
-        line[:] = 0
-        for k in range(0, wide, 4):
-            w0, w1, w2, w3 = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
-            s0, s1 = given[k * step : k * step + n], given[(k + 1) * step : (k + 1) * step + n]
-            s2, s3 = given[(k + 2) * step : (k + 2) * step + n], given[(k + 3) * step : (k + 3) * step + n]
-            for i in range(n):
-                line[i] += w0[i] * s0[i] + w1[i] * s1[i] + w2[i] * s2[i] + w3[i] * s3[i]
-
-
-@loop
-def ghosts(source, result, count, share, start, stop):
-    """result = (1 - share) source + share / (count - 1) of each copy displaced by n / count along the middle axis.
-
-    source, result: (a, n, b). start .. stop counts pairs of a and place along the axis.
-    """
-    na, n, nb = source.shape
-    one, each = ONE - share, share / F32(count - 1)
-    for part in range(start, stop):
-        a, i = part // n, part % n
-        line = result[a, i]
-        line[:] = one * source[a, i]
-        for m in range(1, count):
-            line += each * source[a, (i + m * n // count) % n]
-
-
-@loop
-def ghosts_rows(source, result, step, count, share, start, stop):
-    """The same along the rows: source, result (rows, n * step)."""
-    rows, length = source.shape
-    one, each = ONE - share, share / F32(count - 1)
-    for row in range(start, stop):
-        line, given = result[row], source[row]
-        for i in range(length):
-            line[i] = one * given[i]
-        for m in range(1, count):
-            off = m * (length // step) // count * step
-            front, back = line[: length - off], line[length - off :]
-            late, early = given[off:], given[:off]
-            for i in range(front.size):
-                front[i] += each * late[i]
-            for i in range(back.size):
-                back[i] += each * early[i]
+            k = i % step
+            lowest[i], steps[i], begin[i] = low[k], scale[k], k * table.shape[1]
+    points, gain = np.empty(controls.shape[1:], F32), np.ones(n, F32)
+    row, plain, padded = np.empty(n, F32), np.empty(n, F32), np.zeros(n + wide * step, F32)
+    inside = padded[reach * step : reach * step + n]
+    first = np.empty((ny if down.size or ghosts_y else 0, n), F32)
+    second = np.empty((ny if down.size and ghosts_y else 0, n), F32)
+    for z in range(start, stop):
+        made = result[z]
+        if bent:
+            points[:] = 0
+            for k in range(4):
+                points += wz[z, k] * controls[fz[z] + k]
+        into = first if down.size or ghosts_y else made
+        for y in range(ny):
+            row[:] = source[z, y]
+            line = plain if ghosts_x else into[y]
+            value = inside if wide else line
+            if bent:
+                p0, p1, p2, p3 = points[fy[y]], points[fy[y] + 1], points[fy[y] + 2], points[fy[y] + 3]
+                w0, w1, w2, w3 = wy[y, 0], wy[y, 1], wy[y, 2], wy[y, 3]
+                for i in range(n):
+                    gain[i] = w0 * p0[i] + w1 * p1[i] + w2 * p2[i] + w3 * p3[i]
+            if toned:
+                for i in range(n):
+                    place = (row[i] - lowest[i]) * steps[i]
+                    cell = min(max(I32(place), I32(0)), last)
+                    at = U32(begin[i] + cell)
+                    value[i] = (flat[at] + (place - F32(cell)) * (flat[at + U32(1)] - flat[at])) * gain[i] + lowest[i]
+            else:
+                value[:] = row
+            if wide:
+                line[:] = 0
+                for k in range(0, wide, 4):
+                    v0, v1, v2, v3 = across[k], across[k + 1], across[k + 2], across[k + 3]
+                    s0, s1 = padded[k * step : k * step + n], padded[(k + 1) * step : (k + 1) * step + n]
+                    s2, s3 = padded[(k + 2) * step : (k + 2) * step + n], padded[(k + 3) * step : (k + 3) * step + n]
+                    for i in range(n):
+                        line[i] += v0[i] * s0[i] + v1[i] * s1[i] + v2[i] * s2[i] + v3[i] * s3[i]
+            if ghosts_x:
+                _ghosted_row(plain, ghosts_x, share, step, into[y])
+        if down.size:
+            into = second if ghosts_y else made
+            for y in range(ny):
+                _banded(first, down, y, into[y])
+        if ghosts_y:
+            for y in range(ny):
+                _ghosted(second if down.size else first, ghosts_y, share, y, made[y])
 
 
 @inner
@@ -209,55 +195,52 @@ def _normal(first, second, count, base, seed):
 
 
 @loop
-def sharpened(source, result, amount, start, stop):
-    """result = source + amount of its difference from the mean of the direct neighbours; two arrays."""
-    nz, ny, nx, nc = source.shape
-    n = nx * nc
-    here, around = F32(1 + amount), F32(amount / (6 if nz > 1 else 4))
-    for z in range(start, stop):
-        over, under = source[max(z - 1, 0)], source[min(z + 1, nz - 1)]
-        for y in range(ny):
-            line, given = result[z, y].reshape(n), source[z, y].reshape(n)
-            up, down = source[z, max(y - 1, 0)].reshape(n), source[z, min(y + 1, ny - 1)].reshape(n)
-            first, last = given[: n - nc], given[nc:]
-            for i in range(n):
-                line[i] = here * given[i] - around * (up[i] + down[i])
-            to_left, to_right = line[: n - nc], line[nc:]
-            for i in range(n - nc):
-                to_right[i] -= around * first[i]
-            for i in range(n - nc):
-                to_left[i] -= around * last[i]
-            for k in range(nc):
-                line[k] -= around * given[k]
-                line[n - nc + k] -= around * given[n - nc + k]
-            if nz > 1:
-                above, below = over[y].reshape(n), under[y].reshape(n)
-                for i in range(n):
-                    line[i] -= around * (above[i] + below[i])
+def columns(source, result, block, band, ghosts, share, seeds, deviations, low, start, stop):
+    """result = source through a band along z, its ghosts, and noise; start .. stop counts blocks, of whole voxels.
 
-
-@loop
-def grain(array, seed, deviation, rician, air, start, stop):
-    """Add noise in place: Gaussian, or Rician (of the magnitude of a complex image) above the value of air.
-
-    deviation, air: (c,) float32. The noise of a voxel depends on its place and the seed (uint32) alone.
+    source, result: (z, y * x * channel) float32, which may be one array. band: (z, 2 r + 1), empty for none. ghosts:
+    how many, or 0. deviations: (2, channel) float32 of Rician noise (the magnitude of a complex image, above the value
+    of air, low (channel,)) and of Gaussian; 0: none. That of a voxel depends on its place and seeds (2,) uint32 alone.
     """
-    nz, ny, nx, nc = array.shape
-    n = nx * nc
-    half = n if rician else (n + 1) // 2
-    first, second, sd, floor = np.empty(n, F32), np.empty(n, F32), np.empty(n, F32), np.empty(n, F32)
-    for i in range(n):
-        sd[i], floor[i] = deviation[i % nc], air[i % nc]
-    for z in range(start, stop):
-        for y in range(ny):
-            line = array[z, y].reshape(n)
-            _normal(first, second, half, U32((z * ny + y) * n), seed)
-            if rician:
-                for i in range(n):
-                    signal, quiet = line[i] - floor[i] + sd[i] * first[i], sd[i] * second[i]
-                    line[i] = math.sqrt(signal * signal + quiet * quiet) + floor[i]
+    nz, n = source.shape
+    nc = low.size
+    first = np.empty((nz if band.size or ghosts else 0, block), F32)
+    second, third = np.empty((nz if band.size and ghosts else 0, block), F32), np.empty((2, block), F32)
+    sd, floor = np.empty((2, block), F32), np.empty(block, F32)
+    for i in range(block):
+        sd[0, i], sd[1, i], floor[i] = deviations[0, i % nc], deviations[1, i % nc], low[i % nc]
+    rician, gaussian = deviations[0].max() > 0, deviations[1].max() > 0
+    for part in range(start, stop):
+        b0 = part * block
+        b1 = min(b0 + block, n)
+        size = b1 - b0
+        half = (size + 1) // 2
+        given, made = first[:, :size], second[:, :size]
+        one, two = third[0], third[1]
+        if band.size or ghosts:
+            for z in range(nz):  # rows of a volume may fall on the same places of the cache: side by side they do not
+                given[z] = source[z, b0:b1]
+            if band.size and ghosts:
+                for z in range(nz):
+                    _banded(given, band, z, made[z])
+        for z in range(nz):
+            line = result[z, b0:b1]
+            if ghosts:
+                _ghosted(made if band.size else given, ghosts, share, z, line)
+            elif band.size:
+                _banded(given, band, z, line)
             else:
+                line[:] = source[z, b0:b1]
+            place = U32(z * n + b0)
+            if rician:
+                _normal(one, two, size, place, seeds[0])
+                for i in range(size):
+                    signal, quiet = line[i] - floor[i] + sd[0, i] * one[i], sd[0, i] * two[i]
+                    line[i] = math.sqrt(signal * signal + quiet * quiet) + floor[i]
+            if gaussian:
+                _normal(one, two, half, place, seeds[1])
                 for i in range(half):
-                    line[i] += sd[i] * first[i]
-                for i in range(n - half):
-                    line[half + i] += sd[half + i] * second[i]
+                    line[i] += sd[1, i] * one[i]
+                rest = line[half:]
+                for i in range(rest.size):
+                    rest[i] += sd[1, half + i] * two[i]
