@@ -67,9 +67,8 @@ def draws(case, image: Image, plan: dict) -> Callable[[int], dict]:
         return plan["drawn"].__getitem__
     settings = augment.settings(plan["settings"])
     array = finite(image)
-    if "dropout" in settings.ranges and array.shape[-1] == 1:
-        raise CaseError("has one channel, which dropout would leave as it is", where=case.path,
-                        remedy="leave dropout out")
+    if array.shape[-1] == 1 and (vain := augment.of_several_channels(settings)):
+        raise CaseError(f"has one channel, and {vain} is for several", where=case.path, remedy="leave it out")
     head = outline(array)
     return lambda copy: augment.draw(settings, augment.generator(plan["seed"], case.id, copy), image.grid,
                                      head) if copy else {}  # fmt: skip

@@ -27,15 +27,17 @@ from mrilib.images.transforms import (
     WIDTH,
     Range,
     Settings,
+    of_several_channels,
     read,
     settings,
 )
 
-__all__ = ["MEANING", "PRESETS", "Range", "Settings", "apply", "apply_array", "apply_pair", "draw", "generator", "read",
-           "settings"]
+__all__ = ["MEANING", "PRESETS", "Range", "Settings", "apply", "apply_array", "apply_pair", "draw", "generator",
+           "of_several_channels", "read", "settings"]
 
 SEEDED = ("elastic", "histogram", "bias", "ghosting", "noise", "rician", "cutout", "dropout",
           "tones")  # draw further numbers
+CHANCES = len(affine.FLIPS) + sum(1 + NUMBERS.get(name, 1) for name in MEANING if name != "flip")
 THICK = 3  # times as thick as wide, or as wide as high: no tilting (as nnU-Net decides)
 MOST_PERSPECTIVE = 0.25  # of the shorter side: a corner moved further may turn the picture inside out
 
@@ -63,7 +65,7 @@ def draw(settings: Settings, rng: np.random.Generator, grid: Grid, head: np.ndar
     _check(settings, grid)
     across = _across(grid)
     tilting = {"rotate": affine.planes(n), "shear": list(permutations(range(n), 2))} if across is not None else {}
-    chances = iter(rng.random(len(affine.FLIPS) + sum(1 + NUMBERS.get(name, 1) for name in MEANING if name != "flip")))
+    chances = iter(rng.random(CHANCES))
     drawn: dict = {}
     flips = [next(chances) for _ in affine.FLIPS]
     if flip := [name for name, u in zip(affine.FLIPS, flips, strict=True) if name in settings.flips

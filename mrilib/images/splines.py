@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 
+@lru_cache(maxsize=64)
 def basis(size: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Which control points bear on each voxel of an axis, and how much: (first (size,) int64, weights (size, 4)).
 
     The axis is divided into `cells` equal parts between its first and last voxel, which takes cells + 3 control
     points; voxel i is the sum of weights[i] times the points first[i] .. first[i] + 3. An axis of one voxel takes
-    the points as they are: all weight on the first.
+    the points as they are: all weight on the first. The arrays are kept for the next call: not to be written to.
     """
     if size == 1:
         return np.zeros(1, np.int64), np.array([[1, 0, 0, 0]], np.float32)

@@ -165,6 +165,13 @@ def _agree(done: Settings) -> None:
             raise UsageError(f"{name} {value} does nothing where nothing moves", remedy="leave it out")
 
 
+def of_several_channels(given: Settings) -> str | None:
+    """What of the settings does nothing for an image of one channel, in words; None: all of it does something."""
+    if "dropout" in given.ranges:
+        return "dropout"
+    return "tones apart" if "tones" in given.choices else None
+
+
 def read(path: Path) -> dict:
     """The settings in a .toml or .json file. Raises UsageError when it cannot be read as such."""
     import tomllib

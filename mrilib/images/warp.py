@@ -74,10 +74,9 @@ def warp(array: np.ndarray | None, label: np.ndarray | None, drawn: dict, grid: 
     (y, x) of whole numbers, 0 beyond; its values are those of the nearest voxel, or with `labels` smooth the label of
     the largest share under linear interpolation. Flips, quarter turns and whole shifts move values as they are.
     """
-    if not any(name in drawn for name in BENDING):
-        matrix, offset = affine.index_map(drawn, grid)
-        if affine.is_lattice(matrix, offset):
-            return _each(array, label, matrix, offset)
+    matrix, n = index_map(drawn, grid), grid.dimension
+    if not any(name in drawn for name in BENDING) and affine.is_lattice(matrix[:n, :n], matrix[:n, n]):
+        return _each(array, label, matrix[:n, :n], matrix[:n, n])
     from mrilib.images import compiled
     from mrilib.images.warp_loops import WARPS
 
@@ -87,9 +86,9 @@ def warp(array: np.ndarray | None, label: np.ndarray | None, drawn: dict, grid: 
     source = source.reshape(*size, source.shape[-1])
     codes = np.empty((0, 0, 0), np.uint8) if label is None else _codes(label).reshape(size)
     result, moved = np.empty_like(source), np.empty_like(codes)
-    matrix = index_map(drawn, grid)
     if flat:
-        matrix = np.block([[np.eye(1), np.zeros((1, 3))], [np.zeros((3, 1)), matrix]])
+        of_slice, matrix = matrix, np.eye(4)
+        matrix[1:, 1:] = of_slice
     points, cells = np.empty((0, 4, 4, 3), np.float32), (1, 1, 1)
     if "elastic" in drawn:
         points = controls(drawn, grid)

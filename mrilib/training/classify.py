@@ -38,7 +38,7 @@ def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None
                     "dropout": settings.dropout, "low": data.low, "high": data.high}  # fmt: skip
     train, held = data.places("train"), data.places("validation")
     truth = np.eye(len(data.names), dtype=np.float32)[data.classes]
-    augment = augmenter(settings.augment)
+    augment = augmenter(settings.augment, len(data.channels))
     with memory.enough("a smaller --batch-size, --size or --width"):
         with setup.scope():
             model = backbones.classifier(settings.backbone, data.images.shape[1:], len(data.names),
@@ -130,18 +130,23 @@ def class_weights(settings: Settings, data: Data) -> list[float] | None:
     return [float(wanted[name]) for name in data.names]
 
 
-def augmenter(augment: str | dict) -> Callable | None:
-    """A function of (image ([z,] y, x, channel) float32, label map or None, generator, spacing in mm[, kinds of
-    channels, see appearance.change]) -> (image, label map); None when nothing would be changed."""
+def augmenter(augment: str | dict, kinds: int) -> Callable | None:
+    """A function of (image ([z,] y, x, channel) float32, label map or None, generator, spacing in mm[, outline of the
+    head, see images.augment.draw]) -> (image, label map); None when nothing would be changed.
+
+    kinds: how many channels differ in kind, see appearance.change. Raises UsageError for what needs several.
+    """
     from mrilib.images import augment as transforms
     from mrilib.images.grid import Grid
 
     chosen = transforms.settings(augment)
     if not chosen:
         return None
+    if kinds == 1 and (vain := transforms.of_several_channels(chosen)):
+        raise UsageError(f"--augment: the images have one channel, and {vain} is for several", remedy="leave it out")
 
-    def apply(image: np.ndarray, label, chance: np.random.Generator, spacing, kinds: int | None = None):
-        drawn = transforms.draw(chosen, chance, Grid.of(image.shape[:-1], tuple(spacing)))
+    def apply(image: np.ndarray, label, chance: np.random.Generator, spacing, head: np.ndarray | None = None):
+        drawn = transforms.draw(chosen, chance, Grid.of(image.shape[:-1], tuple(spacing)), head)
         return transforms.apply_pair(image, label, drawn, spacing, kinds)
 
     return apply

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from mrilib.errors import MachineError
+from mrilib.images.foreground import outline
 from mrilib.training import checkpoint, sampling
 from mrilib.training.checkpoint import State
 from mrilib.training.schedules import rate
@@ -30,7 +31,7 @@ class Batches(keras.utils.PyDataset):
         super().__init__(workers=workers)
         self.images, self.truth, self.ids, self.settings = images, truth, ids, settings
         self.augment, self.spacing = augment, spacing
-        self.classes = truth.argmax(1)
+        self.classes, self.heads = truth.argmax(1), {}
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
@@ -47,9 +48,15 @@ class Batches(keras.utils.PyDataset):
         members = self.members[index]
         seed, epoch, places = self.settings.seed, self.epoch, [i for i, _ in members]
         images = self.images[places] if self.augment is None else np.stack([
-            self.augment(self.images[i], None, sampling.chance_of(seed, epoch, self.ids[i], copy), self.spacing)[0]
-            for i, copy in members])
+            self.augment(self.images[i], None, sampling.chance_of(seed, epoch, self.ids[i], copy), self.spacing,
+                         self._head(i))[0] for i, copy in members])
         return sampling.mixed(images, self.truth[places], self.settings, epoch, index)
+
+    def _head(self, i: int) -> np.ndarray:
+        """The outline of the head in an image, looked for once: augmentation keeps it in view, as mri-augment does."""
+        if i not in self.heads:
+            self.heads[i] = outline(self.images[i])
+        return self.heads[i]
 
 
 @dataclass(frozen=True)

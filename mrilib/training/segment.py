@@ -97,6 +97,7 @@ def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path
     weights = class_weights(settings, data, table, regions)
     loss = voxel_losses.make(s.loss, exclusive=regions is None, class_weights=weights)
     channels = list(train[0].channels)
+    augment = augmenter(s.augment, len(channels))
     shape = (*s.patch, len(channels) * (2 * s.context + 1))
     low, high = pixel_range(train) if s.backbone else (None, None)
     began = time.monotonic()
@@ -105,7 +106,7 @@ def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path
             model = build(settings, shape, table.shape[1], data.spacing, regions is None, low, high)
             plain = unet.without_supervision(model)
         shapes = [tuple(end.shape[1:-1]) for end in unet.outputs_of(model)]
-        windows = Windows(train, settings, table, shapes, augmenter(s.augment), threads=max(1, setup.threads))
+        windows = Windows(train, settings, table, shapes, augment, threads=max(1, setup.threads))
         with setup.scope():
             each = SUPERVISION ** np.arange(len(shapes))
             more = {"loss_weights": (each / each.sum()).tolist()} if len(shapes) > 1 else {}

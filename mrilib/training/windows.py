@@ -67,7 +67,10 @@ class Windows(keras.utils.PyDataset):
         return images, each if len(each) > 1 else each[0]
 
     def window(self, epoch: int, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """One augmented window: ([z,] y, x, channel) float32, and ([z,] y, x) uint8 places in the label numbers."""
+        """One augmented window: ([z,] y, x, channel) float32, and ([z,] y, x) uint8 places in the label numbers.
+
+        It shows a part of the head, so no shift is drawn to keep the head in view, as that of a whole image is.
+        """
         rng = np.random.default_rng([self.settings.seed, epoch, number])
         case, centre = self.chances.draw(rng)
         volume, s = self.volumes[case], self.settings
@@ -79,7 +82,7 @@ class Windows(keras.utils.PyDataset):
         if self.flat:
             image, label = image[0], label[0]
         if self.augment is not None:
-            image, label = self.augment(image, label, rng, volume.spacing[-label.ndim :], len(volume.channels))
+            image, label = self.augment(image, label, rng, volume.spacing[-label.ndim :])
         return image, label
 
 

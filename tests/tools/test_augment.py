@@ -242,7 +242,9 @@ def test_show_alone_lists_every_change_and_a_settings_file_of_it_is_no_change(tm
 
 def test_a_lone_channel_cannot_drop_out_and_pictures_have_no_third_axis(data, tmp_path):
     ran = augment(data / "classes", "--dropout", "1", "-o", "a", cwd=tmp_path)
-    assert ran.returncode == 1 and "has one channel, which dropout would leave as it is" in ran.stderr
+    assert ran.returncode == 1 and "has one channel, and dropout is for several" in ran.stderr
+    ran = augment(data / "classes", "--tones", "apart", "--gamma", "0.3", "-o", "t", cwd=tmp_path)
+    assert ran.returncode == 1 and "has one channel, and tones apart is for several" in ran.stderr
     for words, says in ((("--flip", "ap"), "for volumes"), (("--elastic", "30%"), "may fold")):
         ran = augment(data / "classes", *words, "-o", "b", cwd=tmp_path)
         assert ran.returncode == 2 and says in ran.stderr and ran.stdout == "" and not (tmp_path / "b").exists()

@@ -131,6 +131,22 @@ def test_the_head_starts_as_a_logistic_regression(data, device, given):
     assert started["validation"]["validation_loss"] < chance["validation"]["validation_loss"]
 
 
+def test_a_batch_keeps_the_head_in_view_and_a_lone_channel_has_no_tones_apart(device):
+    from mrilib.training.loop import Batches
+
+    images = np.zeros((8, 40, 40, 1), np.float32)
+    images[:, 3:12, 25:37] = 1
+    augment = classify.augmenter("shift=40% flip=lr", 1)
+    names = [str(i) for i in range(8)]
+    settings = complete(Settings(**BASE), validated=False)
+    batches = Batches(images, np.eye(2, dtype=np.float32)[[0, 1] * 4], names, settings, augment, (1.0, 1.0))
+    moved = batches[0][0]
+    assert np.allclose(moved.sum((1, 2, 3)), 9 * 12, rtol=1e-3) and not np.array_equal(moved, images)
+    with pytest.raises(UsageError, match="one channel, and tones apart is for several"):
+        classify.augmenter("gamma=0.3 tones=apart", 1)
+    assert classify.augmenter("gamma=0.3 tones=apart", 2)
+
+
 def test_class_weights_must_name_the_classes(data, device):
     with pytest.raises(UsageError, match="class weights for a b, but the classes are no yes"):
         fit(data, device, loss="weighted-ce", class_weights={"a": 1, "b": 2})

@@ -40,7 +40,7 @@ def test_sampling_shows_labels_as_often_as_its_name_says(made, sampling, low, hi
 def test_windows_are_the_same_whoever_makes_them(made):
     from mrilib.training.classify import augmenter
 
-    one, two = (windows(made, augment=augmenter("medium")) for _ in range(2))
+    one, two = (windows(made, augment=augmenter("medium", 2)) for _ in range(2))
     for part in (one, two):
         part.begin(3)
     first = [one[i] for i in range(5)]
