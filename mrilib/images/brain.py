@@ -27,6 +27,8 @@ BRIGHT = (98, 1.25)  # percentile of the inner brain, and times that: what is br
 NECK = 6.0  # mm: half as wide a bridge to the eyes, the scalp and the like is cut
 GAP = 6.0  # mm: half as wide a furrow is filled
 SHARES = (0.15, 0.85)  # of the head, between which lies what can be a brain with its skull around
+WIDE = 0.77  # of the head: more was found only with scalp in it, as where channels do not lie on each other
+DOUBT = "its brain is {:.0f} % of the head, so it may hold scalp or eyes (look with mri-view; --align rigid may help)"
 
 
 def brain(image: Image, *, mask=None, rng=None) -> tuple[Image, dict]:
@@ -35,7 +37,8 @@ def brain(image: Image, *, mask=None, rng=None) -> tuple[Image, dict]:
     A ball grows from the middle of the head until it meets dark bone or bright fat (BET, Smith 2002); bridges to eyes
     and scalp are then cut, furrows filled. Channels count alike, so they must lie on each other. Lengths scale with the
     head, whose top is where the grid says it is. mask, bool on the grid, takes the place of all this. A brain that has
-    been stripped already comes back as it is. Measured: brain (ml), and share, that of the head above its neck.
+    been stripped already comes back as it is. Measured: brain (ml), and share, that of the head above its neck; doubt,
+    a line to be read by the user, where share is above WIDE.
 
     Meant for whole heads. Dice with the mask by which a T1 head of 1 mm was stripped elsewhere: 0.97. Where slices are
     5 mm thick, some of the eyes, the skull's base and the scalp of the topmost slices stays. Bone that is not dark, as
@@ -46,7 +49,7 @@ def brain(image: Image, *, mask=None, rng=None) -> tuple[Image, dict]:
     if image.grid.dimension != 3:
         raise CaseError("is no volume, in which alone a brain can be found", remedy="leave --brain out")
     if mask is not None:
-        inside, share = np.asarray(mask, bool), 1.0
+        inside, share, doubt = np.asarray(mask, bool), 1.0, {}
     else:
         inside, share = brain_mask(Image(array, image.grid))
         empty = [flat_outside(array[..., i]) for i in range(array.shape[-1])]
@@ -56,9 +59,10 @@ def brain(image: Image, *, mask=None, rng=None) -> tuple[Image, dict]:
         if not SHARES[0] <= share <= SHARES[1]:
             raise CaseError(f"no brain found: what was is {100 * share:.0f} % of the head",
                             remedy="leave --brain out, or strip it with another tool")
+        doubt = {"doubt": DOUBT.format(100 * share)} if share > WIDE else {}
     volume = float(inside.sum() * np.prod(image.grid.spacing) / 1000)
     made = np.where(inside[..., None], array, np.float32(0)).reshape(image.array.shape)
-    return image.with_array(made), {"brain": round(volume, 1), "share": round(share, 4)}
+    return image.with_array(made), {"brain": round(volume, 1), "share": round(share, 4), **doubt}
 
 
 def brain_mask(image: Image) -> tuple[np.ndarray, float]:

@@ -11,6 +11,7 @@ from pipeline_data import head, save, volume
 
 from mrilib import cases
 from mrilib.images import files
+from mrilib.images.grid import Grid, Image
 
 BIN = Path(sys.executable).parent
 
@@ -296,3 +297,21 @@ def test_options_can_be_written_and_read_as_a_file(tmp_path, picture):
     assert (tmp_path / "again/recipe.json").read_text() == (tmp_path / "out/recipe.json").read_text()
     (tmp_path / "my.toml").write_text("sise = 40\n")
     assert "unknown option 'sise'" in normalize("in", "--config", "my.toml", cwd=tmp_path).stderr
+
+
+def test_a_brain_too_large_for_its_head_is_doubted_once_where_it_is_made(tmp_path):
+    """Two channels whose headers lay them 5 mm apart, so that the bone of each is hidden by the other's scalp."""
+    from mrilib import phantom
+
+    images, _ = phantom.volume(1, 1, True, (64, 72, 64), 0.02)
+    t1, t1ce, apart = images["t1"], images["t1ce"], np.roll(images["t2"], 2, 1)
+    for case, name, array in (("good", "t1n", t1), ("good", "t2w", t1ce), ("far", "t1n", t1), ("far", "t2w", apart)):
+        (tmp_path / "in" / case).mkdir(parents=True, exist_ok=True)
+        files.write(tmp_path / f"in/{case}/{case}-{name}.nii.gz", Image(array, Grid.of(array.shape)))
+    ran = normalize("in", "--brain", "--method", "none", cwd=tmp_path)
+    said = [line for line in ran.stderr.splitlines() if "% of the head" in line]
+    assert ran.returncode == 0 and len(said) == 1 and "in/far: its brain is 8" in said[0] and "mri-view" in said[0]
+    assert len(ran.stdout.splitlines()) == 2
+    again = subprocess.run([BIN / "mri-denoise", "--method", "median"], input=ran.stdout, cwd=tmp_path, text=True,
+                           capture_output=True)  # fmt: skip
+    assert again.returncode == 0 and "of the head" not in again.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mri_tools.common import stream
 from mri_tools.common.jobs import cores, ordered
-from mri_tools.common.run import give_results
+from mri_tools.common.run import give_results, say
 from mrilib import __version__
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
@@ -66,7 +66,21 @@ def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, 
     if dry_run:
         listed = ((c, a if isinstance(a, CaseError) else describe(c, output)) for c, a in calls())
         return give_results(listed, "dry run")
-    return give_results(ordered("mrilib.recipe:prepare", calls(), jobs or cores()), "cases")
+    made = ordered("mrilib.recipe:prepare", calls(), jobs or cores())
+    return give_results(_with_doubts(made, output, lambda case: of_root(case.root)[1]), "cases")
+
+
+def _with_doubts(results, output: Path, steps_of):
+    """(case, result) as they come; what a step of this run noted as doubtful is said before its case's result."""
+    from mrilib.records import read_json, record_path
+
+    for case, result in results:
+        if isinstance(result, Path):
+            done = {step.step for step in steps_of(case)}
+            for seen in read_json(record_path(output, case.id))["measured"]:
+                if "doubt" in seen and seen["step"] in done:
+                    say(f"{case.path}: {seen['doubt']}")
+        yield case, result
 
 
 def refuse_output_in_input(paths, output: Path) -> None:
