@@ -48,8 +48,7 @@ def call_of(name: str, array: np.ndarray, sigma: float):
         from mrilib.images import bias, denoise
         from mrilib.images.grid import Grid, Image
 
-        step = {**{n: getattr(denoise, n) for n in OWN[1:]}, "nlm": denoise.nonlocal_means, "mixture": bias.mixture,
-                "n4": bias.n4}[what]  # fmt: skip
+        step = {**{n: getattr(denoise, n) for n in OWN[1:]}, "nlm": denoise.nonlocal_means, "n4": bias.n4}[what]
         step(Image(array[40:56, 40:80, 40:80] + 1, Grid.of((16, 40, 40))))  # compiles, or loads what was compiled
         image = Image(array, Grid.of(array.shape))
         return lambda: step(image)[0].array
@@ -163,7 +162,7 @@ def main() -> None:
             found = image[inside] / np.maximum(array[inside], 1e-6) / field[inside]
             return f"{100 * found.std() / found.mean():6.2f} % "
 
-        compare({"own mixture": "own", "own n4": "own", **FIELDS}, "bias      ", error)
+        compare({"own n4": "own", **FIELDS}, "bias      ", error)
 
 
 if __name__ == "__main__":

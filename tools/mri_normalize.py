@@ -25,7 +25,7 @@ from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, MASKS, NORMAL
 @click.option("--fit", type=click.Choice(["pad", "crop", "keep"]),
               help="What --size does: scale and fill up, scale and cut off, or keep the scale.  [default: pad]")
 @click.option("--bias", type=click.Choice(list(BIAS)),
-              help="Take the bias field away: with a mixture of tissues, or by N4.")
+              help="Take the bias field away, by N4.")
 @click.option("--field", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Write the bias field, too, as images below this folder.")
 @click.option("--method", type=click.Choice([*NORMALIZERS, "none"]),

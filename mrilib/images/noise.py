@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from mrilib.images.blocks import means, stretched
 from mrilib.images.foreground import foreground
 
 ENOUGH = 64  # voxels of foreground that an estimate of noise needs; with fewer, the whole image serves
@@ -77,22 +78,15 @@ def unevenness(array: np.ndarray, spacing) -> tuple[np.ndarray | None, float]:
     if flat.sum() < MANY:
         return None, 1.0
     block = [min(max(int(round(0.5 * REACH / s)), 1), n) for s, n in zip(spacing, size.shape, strict=True)]
-    count = [n // k for n, k in zip(size.shape, block, strict=True)]
+    wide = [REACH / (s * k) for s, k in zip(spacing, block, strict=True)]
 
-    def sums(values):
-        cut = values[tuple(slice(0, n * k) for n, k in zip(count, block, strict=True))]
-        parted = cut.reshape([part for pair in zip(count, block, strict=True) for part in pair])
-        whole = parted.sum(tuple(range(1, 2 * len(count), 2)), dtype=np.float32)
-        wide = [REACH / (s * k) for s, k in zip(spacing, block, strict=True)]
-        return ndimage.gaussian_filter(whole, wide, mode="constant")
+    def around(values):
+        return ndimage.gaussian_filter(means(values, block), wide, mode="constant")
 
     logs = np.log(size, where=flat, out=np.zeros_like(size))
     middle = np.float32(logs[flat].mean(dtype=np.float64))
-    field = sums(np.where(flat, logs - middle, 0)) / (sums(flat.astype(np.float32)) + np.float32(1e-3))
-    for axis, (n, k) in enumerate(zip(array.shape, block, strict=True)):
-        place = (np.arange(n) - (n - size.shape[axis]) / 2 + 0.5) / k - 0.5
-        rows = np.stack([np.interp(place, np.arange(count[axis]), row) for row in np.eye(count[axis])], 1)
-        field = np.moveaxis(np.tensordot(rows.astype(np.float32), field, (1, axis)), 0, axis)
+    field = around(np.where(flat, logs - middle, 0)) / (around(flat.astype(np.float32)) + np.float32(1e-6))
+    field = stretched(field, block, array.shape, np.subtract(array.shape, size.shape) / 2)
     low, half, high = np.exp(np.percentile(field[foreground(array)], (5, 50, 95)))
     spread = float(high / low)
     return (np.exp(field) / np.float32(half) if spread >= VARIES else None), spread

@@ -27,7 +27,6 @@ MASKS = {
     "brain": "mrilib.images.brain:brain",
 }
 BIAS = {
-    "mixture": "mrilib.images.bias:mixture",
     "n4": "mrilib.images.bias:n4",
 }
 NORMALIZERS = {

@@ -26,18 +26,13 @@ def spread(ratio):
     return float(ratio.std() / ratio.mean())
 
 
-def quick_n4(image):
-    return bias.n4(image, iterations=15, levels=3)
-
-
-@pytest.mark.parametrize(("step", "channel", "left"), [
-    (bias.mixture, "t1", 0.5), (bias.mixture, "t2", 0.5), (quick_n4, "t1", 0.8)])  # fmt: skip
-def test_a_known_field_is_taken_away(step, channel, left):
+@pytest.mark.parametrize(("channel", "left"), [("t1", 0.3), ("t2", 0.3), ("flair", 0.3)])
+def test_a_known_field_is_taken_away(channel, left):
     clean = head(channel)
     inside, true = clean > 0, field(clean.shape)
     noise = np.random.default_rng(0).normal(0, 8, clean.shape)
     given = Image(np.where(inside, clean * true + noise, 0).astype(np.float32), Grid.of(clean.shape, (2.0, 2.0, 2.0)))
-    made, measured = step(given)
+    made, measured = bias.n4(given)
     found = given.array[inside] / made.array[inside]
     assert spread(found / true[inside]) < left * spread(true[inside])
     assert abs(np.log(found[given.array[inside] > 0]).mean()) < 1e-3
@@ -48,16 +43,15 @@ def test_pictures_and_negative_values_are_borne_with():
     clean = head()[32]
     true = field((4, *clean.shape))[0]
     given = Image(clean * true, Grid.of(clean.shape))
-    made, _ = bias.mixture(given)
+    made, _ = bias.n4(given)
     inside = clean > 0
     assert spread(given.array[inside] / made.array[inside] / true[inside]) < spread(true[inside])
-    shifted, _ = bias.mixture(given.with_array(np.where(inside, given.array, -5).astype(np.float32)))
+    shifted, _ = bias.n4(given.with_array(np.where(inside, given.array, -5).astype(np.float32)))
     assert np.isfinite(shifted.array).all() and (shifted.array[~inside] < 0).all()
 
 
-@pytest.mark.parametrize("step", [bias.mixture, bias.n4])
-def test_what_cannot_be_fitted_is_said(step):
+def test_what_cannot_be_fitted_is_said():
     with pytest.raises(CaseError, match="too little above 0"):
-        step(Image(np.zeros((9, 9, 9), np.float32), Grid.of((9, 9, 9))))
+        bias.n4(Image(np.zeros((9, 9, 9), np.float32), Grid.of((9, 9, 9))))
     with pytest.raises(CaseError, match="NaN"):
-        step(Image(np.full((9, 9), np.nan), Grid.of((9, 9))))
+        bias.n4(Image(np.full((9, 9), np.nan), Grid.of((9, 9))))
