@@ -17,6 +17,7 @@ REACH = 1.2  # bilateral: default reach, in voxels
 CONDUCTANCE = 2.0  # curvature: ITK's, in units of the image's mean gradient
 TV_WEIGHT = {2: 0.7, 3: 0.5}  # tv: in noise deviations
 WAVELET = "sym4"
+AROUND = 8  # voxels: further than any step of nlm looks
 TIME = 5.6  # curvature: how long to diffuse, in squared voxels, for noise as large as the spread of the values
 
 
@@ -102,7 +103,9 @@ def nonlocal_means(image: Image, *, mask=None, rng=None, sigma: float | None = N
     array = finite(image)
     result, levels, spreads = np.empty_like(array, np.float32), [], []
     for i in range(array.shape[-1]):
-        channel = np.ascontiguousarray(array[..., i])
+        result[..., i] = array[..., i]
+        box = _filled(array[..., i])
+        channel = np.ascontiguousarray(array[(*box, i)])
         size = float(np.abs(channel).max())
         unit = size if size and not 1e-9 < size < 1e9 else 1.0  # squares of huge and tiny values have no float32
         scale = np.float32(unit)
@@ -113,9 +116,23 @@ def nonlocal_means(image: Image, *, mask=None, rng=None, sigma: float | None = N
         channel = channel / scale
         strength = sigma / unit if sigma else level(channel, image.grid.spacing, noise)
         levels.append(strength * unit)
-        result[..., i] = _three_passes(channel, image.grid.spacing, strength, noise, mask) * scale
+        within = None if mask is None else np.asarray(mask, bool)[box]
+        result[(*box, i)] = _three_passes(channel, image.grid.spacing, strength, noise, within) * scale
     measured = {"sigma": levels, **({"spread": spreads} if varying else {})}
     return image.with_array(result.reshape(image.array.shape)), measured
+
+
+def _filled(channel: np.ndarray) -> tuple[slice, ...]:
+    """The part of a channel that holds a stripped head and AROUND voxels about it; all of one with its air."""
+    everything = (slice(None),) * channel.ndim
+    empty = flat_outside(channel)
+    if empty is None or not (held := channel != empty).any():
+        return everything
+    box = []
+    for axis in range(channel.ndim):
+        some = np.flatnonzero(held.any(tuple({0, 1, 2} - {axis})))
+        box.append(slice(max(some[0] - AROUND, 0), some[-1] + 1 + AROUND))
+    return tuple(box) if flat_outside(channel[tuple(box)]) == empty else everything
 
 
 def _three_passes(channel: np.ndarray, spacing, sigma: float, noise: str, mask) -> np.ndarray:

@@ -177,6 +177,9 @@ def test_nothing_around_a_stripped_head_stays_nothing_and_a_mask_is_kept_to(anat
     stripped = np.where(head > 0, rician(head, 15), 0).astype(np.float32)
     image = Image(stripped, Grid.of(stripped.shape))
     assert (denoise.nonlocal_means(image)[0].array[head == 0] == 0).all()
+    near, far = (denoise.nonlocal_means(Image(a, Grid.of(a.shape)))[0].array for a in (
+        np.pad(stripped, 9), np.pad(stripped, (17, 12))))  # fmt: skip
+    assert np.array_equal(near[9:-9, 9:-9, 9:-9], far[17:-12, 17:-12, 17:-12])
     mask = np.zeros(stripped.shape, bool)
     mask[8:16, 30:60, 30:60] = True
     made, _ = denoise.nonlocal_means(image, mask=mask)
