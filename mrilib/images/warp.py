@@ -98,7 +98,8 @@ def warp(array: np.ndarray | None, label: np.ndarray | None, drawn: dict, grid: 
     bases = [part for n, k in zip(size, cells, strict=True) for part in splines.basis(n, k)]
     beyond = _beyond(source)
     cubic = drawn.get("interpolation") == "cubic"
-    ends = [f((0, 1, 2)) if cubic and source.size else beyond for f in (source.min, source.max)]
+    # a plane at a time first: over channels that lie side by side numpy is thirty times as slow
+    ends = [source.min(0).min((0, 1)), source.max(0).max((0, 1))] if cubic and source.size else [beyond, beyond]
     loop = WARPS[cubic, drawn.get("labels") == "smooth"]
     compiled.over(size[0], source.size + codes.size, lambda start, stop: loop(
         source, result, codes, moved, matrix, points, *bases, beyond, *ends, start, stop))
