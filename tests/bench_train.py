@@ -37,17 +37,17 @@ import sys, time, statistics
 import torch
 from torch import nn
 class Block(nn.Sequential):
-    def __init__(self, i, o, stride=1):
+    def __init__(self, i, o, stride=1, more=True):
         def conv(a, b, s):
             return [nn.Conv3d(a, b, 3, s, 1, bias=False), nn.InstanceNorm3d(b, affine=True), nn.LeakyReLU(0.01)]
-        super().__init__(*conv(i, o, stride), *conv(o, o, 1))
+        super().__init__(*conv(i, o, stride), *(conv(o, o, 1) if more else []))
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
         w = [16, 32, 64, 128]
         self.down = nn.ModuleList([Block(4, 16)] + [Block(a, b, 2) for a, b in zip(w, w[1:])])
         self.up = nn.ModuleList([nn.ConvTranspose3d(b, a, 2, 2, bias=False) for a, b in zip(w, w[1:])][::-1])
-        self.dec = nn.ModuleList([Block(2 * a, a) for a in w[:3]][::-1])
+        self.dec = nn.ModuleList([Block(2 * a, a, more=False) for a in w[:3]][::-1])
         self.end = nn.Conv3d(16, 4, 1)
     def forward(self, x):
         skips = []

@@ -22,16 +22,17 @@ SUPERVISED = 3  # outputs below the finest, at most, that are trained as well
 
 
 def unet(shape: tuple[int, ...], outputs: int, *, activation: str = "softmax", levels: int = 5, width: int = 32,
-         depth: int = 2, residual: bool = False, norm: str = "instance", strides=None, dropout: float = 0.0,
-         deep_supervision: bool = False):  # fmt: skip
+         depth: int = 2, residual: bool = False, norm: str = "instance", strides=None, stem: int = 1,
+         dropout: float = 0.0, deep_supervision: bool = False):  # fmt: skip
     """A U-Net that gives every voxel `outputs` probabilities.
 
     shape: ([z,] y, x, channel) of the window. activation: softmax, or sigmoid for regions that overlap. levels:
-    resolutions, the first that of the image. width: filters of the first. depth: convolutions (residual: blocks of
-    two in the encoder, with one convolution in the decoder) at each level. norm: one of NORMS. strides: for each
-    level after the first how much coarser it is along each axis; None: 2 along all. dropout: part of the features
-    of the two coarsest levels left out while training, by whole channels. deep_supervision: the coarser outputs
-    come along (see `outputs_of`).
+    resolutions. width: filters of the first. depth: convolutions (residual: blocks of two) of the encoder at each
+    level; the decoder has one. norm: one of NORMS. strides: for each level after the first how much coarser it is
+    along each axis; None: 2 along all. stem: how much coarser the first level is than the image, along all; logits
+    of a coarser one are brought to the image's size linearly (2D). dropout: part of the features of the two coarsest
+    levels left out while training, by whole channels. deep_supervision: the coarser outputs come along (see
+    `outputs_of`).
 
     Returns a keras.Model, float32 (batch, *shape) in, (batch, ..., outputs) float32 out, last layer
     "probabilities". Raises UsageError when a side of the window cannot be halved so often.
@@ -40,16 +41,16 @@ def unet(shape: tuple[int, ...], outputs: int, *, activation: str = "softmax", l
 
     n = len(shape) - 1
     strides = [(2,) * n] * (levels - 1) if strides is None else [tuple(s) for s in strides]
-    _check(shape, outputs, levels, width, depth, norm, strides, dropout)
+    _check(shape, outputs, levels, width, depth, norm, strides, stem, dropout)
     image = keras.Input(tuple(shape), name="image", dtype="float32")
     x, skips = image, []
     for level in range(levels):
         filters = min(width * 2**level, WIDEST[n])
-        down = strides[level - 1] if level else (1,) * n
+        down = strides[level - 1] if level else (stem,) * n
         name = f"encoder{level}"
         for i in range(depth):
             if residual:
-                x = _residual(x, filters, down if i == 0 else 1, norm, f"{name}_{i}", stem=level == 0 and i == 0)
+                x = _residual(x, filters, down if i == 0 else 1, norm, f"{name}_{i}", first=level == 0 and i == 0)
             else:
                 x = _conv(x, filters, down if i == 0 else 1, norm, f"{name}_{i}")
         if dropout and level >= levels - 2:
@@ -60,8 +61,7 @@ def unet(shape: tuple[int, ...], outputs: int, *, activation: str = "softmax", l
         filters = skips[level].shape[-1]
         x = _up(x, filters, strides[level], f"decoder{level}_up")
         x = keras.layers.Concatenate(name=f"decoder{level}_skip")([x, skips[level]])
-        for i in range(1 if residual else depth):
-            x = _conv(x, filters, 1, norm, f"decoder{level}_{i}")
+        x = _conv(x, filters, 1, norm, f"decoder{level}")
         maps.append(x)
     return _finish(image, maps[::-1], outputs, activation, deep_supervision, "residual" if residual else "unet")
 
@@ -172,13 +172,13 @@ def _conv(x, filters: int, strides, norm: str, name: str, active: bool = True, k
     return layers.LeakyReLU(SLOPE, name=f"{name}_act")(x) if active else x
 
 
-def _residual(x, filters: int, strides, norm: str, name: str, stem: bool):
+def _residual(x, filters: int, strides, norm: str, name: str, first: bool):
     """Two convolutions and a short cut, averaged and brought to the filters by a convolution of 1 (ResNet-D)."""
     from keras import layers
 
     n = len(x.shape) - 2
-    if stem:
-        x = _conv(x, filters, 1, norm, f"{name}_stem")
+    if first:
+        x, strides = _conv(x, filters, strides, norm, f"{name}_stem"), 1
     short = x
     if strides != 1 and any(s > 1 for s in strides):
         short = _layer("AveragePooling", n)(strides, name=f"{name}_pool")(short)
@@ -195,7 +195,7 @@ def _up(x, filters: int, strides, name: str):
                                       kernel_initializer="he_normal")(x)
 
 
-def _check(shape, outputs, levels, width, depth, norm, strides, dropout) -> None:
+def _check(shape, outputs, levels, width, depth, norm, strides, stem, dropout) -> None:
     if len(shape) not in (3, 4):
         raise UsageError(f"a window of {len(shape) - 1} axes", remedy="2 or 3")
     if min(outputs - 1, levels - 1, width, depth) < 1 and outputs != 1:
@@ -206,7 +206,9 @@ def _check(shape, outputs, levels, width, depth, norm, strides, dropout) -> None
         raise UsageError(f"dropout {dropout:g} is not in 0 to 1")
     if len(strides) != levels - 1:
         raise UsageError(f"{len(strides)} strides for {levels} levels")
-    total = np.prod(strides, axis=0)
+    if stem > 1 and len(shape) == 4:
+        raise UsageError("a stem that makes images coarser is of 2D networks", remedy="--stem 1")
+    total = np.prod(strides, axis=0) * stem
     if wrong := [i for i, side in enumerate(shape[:-1]) if side % total[i]]:
         text = "x".join(map(str, shape[-2::-1]))
         raise UsageError(f"a window of {text} voxels cannot be made {total[wrong[0]]} times coarser where it has "

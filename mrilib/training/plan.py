@@ -48,28 +48,29 @@ def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacin
     dimension = settings.dimension or _dimension(settings, middle, spacing, wide)
     if dimension == 3 and middle[0] < SMALLEST * 2:
         raise UsageError(f"volumes of {middle[0]:g} slices are too thin for a 3D network", remedy="--dimension 2")
-    width = settings.width or (1.0 if settings.backbone else 32 if wide else 16)
+    stem = settings.stem or (2 if dimension == 2 and not wide and settings.backbone is None else 1)
+    width = settings.width or (1.0 if settings.backbone else 32 if wide or stem > 1 else 16)
     norm = settings.norm or ("batch" if dimension == 2 else "instance")
-    most = settings.levels or LEVELS[dimension]
+    most = settings.levels or LEVELS[dimension] - (stem > 1)
     batch = settings.batch_size or BATCH[dimension]
     side, mm = middle[-dimension:], np.asarray(spacing, float)[-dimension:]
-    room = memory / batch / (ACTIVATIONS * 4 * max(width, 8))
+    room = memory / batch / (ACTIVATIONS * 4 * max(width, 8)) * stem**dimension
     if dimension == 3 and not wide:
         room = min(room, CPU_VOXELS)
     if settings.patch and len(settings.patch) != dimension:
         raise UsageError(f"--patch of {len(settings.patch)} numbers for a {dimension}D network")
     for levels in range(most, 1, -1):  # as many as there is room for, unless they are given
-        patch = settings.patch or _patch(side, mm, dimension, levels, settings, room)
-        if settings.levels or settings.backbone or all(max(s) > 1 for s in _strides(patch, mm, levels)):
+        patch = settings.patch or _patch(side, mm, dimension, levels, stem, settings, room)
+        if settings.levels or settings.backbone or all(max(s) > 1 for s in _strides(patch, mm, levels, stem)):
             break
     if settings.backbone is None:
-        strides_of(patch, mm, levels)
+        strides_of(patch, mm, levels, stem)
     context = settings.context
     if context is None:
         context = CONTEXT if dimension == 2 and middle[0] > 2 * CONTEXT else 0
     return replace(settings, dimension=dimension, context=context, width=width, norm=norm, batch_size=batch,
-                   levels=None if settings.backbone else levels, patch=tuple(int(v) for v in patch),
-                   depth=None if settings.backbone else settings.depth or 2)
+                   patch=tuple(int(v) for v in patch),
+                   **({} if settings.backbone else {"levels": levels, "depth": settings.depth or 2, "stem": stem}))
 
 
 def _dimension(settings: SegmentSettings, middle, spacing, wide: bool) -> int:
@@ -84,13 +85,13 @@ def _dimension(settings: SegmentSettings, middle, spacing, wide: bool) -> int:
     return 3
 
 
-def _patch(side, mm, dimension: int, levels: int, settings: SegmentSettings, voxels: float) -> list[int]:
+def _patch(side, mm, dimension: int, levels: int, stem: int, settings: SegmentSettings, voxels: float) -> list[int]:
     """The window: about the median volume, made smaller along its longest axis (in mm) until so many voxels remain."""
     wanted = np.minimum(side, LARGEST[dimension])
     if settings.backbone is not None:
         step = np.full(dimension, 32)
     else:
-        step = np.prod(_strides(wanted, mm, levels), axis=0, dtype=int)
+        step = np.prod(_strides(wanted, mm, levels, stem), axis=0, dtype=int) * stem
     patch = np.maximum(np.rint(wanted / step), 1) * step
     while patch.prod() > voxels and (patch > step).any():
         longest = int(np.argmax(np.where(patch > step, patch * mm, -1)))
@@ -98,9 +99,9 @@ def _patch(side, mm, dimension: int, levels: int, settings: SegmentSettings, vox
     return [int(v) for v in patch]
 
 
-def _strides(size, mm, levels: int) -> list[tuple[int, ...]]:
+def _strides(size, mm, levels: int, stem: int) -> list[tuple[int, ...]]:
     """How much coarser each level is: axes are halved while they keep SMALLEST voxels and are not the coarser ones."""
-    size, mm, strides = np.asarray(size, float), np.asarray(mm, float).copy(), []
+    size, mm, strides = np.ceil(np.asarray(size, float) / stem), np.asarray(mm, float) * stem, []
     for _ in range(levels - 1):
         halve = (size / 2 >= SMALLEST) & (mm < COARSE * mm.min() * 0.999)
         strides.append(tuple(int(v) for v in np.where(halve, 2, 1)))
@@ -108,9 +109,9 @@ def _strides(size, mm, levels: int) -> list[tuple[int, ...]]:
     return strides
 
 
-def strides_of(patch, mm, levels: int) -> list[tuple[int, ...]]:
+def strides_of(patch, mm, levels: int, stem: int = 1) -> list[tuple[int, ...]]:
     """The strides of a window's levels (see models.unet); levels that would halve nothing are an error."""
-    strides = _strides(patch, mm, levels)
+    strides = _strides(patch, mm, levels, stem)
     if any(max(s) == 1 for s in strides):
         most = sum(max(s) > 1 for s in strides) + 1
         raise UsageError(f"a window of {'x'.join(map(str, patch[::-1]))} voxels has no room for {levels} levels",
@@ -123,7 +124,7 @@ def describe(settings: SegmentSettings, spacing) -> str:
     s = settings
     net = f"{s.backbone} of width {s.width:g} as encoder" if s.backbone else (
         f"{'residual' if s.residual else 'plain'} U-Net of {s.levels} levels, {s.width:g} filters at the first, "
-        f"depth {s.depth}")
+        f"depth {s.depth}" + f", {s.stem} times coarser than the image" * (s.stem > 1))
     context = f" with {s.context} slices each side" if s.context else ""
     return (f"{s.dimension}D, {net}, {s.norm} norm, window {','.join(map(str, s.patch[::-1]))}{context} at "
             f"{','.join(f'{v:g}' for v in tuple(spacing)[::-1])} mm, batch {s.batch_size}")

@@ -120,7 +120,7 @@ def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path
             "scheme": str(data.scheme) if data.scheme.name else "", "values": list(data.values), "regions": regions,
             "paint": paint, "postprocess": {}, "recipe": data.recipe.as_dict(), "settings": portable(settings),
             "architecture": {"backbone": s.backbone, "width": s.width, "levels": s.levels, "depth": s.depth,
-                             "residual": s.residual, "norm": s.norm, "low": low, "high": high},
+                             "stem": s.stem, "residual": s.residual, "norm": s.norm, "low": low, "high": high},
         }  # fmt: skip
         judge = None
         if held:
@@ -153,9 +153,9 @@ def build(settings: SegmentSettings, shape, outputs: int, spacing, exclusive: bo
     if s.backbone is not None:
         return unet.backbone_unet(s.backbone, shape, outputs, width=s.width, weights=s.weights, low=low, high=high,
                                   **common)
-    strides = plan.strides_of(s.patch, spacing[-s.dimension :], s.levels)
+    strides = plan.strides_of(s.patch, spacing[-s.dimension :], s.levels, s.stem)
     return unet.unet(shape, outputs, levels=s.levels, width=int(s.width), depth=s.depth, residual=s.residual,
-                     strides=strides, **common)
+                     strides=strides, stem=s.stem, **common)
 
 
 def whole_volumes(model, record: dict, volumes: Sequence[Volume]) -> dict[str, float]:

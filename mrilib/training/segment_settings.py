@@ -23,8 +23,8 @@ class SegmentSettings:
 
     backbone: of models.registry as the encoder of a 2D U-Net; None: a U-Net of its own. weights: as in Settings.
     dimension: 2 or 3. patch: voxels of the window, array order. context: neighbouring slices each side that a 2D
-    network sees. width: filters of the first level (with a backbone: as in Settings). depth, levels, residual, norm,
-    deep_supervision, dropout: see models.unet. targets: "labels" (softmax) or "regions" (sigmoid). loss: see
+    network sees. width: filters of the first level (with a backbone: as in Settings). depth, levels, stem, residual,
+    norm, deep_supervision, dropout: see models.unet. targets: "labels" (softmax) or "regions" (sigmoid). loss: see
     models.voxel_losses.parse. class_weights: "balanced", "none" or {name: weight}. foreground: part of the windows
     around a labelled voxel, of sampling "foreground". epochs: of `steps` steps each. budget: seconds after which
     training must have ended, the schedule fitted to it; None: by epochs. validate_every: epochs between two
@@ -40,6 +40,7 @@ class SegmentSettings:
     width: float | None = None
     depth: int | None = None
     levels: int | None = None
+    stem: int | None = None
     residual: bool = False
     norm: str | None = None
     deep_supervision: bool = False
@@ -108,11 +109,13 @@ def _check(given: SegmentSettings, s: SegmentSettings, validated: bool) -> None:
     if s.backbone is not None:
         if s.backbone not in BACKBONES:
             raise UsageError(f"unknown backbone {s.backbone!r}", remedy=f"one of {' '.join(BACKBONES)}")
-        for name in ("levels", "depth", "residual"):
+        for name in ("levels", "depth", "stem", "residual"):
             if getattr(given, name):
                 raise UsageError(f"--{name} has no effect with --backbone, which brings its own encoder")
         if s.dimension == 3:
             raise UsageError("a backbone is 2D", remedy="--dimension 2, or no --backbone and no --weights")
+    if s.dimension == 3 and (given.stem or 1) > 1:
+        raise UsageError("--stem 2 is of 2D networks", remedy="--dimension 2, or leave it out")
     if given.context is not None and s.dimension == 3:
         raise UsageError("--context is of 2D networks: a 3D window sees its neighbours anyway")
     if given.foreground is not None and s.sampling != "foreground":

@@ -8,14 +8,17 @@ from mrilib.models import file, unet
 
 
 @pytest.mark.parametrize("norm", ["instance", "group", "batch"])
-@pytest.mark.parametrize("shape", [(32, 16, 2), (8, 16, 16, 1)], ids=["2d", "3d"])
+@pytest.mark.parametrize(("shape", "stem"), [((32, 16, 2), 1), ((32, 16, 2), 2), ((8, 16, 16, 1), 1)],
+                         ids=["2d", "2d at half size", "3d"])
 @pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
-def test_a_model_file_brings_back_the_same_probabilities(shape, norm, residual, tmp_path):
+def test_a_model_file_brings_back_the_same_probabilities(shape, stem, norm, residual, tmp_path):
     import keras
 
-    model = unet.unet(shape, 3, levels=3, width=4, norm=norm, residual=residual, dropout=0.2, deep_supervision=True)
+    model = unet.unet(shape, 3, levels=3, width=4, norm=norm, residual=residual, stem=stem, dropout=0.2,
+                      deep_supervision=True)  # fmt: skip
     outputs = unet.outputs_of(model)
-    assert [tuple(o.shape[1:-1]) for o in outputs] == [shape[:-1], tuple(n // 2 for n in shape[:-1])]
+    assert [tuple(o.shape[1:-1]) for o in outputs] == [shape[:-1], tuple(n // 2 // stem for n in shape[:-1])]
+    assert model.get_layer("decoder0_conv").output.shape[1:-1] == tuple(n // stem for n in shape[:-1])
     plain = unet.without_supervision(model)
     x = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
     before = plain.predict(x, verbose=0)
@@ -58,6 +61,8 @@ def test_a_backbone_with_channel_attention_gives_its_maps_and_one_without_halves
     ((30, 32, 1), {}, "cannot be made 4 times coarser where it has 30"),
     ((32, 32, 1), {"norm": "layer"}, "unknown norm"),
     ((32, 32, 1), {"strides": [(2, 2)]}, "1 strides for 3 levels"),
+    ((36, 32, 1), {"stem": 2}, "cannot be made 8 times coarser where it has 36"),
+    ((32, 32, 32, 1), {"stem": 2}, "of 2D networks"),
 ])  # fmt: skip
 def test_what_cannot_be_is_said(shape, more, what):
     with pytest.raises(UsageError, match=what):

@@ -29,8 +29,9 @@ def test_windows_fit_the_levels_the_volume_and_the_memory():
     for sizes, spacing, more in (([(140, 170, 140)], (1, 1, 1), {}), ([(36, 235, 190)], (1, 1, 1), {}),
                                  ([(30, 300, 300)], (3, 0.7, 0.7), {"dimension": 3}), ([(40, 50, 44)], (1, 1, 1), {})):
         made = planned(sizes, spacing, **more)
-        strides = plan.strides_of(made.patch, spacing[-made.dimension :], made.levels)
-        assert (np.array(made.patch) % np.prod(strides, axis=0) == 0).all()
+        strides = plan.strides_of(made.patch, spacing[-made.dimension :], made.levels, made.stem)
+        assert made.stem == (2 if made.dimension == 2 else 1)  # on a CPU
+        assert (np.array(made.patch) % (np.prod(strides, axis=0) * made.stem) == 0).all()
     voxels = [p[0] * p[1] * p[2] for p in (planned([(140, 170, 140)], (1, 1, 1), memory=m * GIB, wide=True).patch
                                            for m in (2, 8, 64))]
     assert voxels[0] < voxels[1] <= voxels[2]
@@ -52,3 +53,5 @@ def test_what_cannot_be_is_said():
         planned([(5, 200, 200)], (5, 1, 1), dimension=3)
     with pytest.raises(UsageError, match="2 numbers for a 3D network"):
         planned([(99, 99, 99)], (1, 1, 1), dimension=3, patch=(64, 64))
+    with pytest.raises(UsageError, match="--stem 2 is of 2D networks"):
+        planned([(99, 99, 99)], (1, 1, 1), dimension=3, stem=2)

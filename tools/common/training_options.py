@@ -18,9 +18,9 @@ from mrilib.training.settings import OPTIMIZERS
 AUGMENTS = ("none", "light", "medium", "heavy")
 # what only one of the two tasks has; given for the other it would do nothing
 OF_CLASSES = ("head", "size", "freeze", "unfreeze_from", "head_start", "label_smoothing")
-OF_MAPS = ("dimension", "patch", "spacing", "context", "depth", "levels", "residual", "norm", "deep_supervision",
-           "targets", "foreground", "steps", "budget", "validate_every", "memory", "cache", "folds", "scheme",
-           "tune_postprocess")  # fmt: skip
+OF_MAPS = ("dimension", "patch", "spacing", "context", "depth", "levels", "stem", "residual", "norm",
+           "deep_supervision", "targets", "foreground", "steps", "budget", "validate_every", "memory", "cache", "folds",
+           "scheme", "tune_postprocess")  # fmt: skip
 
 
 def _positive(**more):
@@ -75,8 +75,10 @@ of_maps = _several(
                  help="Label maps: neighbouring slices each side that a 2D network sees.  [default: 1]"),
     click.option("--levels", type=click.IntRange(2, 8), help="Label maps: resolutions of the U-Net.  "
                                                              "[default: planned]"),
-    click.option("--depth", type=click.IntRange(1, 8), help="Label maps: convolutions, or residual blocks, at each "
-                                                            "level.  [default: 2]"),
+    click.option("--stem", type=click.IntRange(1, 4), help="Label maps: how much coarser than the image a 2D U-Net "
+                                                           "begins and ends.  [default: 1; 2 on a CPU]"),
+    click.option("--depth", type=click.IntRange(1, 8), help="Label maps: convolutions, or residual blocks, of the "
+                                                            "encoder at each level.  [default: 2]"),
     click.option("--residual/--plain", default=None, help="Label maps: a residual encoder.  [default: plain]"),
     click.option("--norm", type=click.Choice(NORMS),
                  help="Label maps: normalisation between convolutions.  [default: batch in 2D, instance in 3D]"),
