@@ -49,7 +49,7 @@ def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacin
     if dimension == 3 and middle[0] < SMALLEST * 2:
         raise UsageError(f"volumes of {middle[0]:g} slices are too thin for a 3D network", remedy="--dimension 2")
     stem = settings.stem or (2 if dimension == 2 and not wide and settings.backbone is None else 1)
-    width = settings.width or (1.0 if settings.backbone else 32 if wide or stem > 1 else 16)
+    width = settings.width or (1.0 if settings.backbone else 32 if wide else 16)
     norm = settings.norm or ("batch" if dimension == 2 else "instance")
     most = settings.levels or LEVELS[dimension] - (stem > 1)
     batch = settings.batch_size or BATCH[dimension]
