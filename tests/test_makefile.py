@@ -45,7 +45,7 @@ def test_segment_ends_with_dice_and_does_nothing_twice(tmp_path):
     for i in range(8):
         write(tmp_path / ("others" if i > 4 else "patients"), i)
     settings = (f"DATA={tmp_path}/patients", f"OUT={tmp_path}/out", "BUDGET=",
-                "TRAIN=--patch 16,16,8 --levels 2 --width 4 --epochs 1 --steps 40 --average 0 --warmup 0 "
+                "TRAIN=--patch 16,16,8 --levels 2 --width 8 --epochs 1 --steps 40 --average 0 --warmup 0 "
                 "--learning-rate 0.01 --augment none --device cpu")  # fmt: skip
     between = r"95 % interval [01]\.\d{3} to [01]\.\d{3}"
     lines = (rf"Dice WT [01]\.\d{{3}} \({between}, 3 cases\)\nDice TC [01]\.\d{{3}} \({between}, 3 cases\)\n"
