@@ -85,11 +85,13 @@ def model(path: Path, kind: str) -> None:
     from mrilib.recipe import Recipe, Step
 
     patch = {"3d": [64, 64, 64], "3d96": [96, 96, 96], "2d": [224, 192]}[kind]
-    record = {"task": "segment", "dimension": len(patch), "context": 0, "patch": patch, "spacing": None,
+    flat = len(patch) == 2  # as it is planned on a CPU: with neighbours, at half size
+    record = {"task": "segment", "dimension": len(patch), "context": int(flat), "patch": patch, "spacing": None,
               "channels": ["t1", "t1ce", "t2", "flair"], "scheme": "brats2023", "values": [0, 1, 2, 3],
               "regions": None, "postprocess": {},
               "recipe": Recipe((Step("zscore", {"region": "foreground"}),)).as_dict()}  # fmt: skip
-    file.save(unet((*patch, 4), 4, levels=4 if len(patch) == 3 else 5, width=16), path, record)
+    file.save(unet((*patch, 12 if flat else 4), 4, levels=5 if flat else 4, width=16, stem=1 + flat,
+                   norm="batch" if flat else "instance"), path, record)  # fmt: skip
 
 
 def nothing(path: Path, _kind: str) -> None:
