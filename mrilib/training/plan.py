@@ -38,7 +38,7 @@ def spacing_of(spacings: Sequence[tuple[float, ...]], stated: bool = True) -> tu
 
 def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacing: Sequence[float], *, memory: float,
              wide: bool) -> SegmentSettings:  # fmt: skip
-    """The settings with dimension, window, levels, depth, width, norm and batch filled in.
+    """The settings with dimension, window, levels, stem, depth, width, norm and batch filled in.
 
     sizes: (z, y, x) of the prepared volumes, z = 1 for pictures. spacing: mm, (z, y, x), of all of them. memory:
     bytes that a training step may take. wide: a GPU: 32 filters at the first level, and 3D where it fits.
@@ -77,7 +77,7 @@ def _dimension(settings: SegmentSettings, middle, spacing, wide: bool) -> int:
     """3 on a GPU for volumes of about cubic voxels and shape; on a CPU slices learn far more in the same minutes."""
     if settings.patch:
         return len(settings.patch)
-    if settings.backbone is not None or settings.context or not wide:
+    if settings.backbone is not None or settings.context or (settings.stem or 1) > 1 or not wide:
         return 2
     thick = middle.max() / middle.min() > COARSE  # few slices for their size: their true distance may not be stated
     if middle.min() < THIN or thick or max(spacing) / min(spacing) > COARSE:
@@ -109,7 +109,7 @@ def _strides(size, mm, levels: int, stem: int) -> list[tuple[int, ...]]:
     return strides
 
 
-def strides_of(patch, mm, levels: int, stem: int = 1) -> list[tuple[int, ...]]:
+def strides_of(patch, mm, levels: int, stem: int) -> list[tuple[int, ...]]:
     """The strides of a window's levels (see models.unet); levels that would halve nothing are an error."""
     strides = _strides(patch, mm, levels, stem)
     if any(max(s) == 1 for s in strides):

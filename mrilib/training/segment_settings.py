@@ -115,7 +115,7 @@ def _check(given: SegmentSettings, s: SegmentSettings, validated: bool) -> None:
         if s.dimension == 3:
             raise UsageError("a backbone is 2D", remedy="--dimension 2, or no --backbone and no --weights")
     if s.dimension == 3 and (given.stem or 1) > 1:
-        raise UsageError("--stem 2 is of 2D networks", remedy="--dimension 2, or leave it out")
+        raise UsageError(f"--stem {given.stem} is of 2D networks", remedy="--dimension 2, or leave it out")
     if given.context is not None and s.dimension == 3:
         raise UsageError("--context is of 2D networks: a 3D window sees its neighbours anyway")
     if given.foreground is not None and s.sampling != "foreground":

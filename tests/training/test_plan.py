@@ -19,6 +19,7 @@ def test_isotropic_volumes_get_a_network_of_volumes_and_stacks_one_of_slices():
     head = planned([(140, 170, 140)], (1, 1, 1), wide=True)
     assert head.dimension == 3 and head.norm == "instance" and head.context == 0
     assert planned([(140, 170, 140)], (1, 1, 1)).dimension == 2  # on a CPU
+    assert planned([(140, 170, 140)], (1, 1, 1), wide=True, stem=2).dimension == 2
     for sizes, spacing in (([(36, 235, 190)], (1, 1, 1)), ([(20, 230, 190)], (5.5, 0.9, 0.9)),
                            ([(1, 256, 256)], (1, 1, 1))):  # fmt: skip
         assert planned(sizes, spacing, wide=True).dimension == 2
@@ -39,7 +40,7 @@ def test_windows_fit_the_levels_the_volume_and_the_memory():
 
 def test_a_coarse_axis_is_halved_later():
     made = planned([(30, 300, 300)], (3, 0.7, 0.7), dimension=3)
-    assert plan.strides_of(made.patch, (3, 0.7, 0.7), made.levels)[0] == (1, 2, 2)
+    assert plan.strides_of(made.patch, (3, 0.7, 0.7), made.levels, made.stem)[0] == (1, 2, 2)
 
 
 def test_spacing_is_the_median_where_cases_differ_and_is_left_alone_where_they_do_not():
