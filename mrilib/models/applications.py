@@ -42,7 +42,7 @@ IMAGENET = {
     "mobilenet": f"{_SITE}/mobilenet/mobilenet_{{short}}_224_tf_no_top.h5",
     "mobilenetv2": f"{_SITE}/mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{{width}}_224_no_top.h5",
 }
-_MOBILENET = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}
+MOBILENET_WIDTHS = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}
 _MOBILENETV2 = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 
@@ -54,11 +54,11 @@ def imagenet_file(name: str, width: float = 1.0) -> Path:
     """
     if name not in IMAGENET:
         raise UsageError(f"there are no ImageNet weights for {name}", remedy=f"they exist for {' '.join(IMAGENET)}")
-    known = {"mobilenet": tuple(_MOBILENET), "mobilenetv2": _MOBILENETV2}.get(name, (1.0,))
+    known = {"mobilenet": tuple(MOBILENET_WIDTHS), "mobilenetv2": _MOBILENETV2}.get(name, (1.0,))
     if width not in known:
         raise UsageError(f"there are no ImageNet weights for {name} of width {width:g}",
                          remedy=f"widths: {' '.join(f'{w:g}' for w in known)}")
-    address = IMAGENET[name].format(short=_MOBILENET.get(width), width=width)
+    address = IMAGENET[name].format(short=MOBILENET_WIDTHS.get(width), width=width)
     folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
     path = folder / address.rsplit("/", 1)[1]
     if not path.is_file():

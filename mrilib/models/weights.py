@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.models.applications import PIXELS, imagenet_file
+from mrilib.models.applications import MOBILENET_WIDTHS, PIXELS, imagenet_file
+from mrilib.models.file import load, read_record
 from mrilib.models.symmetry import MIRROR
 
+FIRST = 32  # filters of the first convolution of a MobileNet of width 1
 IMAGENET_VARIANCE = (0.229, 0.224, 0.225)
 
 
@@ -39,9 +43,27 @@ def load_weights(model, name: str, width: float, source: str | Path) -> None:
         _copy(taker, giver_layer, channels, path)
 
 
-def _is_model_file(path: Path) -> bool:
-    from mrilib.models.file import read_record
+def width_of(path: str | Path, name: str) -> float | None:
+    """The width of the backbone `name` whose weights a file holds, without TensorFlow; None where it does not say.
 
+    A model of this suite says it; a Keras file of MobileNet shows it by the filters of its first convolution.
+    """
+    if _is_model_file(Path(path)):
+        return read_record(Path(path)).get("architecture", {}).get("width")
+    if name != "mobilenet":
+        return None
+    found = []
+    with contextlib.suppress(OSError), h5py.File(path, "r") as file:  # what is no HDF5 is refused where it is loaded
+        file.visititems(lambda _, part: found.append(part.shape[3]) if _is_first_kernel(part) else None)
+    return found[0] / FIRST if len(found) == 1 and found[0] / FIRST in MOBILENET_WIDTHS else None
+
+
+def _is_first_kernel(part) -> bool:
+    """Whether a part of an HDF5 file is the kernel of a convolution of 3 over RGB."""
+    return getattr(part, "shape", (0,))[:3] == (3, 3, 3)
+
+
+def _is_model_file(path: Path) -> bool:
     try:
         read_record(path)
     except CaseError:
@@ -50,8 +72,6 @@ def _is_model_file(path: Path) -> bool:
 
 
 def _of_model_file(path: Path, name: str, width: float):
-    from mrilib.models.file import load
-
     giver, record = load(path)
     have = record.get("architecture", {})
     for what, mine in (("backbone", name), ("width", width)):
@@ -75,6 +95,8 @@ def _of_keras_file(path: Path, name: str, width: float):
             giver.load_weights(path)
     except (ValueError, KeyError, OSError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
+        if not path.name.endswith(".weights.h5") and "found 0 saved layers" in reason:
+            reason = "Keras reads such a file only by a name that ends in .weights.h5"
         also = f" of width {width:g}" if name.startswith("mobilenet") else ""
         raise UsageError(f"these are not the weights of {name}{also} without its top: {reason}", where=path,
                          remedy="name the file and the backbone that belong together") from error
@@ -85,8 +107,6 @@ def _of_keras_file(path: Path, name: str, width: float):
 
 
 def _check_links(path: Path) -> None:
-    import h5py
-
     from mrilib.models import safety
 
     with h5py.File(path, "r") as file:

@@ -1,3 +1,6 @@
+import shutil
+
+import h5py
 import numpy as np
 import pytest
 
@@ -6,6 +9,7 @@ from mrilib.models import file
 from mrilib.models.applications import PIXELS, imagenet_file
 from mrilib.models.backbones import backbone_layers, classifier, freeze, layer_names
 from mrilib.models.registry import BACKBONES
+from mrilib.models.weights import width_of
 
 
 def pixels(channels=1, size=64):
@@ -155,6 +159,27 @@ def test_weights_that_do_not_fit_are_refused(keras_weights, tmp_path):
     text.write_text("not weights")
     with pytest.raises(UsageError, match="not the weights"):
         classifier("mobilenet", (64, 64, 1), 2, weights=text)
+
+
+def test_a_file_of_weights_says_how_wide_its_backbone_is(keras_weights, tmp_path):
+    network, path = keras_weights
+    with h5py.File(tmp_path / "old.h5", "w") as older:  # as the published files have it, by the layers' names
+        for layer in network.layers:
+            for i, values in enumerate(layer.get_weights()):
+                older[f"{layer.name}/{layer.name}/{i}"] = values
+    assert [width_of(tmp_path / name, "mobilenet") for name in (path, "old.h5")] == [0.25, 0.25]
+    assert width_of(path, "vgg16") is None
+    model = classifier("small", (32, 32, 1), 2, width=0.5)
+    file.save(model, tmp_path / "ours.h5", {"task": "classify", "architecture": {"backbone": "small", "width": 0.5}})
+    assert width_of(tmp_path / "ours.h5", "small") == 0.5
+    (tmp_path / "text.h5").write_text("not weights")
+    assert width_of(tmp_path / "text.h5", "mobilenet") is None
+
+
+def test_a_renamed_file_of_weights_is_told_what_keras_needs(keras_weights, tmp_path):
+    shutil.copy(keras_weights[1], tmp_path / "renamed.h5")
+    with pytest.raises(UsageError, match="by a name that ends in .weights.h5"):
+        classifier("mobilenet", (64, 64, 1), 2, width=0.25, weights=tmp_path / "renamed.h5")
 
 
 def test_a_model_of_ours_gives_its_backbone_to_another_task(tmp_path):

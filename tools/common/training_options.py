@@ -45,7 +45,7 @@ network = _several(
                       "with --weights mobilenet]"),
     click.option("--width", type=_positive(),
                  help="Times as many filters, where a backbone can; of a U-Net, filters of its first level.  "
-                      "[default: 1; U-Net 16, on a GPU 32]"),
+                      "[default: that of --weights FILE, else 1; U-Net 16, on a GPU 32]"),
     click.option("--weights", metavar="imagenet|FILE", help="Start from these weights.  [default: from scratch]"),
     click.option("--dropout", type=click.FloatRange(0, 1, max_open=True),
                  help="Part of the features left out in each step.  [default: 0.3; label maps 0]"),
@@ -162,6 +162,10 @@ def settings(given: dict, task: str):
     weights = given["weights"]
     if weights not in (None, "imagenet") and not Path(weights).is_file():
         raise UsageError("no such file", where=weights, remedy="--weights takes imagenet or a file of weights")
+    if weights not in (None, "imagenet") and given["width"] is None:
+        from mrilib.models.weights import width_of
+
+        given["width"] = width_of(weights, given["backbone"] or "mobilenet")
     if task == "segment":
         from mrilib.training.segment_settings import SegmentSettings as Settings
 
