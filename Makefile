@@ -67,6 +67,8 @@ NETWORK := $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WIDTH),--width $(WIDT
 accuracy = awk -F, -v more="$(2)" '$$1 == "accuracy" && $$8 == "all" { \
   printf "accuracy %.1f %% (%d %% interval %.1f to %.1f, %d images, %s)\n", $$3, $$9, $$4, $$5, $$7, more }' $(1)
 mend = { code=$$?; echo "make: see the lines above; mend or move what is named there, then run make again" >&2; exit $$code; }
+# a list is whole or not there, also after make itself was killed
+whole = > $@.new || $(mend); mv $@.new $@
 keep = { mkdir -p $(@D); cat > $@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi; }
 
 classify: $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv) ## DATA=folder [OUT=folder] [TEST=folder]: cross-validate on one's own images
@@ -80,6 +82,10 @@ $(OUT)/files.txt: FORCE | install
 	@[ -d "$(DATA)" ] || { echo "make: DATA=$(DATA) is no folder" >&2; exit 2; }
 	@find -L "$(DATA)" -type f -exec cksum {} + | LC_ALL=C sort | $(keep)
 
+$(OUT)/test-files.txt: FORCE
+	@[ -d "$(TEST)" ] || { echo "make: TEST=$(TEST) is no folder" >&2; exit 2; }
+	@find -L "$(TEST)" -type f -exec cksum {} + | LC_ALL=C sort | $(keep)
+
 $(OUT)/settings.txt: FORCE
 	@printf '%s\n' '$(DENOISE)' '$(NORMALIZE)' '--size $(SIZE)' | $(keep)
 
@@ -88,13 +94,13 @@ $(OUT)/training.txt: FORCE
 
 $(OUT)/split.csv: $(OUT)/files.txt $(OUT)/training.txt
 	@echo "split: $(COUNT) folds that part no subject and no near-duplicates"
-	@mri-split "$(DATA)" --folds $(COUNT) --seed $(SEED) > $@ || $(mend)
+	@mri-split "$(DATA)" --folds $(COUNT) --seed $(SEED) $(whole)
 
 $(OUT)/normalized.txt: $(OUT)/files.txt $(OUT)/settings.txt
 	@echo "prepare: mri-denoise $(DENOISE) | mri-normalize $(NORMALIZE) --size $(SIZE)"
 	@$(if $(filter %/settings.txt,$?),rm -rf $(OUT)/denoised $(OUT)/normalized)
 	@mri-denoise "$(DATA)" $(DENOISE) -o $(OUT)/denoised | \
-	  mri-normalize $(NORMALIZE) --size $(SIZE) -o $(OUT)/normalized > $@ || $(mend)
+	  mri-normalize $(NORMALIZE) --size $(SIZE) -o $(OUT)/normalized $(whole)
 
 $(OUT)/fold%.h5: $(OUT)/split.csv $(OUT)/normalized.txt $(OUT)/training.txt
 	@echo "train: fold $* of $(COUNT)"
@@ -104,21 +110,21 @@ $(OUT)/fold%.h5: $(OUT)/split.csv $(OUT)/normalized.txt $(OUT)/training.txt
 
 $(OUT)/fold%.csv: $(OUT)/fold%.h5
 	@echo "predict: fold $* of $(COUNT), by the model that never saw it"
-	@mri-predict --model $< --split $(OUT)/split.csv --fold $* < $(OUT)/normalized.txt > $@
+	@mri-predict --model $< --split $(OUT)/split.csv --fold $* < $(OUT)/normalized.txt $(whole)
 
 .PRECIOUS: $(OUT)/fold%.h5
 $(OUT)/scores.csv: $(FOLD_TABLES)
-	@cat $^ | mri-score --reference "$(DATA)" --split $(OUT)/split.csv > $@
+	@cat $^ | mri-score --reference "$(DATA)" --split $(OUT)/split.csv $(whole)
 
 $(OUT)/predictions.png: $(FOLD_TABLES)
 	@cat $^ | mri-view --cases "$(DATA)" -o $@ > /dev/null
 
-$(OUT)/test.csv: $(FOLD_TABLES)
+$(OUT)/test.csv: $(FOLD_TABLES) $(OUT)/test-files.txt
 	@echo "predict: $(TEST), by the average of the $(COUNT) models"
-	@mri-predict "$(TEST)" --model '$(OUT)/fold*.h5' > $@
+	@mri-predict "$(TEST)" $(FOLD_IDS:%=--model $(OUT)/fold%.h5) $(whole)
 
 $(OUT)/test-scores.csv: $(OUT)/test.csv
-	@mri-score $< --reference "$(TEST)" > $@
+	@mri-score $< --reference "$(TEST)" $(whole)
 else
 classify:
 	@echo 'make: which images? make classify DATA=folder (with a folder for each class, or a cases.csv)' >&2; exit 2
@@ -134,9 +140,10 @@ segment: install ## DATA=folder [TEST=folder] [OUT=folder] [BUDGET=30m] [FOLDS=5
 else
 .PHONY: segment
 MAP_RUNS := $(if $(FOLDS),$(FOLD_IDS:%=fold%),model)
+MAP_MODELS := $(MAP_RUNS:%=$(OUT)/%-maps.h5)
 MAP_SCHEME := $(if $(SCHEME),--scheme "$(SCHEME)")
-segment: $(OUT)/map-scores.csv
-	@echo "table: $<   models: $(MAP_RUNS:%=$(OUT)/%-maps.h5)   label maps: $(OUT)/predictions"
+segment: $(OUT)/map-$(if $(TEST),test-)scores.csv
+	@echo "table: $<   models: $(MAP_MODELS)   label maps: $(OUT)/predictions"
 	@awk -F, '$$1 == "dice" && $$8 == "all" { \
 	  between = $$4 == "" ? "no interval" : sprintf("%d %% interval %.3f to %.3f", $$9, $$4, $$5); \
 	  printf "Dice %s %.3f (%s, %d cases)\n", $$2, $$3, between, $$7 }' $<
@@ -145,33 +152,43 @@ $(OUT)/maps.txt: FORCE
 	@printf '%s\n' 'mri-normalize' '$(MAPS)' | $(keep)
 
 $(OUT)/map-training.txt: FORCE
-	@printf '%s\n' '$(FOLDS)' '$(SEED)' '$(NETWORK)' '$(TRAIN)' '$(BUDGET)' '$(SCHEME)' '$(TEST)' | $(keep)
+	@printf '%s\n' '$(FOLDS)' '$(SEED)' '$(NETWORK)' '$(TRAIN)' '$(BUDGET)' '$(SCHEME)' \
+	  '$(if $(FOLDS),,$(if $(TEST),all))' | $(keep)
+
+$(OUT)/map-predicting.txt: FORCE
+	@printf '%s\n' '$(PREDICT)' | $(keep)
 
 $(OUT)/map-split.csv: $(OUT)/files.txt $(OUT)/map-training.txt
-	@mri-split "$(DATA)" $(if $(FOLDS),--folds $(FOLDS),--test $(if $(TEST),0,0.2) --validation 0) --seed $(SEED) > $@ || $(mend)
+	@mri-split "$(DATA)" $(if $(FOLDS),--folds $(FOLDS),--test $(if $(TEST),0,0.2) --validation 0) --seed $(SEED) $(whole)
 
 $(OUT)/map-normalized.txt: $(OUT)/files.txt $(OUT)/maps.txt
 	@echo "prepare: mri-normalize $(MAPS)"
 	@$(if $(filter %/maps.txt,$?),rm -rf $(OUT)/map-normalized)
-	@mri-normalize "$(DATA)" $(MAPS) -o $(OUT)/map-normalized > $@ || $(mend)
+	@mri-normalize "$(DATA)" $(MAPS) -o $(OUT)/map-normalized $(whole)
 
+# a case that cannot be trained on was named and left out (exit 1): the model of the others counts
 $(OUT)/%-maps.h5: $(OUT)/map-split.csv $(OUT)/map-normalized.txt $(OUT)/map-training.txt
 	@echo "train: $*$(if $(BUDGET),$(comma) $(BUDGET))"
 	@for name in $^; do [ $@.checkpoint -nt $$name ] || rm -f $@.checkpoint; done  # of an interrupted run: go on
 	@mri-train --task segment $(MAP_SCHEME) $(NETWORK) $(if $(BUDGET),--budget $(BUDGET)) $(TRAIN) --seed $(SEED) \
 	  --split $(OUT)/map-split.csv $(if $(FOLDS),--fold $(*:fold%=%)) --cache $(OUT)/cache --resume --force -o $@ \
-	  < $(OUT)/map-normalized.txt > /dev/null
-
-$(OUT)/%-maps.txt: $(OUT)/%-maps.h5
-	@echo "predict: $(if $(TEST),$(TEST),the part held out of $*)"
-	@$(if $(TEST),mri-predict "$(TEST)" --model '$(OUT)/*-maps.h5', \
-	  mri-predict --model $< --split $(OUT)/map-split.csv $(if $(FOLDS),--fold $(*:fold%=%)) < $(OUT)/map-normalized.txt) \
-	  $(PREDICT) --force -o $(OUT)/predictions/$* > $@
+	  < $(OUT)/map-normalized.txt > /dev/null || { [ $$? = 1 ] && [ $@ -nt $(OUT)/map-training.txt ]; } || $(mend)
 
 .PRECIOUS: $(OUT)/%-maps.h5
+$(OUT)/%-maps.txt: $(OUT)/%-maps.h5 $(OUT)/map-predicting.txt
+	@echo "predict: the part held out of $*"
+	@mri-predict --model $< --split $(OUT)/map-split.csv $(if $(FOLDS),--fold $(*:fold%=%)) < $(OUT)/map-normalized.txt \
+	  $(PREDICT) --force -o $(OUT)/predictions/$* $(whole)
+
+$(OUT)/test-maps.txt: $(MAP_MODELS) $(OUT)/map-predicting.txt $(if $(TEST),$(OUT)/test-files.txt)
+	@echo "predict: $(TEST), by $(if $(FOLDS),the average of the $(COUNT) models,the model)"
+	@mri-predict "$(TEST)" $(MAP_MODELS:%=--model %) $(PREDICT) --force -o $(OUT)/predictions/test $(whole)
+
 $(OUT)/map-scores.csv: $(MAP_RUNS:%=$(OUT)/%-maps.txt)
-	@cat $(if $(TEST),$<,$^) | mri-score --reference "$(or $(TEST),$(DATA))" $(MAP_SCHEME) \
-	  $(if $(TEST),,--split $(OUT)/map-split.csv $(if $(FOLDS),,--part test)) > $@
+	@cat $^ | mri-score --reference "$(DATA)" $(MAP_SCHEME) --split $(OUT)/map-split.csv $(if $(FOLDS),,--part test) $(whole)
+
+$(OUT)/map-test-scores.csv: $(OUT)/test-maps.txt
+	@mri-score --reference "$(TEST)" $(MAP_SCHEME) < $< $(whole)
 endif
 
 ##@ Develop

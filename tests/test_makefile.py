@@ -1,5 +1,6 @@
 """make classify: the whole experiment, its last line, and that finished stages are not done again."""
 
+import json
 import re
 import subprocess
 import sys
@@ -56,9 +57,31 @@ def test_segment_ends_with_dice_and_does_nothing_twice(tmp_path):
     assert float(re.search(r"Dice WT (\S+)", first.stdout)[1]) > 0.5
     again = make("segment", *settings, f"TEST={tmp_path}/others")
     assert not re.search("^(prepare|train|predict):", again.stdout, re.M)
+    unflipped = make("segment", *settings, f"TEST={tmp_path}/others", "PREDICT=--no-flips")
+    assert re.findall("^(prepare|train|predict):", unflipped.stdout, re.M) == ["predict"]
+    write(tmp_path / "others", 8)
+    more = make("segment", *settings, f"TEST={tmp_path}/others", "PREDICT=--no-flips")
+    assert re.findall("^(prepare|train|predict):", more.stdout, re.M) == ["predict"]
+    assert re.search(r"Dice WT .*, 4 cases\)", more.stdout)
     held = make("segment", *settings)
     assert held.returncode == 0 and "prepare:" not in held.stdout
     assert re.search(r"Dice WT .*, 1 cases\)", held.stdout)
+
+
+def test_folds_of_label_maps_are_averaged_on_other_cases_and_one_without_a_map_is_left_out(tmp_path):
+    for i in range(5):
+        write(tmp_path / ("others" if i > 3 else "patients"), i)
+    next(tmp_path.glob("patients/*003/*_seg.nii.gz")).unlink()
+    settings = (f"DATA={tmp_path}/patients", f"OUT={tmp_path}/out", "BUDGET=", "FOLDS=2",
+                "TRAIN=--patch 16,16,8 --levels 2 --width 4 --epochs 1 --steps 5 --augment none --device cpu")
+    crossed = make("segment", *settings)
+    assert crossed.returncode == 0, crossed.stderr
+    assert "has no label map" in crossed.stderr and re.search(r"Dice WT .*, 3 cases\)", crossed.stdout)
+    ran = make("segment", *settings, f"TEST={tmp_path}/others")
+    assert ran.returncode == 0, ran.stderr
+    assert re.findall("^(prepare|train|predict):", ran.stdout, re.M) == ["predict"]
+    record = json.loads(next((tmp_path / "out/predictions/test").glob("*4.json")).read_text())
+    assert len(record["model"]) == 2
 
 
 def test_what_is_missing_is_said(scans):
