@@ -26,13 +26,17 @@ SUPERVISION = 0.5  # how much a coarser output weighs beside the one before
 
 @dataclass
 class Data:
-    """Volumes, their parts (train, validation), what their numbers mean, and the recipe that a model will follow."""
+    """Volumes, their parts (train, validation), what their numbers mean, and the recipe that a model will follow.
+
+    brought_to: spacing that they were brought to (see inference.prepare.prepare_volume); None: they are as given.
+    """
 
     volumes: list[Volume]
     parts: list[str]
     scheme: Scheme
     values: tuple[int, ...]
     recipe: Recipe
+    brought_to: tuple[float, ...] | None = None
 
     def of(self, part: str) -> list[Volume]:
         return [volume for volume, mine in zip(self.volumes, self.parts, strict=True) if mine == part]
@@ -114,9 +118,10 @@ def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path
                           jit_compile=False, **more)
             model.optimizer.build(model.trainable_variables)
         differ = plan.spacing_of([v.spacing for v in data.volumes]) is not None
+        spacing = data.brought_to or (None if differ else data.spacing)
         record = {
             "task": "segment", "dimension": s.dimension, "context": s.context, "patch": list(s.patch),
-            "channels": channels, "spacing": None if differ else list(data.spacing),
+            "channels": channels, "spacing": spacing and list(spacing),
             "scheme": str(data.scheme) if data.scheme.name else "", "values": list(data.values), "regions": regions,
             "paint": paint, "postprocess": {}, "recipe": data.recipe.as_dict(), "settings": portable(settings),
             "architecture": {"backbone": s.backbone, "width": s.width, "levels": s.levels, "depth": s.depth,

@@ -22,13 +22,14 @@ class SegmentSettings:
     """How a network for label maps is trained. None: planned from the data (training.plan), or the default.
 
     backbone: of models.registry as the encoder of a 2D U-Net; None: a U-Net of its own. weights: as in Settings.
-    dimension: 2 or 3. patch: voxels of the window, array order. context: neighbouring slices each side that a 2D
-    network sees. width: filters of the first level (with a backbone: as in Settings). depth, levels, stem, residual,
-    norm, deep_supervision, dropout: see models.unet. targets: "labels" (softmax) or "regions" (sigmoid). loss: see
-    models.voxel_losses.parse. class_weights: "balanced", "none" or {name: weight}. foreground: part of the windows
-    around a labelled voxel, of sampling "foreground". epochs: of `steps` steps each. budget: seconds after which
-    training must have ended, the schedule fitted to it; None: by epochs. validate_every: epochs between two
-    validations on whole volumes. The rest as in Settings.
+    dimension: 2 or 3. patch: voxels of the window, array order; one number is for all axes, more say the dimension.
+    spacing: mm, array order, that volumes are brought to; two numbers leave the distance of slices. context:
+    neighbouring slices each side that a 2D network sees. width: filters of the first level (with a backbone: as in
+    Settings). depth, levels, stem, residual, norm, deep_supervision, dropout: see models.unet. targets: "labels"
+    (softmax) or "regions" (sigmoid). loss: see models.voxel_losses.parse. class_weights: "balanced", "none" or {name:
+    weight}. foreground: part of the windows around a labelled voxel, of sampling "foreground". epochs: of `steps` steps
+    each. budget: seconds after which training must have ended, the schedule fitted to it; None: by epochs.
+    validate_every: epochs between two validations on whole volumes. The rest as in Settings.
     """
 
     backbone: str | None = None

@@ -71,6 +71,17 @@ def test_killed_and_resumed_it_writes_the_very_same_file(cases, tmp_path):
     assert other.returncode == 2 and "whole.h5: is a model of another run: seed was 0, now 1" in other.stderr
 
 
+def test_the_spacing_of_training_is_that_of_use(tmp_path):
+    for i in range(3):
+        write(tmp_path / "in", i, spacing=(2.0 + i, 0.5, 0.5), size=(12, 40, 32))
+    one = run("mri-train", "in", "--spacing", "1", "--dry-run", cwd=tmp_path)
+    assert "--spacing: (1.0, 1.0, 1.0)" in one.stdout.splitlines()
+    ran = run("mri-train", "in", *QUICK, "--spacing", "1,1", "--stem", "1", "--epochs", "1", "--steps", "1",
+              cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert record_of(tmp_path / "model.h5")["spacing"] == [1.0, 1.0]  # the slices, of any distance, stay as they are
+
+
 def _weights(path: Path) -> dict:
     import h5py
 

@@ -17,8 +17,8 @@ def arrays(number: int, size=(12, 20, 16), empty=False):
     return image, label
 
 
-def write(folder, number: int, **more):
-    """A case of BraTS 2020's naming below `folder`."""
+def write(folder, number: int, spacing=(1.0, 1.0, 1.0), **more):
+    """A case of BraTS 2020's naming below `folder`. spacing: mm, (z, y, x)."""
     from mrilib.images.files import write as write_image
     from mrilib.images.grid import Grid, Image
 
@@ -26,8 +26,8 @@ def write(folder, number: int, **more):
     name = f"BraTS20_Training_{number:03d}"
     (folder / name).mkdir(parents=True)
     for i, channel in enumerate(("t1ce", "flair")):
-        write_image(folder / name / f"{name}_{channel}.nii.gz", Image(image[..., i], Grid.of(label.shape)))
-    write_image(folder / name / f"{name}_seg.nii.gz", Image(label, Grid.of(label.shape)))
+        write_image(folder / name / f"{name}_{channel}.nii.gz", Image(image[..., i], Grid.of(label.shape, spacing)))
+    write_image(folder / name / f"{name}_seg.nii.gz", Image(label, Grid.of(label.shape, spacing)))
 
 
 def volumes(folder, count: int, **more):

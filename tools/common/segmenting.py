@@ -110,10 +110,10 @@ class Prepared:
         self.scheme = scheme_of([c for c, _ in looks], [numbers for _, (*_, numbers) in looks], scheme)
         self.values = self.scheme.values
         channels = looks[0][1][1]
-        spacing = settings.spacing or planned_spacing(looks)
-        if spacing:
-            say(f"spacing: {','.join(f'{v:g}' for v in spacing[::-1])} mm for all")
-        calls = [(c, (c, steps, channels, spacing, self.values, cache)) for c, _ in looks]
+        self.spacing = settings.spacing or planned_spacing(looks)
+        if self.spacing:
+            say(f"spacing: {','.join(f'{v:g}' for v in self.spacing[::-1])} mm for all")
+        calls = [(c, (c, steps, channels, self.spacing, self.values, cache)) for c, _ in looks]
         self.folders = {c.id: name for c, name in self._each("prepare", "mrilib.training.volumes:prepare", calls)}
 
     def _each(self, label: str, target: str, calls) -> list:
@@ -139,7 +139,8 @@ class Prepared:
 
         names = {case_id: folder for case_id, folder in self.folders.items() if case_id in parts}
         found = volumes.load(self.cache, list(names.values()))
-        data = segment.Data(found, [parts[case_id] for case_id in names], self.scheme, self.values, self.recipe)
+        data = segment.Data(found, [parts[case_id] for case_id in names], self.scheme, self.values, self.recipe,
+                            self.spacing)
         if not data.of("train"):
             raise UsageError("no case is left to train on")
         return data

@@ -69,8 +69,8 @@ of_maps = _several(
                  help="Label maps: a network of slices or of volumes.  [default: planned]"),
     click.option("--patch", type=Pair(), help="Label maps: voxels of the network's window.  [default: planned]"),
     click.option("--spacing", type=Pair(float),
-                 help="Label maps: distance of voxels that volumes are brought to, in mm.  "
-                      "[default: the median, where cases differ]"),
+                 help="Label maps: distance of voxels that volumes are brought to, in mm; of two numbers, slices keep "
+                      "theirs.  [default: the median, where cases differ]"),
     click.option("--context", type=click.IntRange(0, 5),
                  help="Label maps: neighbouring slices each side that a 2D network sees.  [default: 1]"),
     click.option("--levels", type=click.IntRange(2, 8), help="Label maps: resolutions of the U-Net.  "
@@ -170,15 +170,16 @@ def settings(given: dict, task: str):
         from mrilib.training.segment_settings import SegmentSettings as Settings
 
         given |= {"dimension": int(given["dimension"]) if given["dimension"] else None,
-                  "patch": _of_axes(given["patch"]), "spacing": _of_axes(given["spacing"])}  # fmt: skip
+                  "patch": _of_axes(given["patch"], 1),
+                  "spacing": _of_axes(given["spacing"], 3)}  # fmt: skip
     else:
         from mrilib.training.settings import Settings
     known = Settings.__dataclass_fields__
     return Settings(**{name: value for name, value in given.items() if name in known and value is not None})
 
 
-def _of_axes(values) -> tuple | None:
-    return None if values is None else tuple(xyz_to_array(values, len(values)))
+def _of_axes(values, dimension: int) -> tuple | None:
+    return None if values is None else tuple(xyz_to_array(values, dimension))
 
 
 def _class_weights(text: str | None):
