@@ -53,14 +53,15 @@ def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacin
     norm = settings.norm or ("batch" if dimension == 2 else "instance")
     most = settings.levels or LEVELS[dimension] - (stem > 1)
     batch = settings.batch_size or BATCH[dimension]
+    window = settings.patch
+    if window and len(window) == 1:
+        window *= dimension
     side, mm = middle[-dimension:], np.asarray(spacing, float)[-dimension:]
     room = memory / batch / (ACTIVATIONS * 4 * max(width, 8)) * stem**dimension
     if dimension == 3 and not wide:
         room = min(room, CPU_VOXELS)
-    if settings.patch and len(settings.patch) != dimension:
-        raise UsageError(f"--patch of {len(settings.patch)} numbers for a {dimension}D network")
     for levels in range(most, 1, -1):  # as many as there is room for, unless they are given
-        patch = settings.patch or _patch(side, mm, dimension, levels, stem, settings, room)
+        patch = window or _patch(side, mm, dimension, levels, stem, settings, room)
         if settings.levels or settings.backbone or all(max(s) > 1 for s in _strides(patch, mm, levels, stem)):
             break
     if settings.backbone is None:
@@ -75,8 +76,6 @@ def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacin
 
 def _dimension(settings: SegmentSettings, middle, spacing, wide: bool) -> int:
     """3 on a GPU for volumes of about cubic voxels and shape; on a CPU slices learn far more in the same minutes."""
-    if settings.patch:
-        return len(settings.patch)
     if settings.backbone is not None or settings.context or (settings.stem or 1) > 1 or not wide:
         return 2
     thick = middle.max() / middle.min() > COARSE  # few slices for their size: their true distance may not be stated

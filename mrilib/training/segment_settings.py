@@ -95,6 +95,11 @@ def complete(given: SegmentSettings, *, validated: bool) -> SegmentSettings:
     if given.budget is not None:
         defaults["epochs"] = None
     missing = {f.name: defaults[f.name] for f in fields(given) if getattr(given, f.name) is None and f.name in defaults}
+    if given.patch and len(given.patch) > 1:
+        missing["dimension"] = len(given.patch)
+        if given.dimension not in (None, len(given.patch)):
+            raise UsageError(f"--patch of {len(given.patch)} numbers for a {given.dimension}D network",
+                             remedy=f"one number, or {given.dimension}")
     done = replace(given, **missing)
     _check(given, done, validated)
     return done

@@ -49,6 +49,18 @@ def test_spacing_is_the_median_where_cases_differ_and_is_left_alone_where_they_d
     assert plan.spacing_of([(1, 1, 1), (2, 1, 1)], stated=False) is None
 
 
+def test_a_window_says_whether_the_network_is_of_volumes():
+    assert planned([(99, 99, 99)], (1, 1, 1), patch=(64, 64, 64)).dimension == 3
+    assert planned([(99, 99, 99)], (1, 1, 1), patch=(64, 64), wide=True).dimension == 2
+    assert planned([(99, 99, 99)], (1, 1, 1), patch=(64,), wide=True).patch == (64, 64, 64)
+    assert planned([(99, 99, 99)], (1, 1, 1), patch=(64,), backbone="mobilenet").patch == (64, 64)
+    for more, what in (({"context": 1}, "--context is of 2D networks"), ({"stem": 2}, "--stem 2 is of 2D networks"),
+                       ({"backbone": "mobilenet"}, "a backbone is 2D"),
+                       ({"dimension": 2}, "--patch of 3 numbers for a 2D network")):
+        with pytest.raises(UsageError, match=what):
+            planned([(99, 99, 99)], (1, 1, 1), patch=(64, 64, 64), **more)
+
+
 def test_what_cannot_be_is_said():
     with pytest.raises(UsageError, match="too thin for a 3D network"):
         planned([(5, 200, 200)], (5, 1, 1), dimension=3)
