@@ -22,6 +22,7 @@ from mrilib.training.schedules import rate
 from mrilib.training.settings import Settings
 
 CLIP = 1e-7
+RESTARTS = tuple(10 * 2**i for i in range(20))  # steps after which the average of weights begins anew, see _restart
 
 
 class Batches(keras.utils.PyDataset):
@@ -114,9 +115,18 @@ class Epochs(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.state.step += 1
+        self._restart()
         self.watch("step", self.state, logs)
         if self.clock is not None and self.clock.part >= 1:
             self.model.stop_training = True  # Keras ends the epoch here, too
+
+    def _restart(self) -> None:
+        """Begin the average of weights anew, ever more seldom until it spans what was asked for: in a run of no more
+        steps than that it would be the weights before training for the better part."""
+        s = self.settings
+        if s.average and self.state.step in RESTARTS and self.state.step <= 2 * s.average * self.per_epoch:
+            for mean, variable in zip(averages(self.model), self.model.trainable_variables, strict=True):
+                mean.assign(variable)
 
     def on_epoch_end(self, epoch, logs=None):
         s, state = self.settings, self.state

@@ -49,6 +49,15 @@ def test_each_setting_changes_the_model(data, device, plain, change):
     assert weights(fit(data, device, **change)[0]) != plain
 
 
+def test_an_average_longer_than_the_run_is_not_the_weights_before_it(data, device):
+    def trained(**change):
+        model, _ = fit(data, device, epochs=5, schedule="constant", **change)
+        return np.concatenate([np.ravel(w) for w in model.trainable_weights])
+
+    end = trained()
+    assert np.linalg.norm(trained(average=50.0) - end) < np.linalg.norm(trained(learning_rate=1e-9) - end) / 2
+
+
 def test_momentum_counts_with_sgd(data, device):
     found = {weights(fit(data, device, optimizer="sgd", momentum=m)[0]) for m in (0.0, 0.9)}
     assert len(found) == 2
