@@ -234,6 +234,18 @@ def test_dicom_series_of_a_study_are_the_channels_of_a_case(apart, tmp_path):
     assert list(told(tmp_path / "set/p1")) == ["p1"]
 
 
+def test_two_studies_in_one_dicom_folder_are_two_cases(tmp_path):
+    first = series(tmp_path / "set/pat", "1", "AX T1")
+    later = series(tmp_path / "set/pat", "22", "AX T1", study="1.2.9")
+    for path in (tmp_path / "set", tmp_path / "set/pat"):
+        found = told(path)
+        assert {k: c.subject for k, c in found.items()} == {"pat": "P1", "pat-2": "P1"}
+        assert np.array_equal(files.read_case(found["pat"]).array, first)
+        assert np.array_equal(files.read_case(found["pat-2"]).array, later)
+    both = cases.find([tmp_path / "set", tmp_path / "set/pat"], root=tmp_path / "set")
+    assert [case.id for case in both] == ["pat", "pat-2"]  # named twice, they are no more
+
+
 def test_dicom_series_that_do_not_say_what_they_are_stay_apart(tmp_path):
     one = series(tmp_path / "p1", "1", "localizer of some kind")
     series(tmp_path / "p1", "22", "AX T1", contrast="Gadovist")

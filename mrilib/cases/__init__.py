@@ -89,7 +89,8 @@ def find(paths: Iterable[Path], layout: str | Reading | None = None, root: Path 
 
 def unite(cases: list[Case], reading: Reading, fail: Callable[[CaseError], None]) -> list[Case]:
     """Cases of one root as they are meant: collisions named apart, records read, channels and classes named."""
-    cases = list({case.path: case for case in cases}.values())  # a file named twice is one case
+    # A file named twice is one case; two DICOM studies of one folder, whose path is the same, are two.
+    cases = list({(case.path, *case.image_files): case for case in cases}.values())
     for _ in range(2):  # twice: what Y92.jpg is called now, Y92.jpg.png may have been called before
         taken = Counter(case.id for case in cases)
         cases = [replace(c, id=_with_suffix(c)) if taken[c.id] > 1 else c for c in cases]
