@@ -97,6 +97,39 @@ def test_channel_files_of_many_cases_in_one_folder(tmp_path):
         "a": (["t1", "flair"], "a_seg.nii.gz"), "b_2": (["t1", "flair"], "b_2_seg.nii.gz")}
 
 
+UCSF = ("ADC", "brain_parenchyma_segmentation", "brain_segmentation", "DTI_eddy_FA", "DWI", "FLAIR", "FLAIR_bias",
+        "SWI", "SWI_bias", "T1", "T1_bias", "T1c", "T1c_bias", "T2", "T2_bias", "tumor_segmentation")
+
+
+def test_the_label_map_of_the_tumour_among_those_of_the_brain(tmp_path):
+    for name in ("UCSF-PDGM-0004", "UCSF-PDGM-0005"):
+        for end in UCSF:
+            volume(tmp_path / f"{name}_nifti/{name}_{end}.nii.gz", label="segmentation" in end)
+    found = told(tmp_path)
+    assert list(found) == ["UCSF-PDGM-0004_nifti", "UCSF-PDGM-0005_nifti"]
+    for case in found.values():
+        ends = [path.name.removeprefix(f"{case.subject}_") for path in (*case.channels.values(), case.label)]
+        assert ends == ["T1.nii.gz", "T1c.nii.gz", "T2.nii.gz", "FLAIR.nii.gz", "tumor_segmentation.nii.gz"]
+    (tmp_path / "UCSF-PDGM-0005_nifti/UCSF-PDGM-0005_tumor_segmentation.nii.gz").unlink()
+    found, errors = with_errors(tmp_path)
+    assert found == ["UCSF-PDGM-0004_nifti"]
+    assert errors == [f"{tmp_path}/UCSF-PDGM-0005_nifti: has 2 files for label map: UCSF-PDGM-0005_"
+                      "brain_parenchyma_segmentation.nii.gz and UCSF-PDGM-0005_brain_segmentation.nii.gz (move all but "
+                      "one away, or name the files in a CSV)"]
+
+
+@pytest.mark.parametrize(("names", "label"), [
+    (("p1_t1", "p1_flair", "p1_seg", "p1_other_seg", "p1_tumor_core_seg"), "p1_seg"),
+    (("t1", "flair", "seg", "brain_seg", "t1_bias"), "seg"),
+    (("flair", "brain_label", "lesion_label"), "lesion_label"),
+])  # fmt: skip
+def test_the_label_map_that_is_meant(names, label, tmp_path):
+    for name in names:
+        volume(tmp_path / f"p1/{name}.nii.gz")
+    case, = told(tmp_path / "p1").values()
+    assert (case.id, case.label.name) == ("p1", f"{label}.nii.gz")
+
+
 def test_nnunet(tmp_path):
     write(tmp_path / "dataset.json", {"channel_names": {"0": "FLAIR", "1": "T1w", "2": "T1gd"},
                                       "labels": {"background": 0, "whole tumor": [1, 2, 3], "tumor core": [2, 3],

@@ -10,6 +10,7 @@ from mrilib.cases.names import CHANNELS, VOLUMES, channel_of, in_order, stem_of,
 from mrilib.errors import CaseError
 from mrilib.records import read_json, record_path
 
+TUMOUR = {"tumor", "tumour", "lesion"}  # words of the label map that is meant, where masks of the brain lie beside it
 YEARS = {"seg": ("t1n", "t1c", "t2w", "t2f")}  # BraTS 2023 on: these spellings of the channels beside a -seg
 
 
@@ -23,53 +24,71 @@ def by_folder(files: list[Path]) -> dict[Path, list[Path]]:
 
 def brats(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     """a folder for each case, a volume for each channel"""
-    cases, rest = [], []
+    found, cases, rest = [], [], []
     folders = by_folder(files)
     several = any(len(_channels(members)[0]) > 1 for members in folders.values())
     for folder, members in folders.items():
-        channels, label, others = _channels(members)
+        channels, labels, others = _channels(members)
         place = search.place(folder)
-        if place and (len(channels) > 1 or (channels and (several or label))):
-            cases.append(_case(*place, channels, label))
+        if place and (len(channels) > 1 or (channels and (several or labels))):
+            found.append((*place, channels, labels))
             rest += others
             continue
         grouped = defaultdict(list)
         for path in members:
             grouped[_before_channel(path)].append(path)
         for start, mine in grouped.items():
-            channels, label, others = _channels(mine) if start else ({}, None, mine)
+            channels, labels, others = _channels(mine) if start else ({}, [], mine)
             if len(channels) > 1:
                 name = f"{search.id_of(folder)}/{start}".removeprefix("./")
-                cases.append(_case(name, search.root, channels, label, next(iter(in_order(channels).values()))))
+                found.append((name, search.root, channels, labels, next(iter(in_order(channels).values()))))
             rest += others if len(channels) > 1 else mine
+    for one in found:
+        try:
+            cases.append(_case(*one))
+        except CaseError as error:
+            search.fail(error)
     return cases, rest
 
 
-def _case(name: str, root: Path, channels: dict[str, Path], label: Path | None, goes_by: Path | None = None) -> Case:
+def _case(name: str, root: Path, channels: dict[str, Path], labels: list[Path], goes_by: Path | None = None) -> Case:
+    if len(labels) > 1:
+        names = " and ".join(path.name for path in labels[:2])
+        raise CaseError(f"has {len(labels)} files for label map: {names}", where=goes_by or labels[0].parent,
+                        remedy="move all but one away, or name the files in a CSV")
+    label = labels[0] if labels else None
     return Case(name, root, in_order(channels), subject=subject_of(name), label=label, layout="brats",
                 scheme=_scheme(channels, label), name=goes_by)
 
 
-def _channels(members: list[Path]) -> tuple[dict[str, Path], Path | None, list[Path]]:
-    """(channels, label map, files that are neither) of a folder; no channels where one is there twice.
+def _channels(members: list[Path]) -> tuple[dict[str, Path], list[Path], list[Path]]:
+    """(channels, label maps, files that are neither) of a folder; no channels where one is there twice.
 
     A file whose last word is the channel goes before one that names it elsewhere (`t1.nii` before `t1_bias.nii`).
+    Of several label maps the one named as the channels are is meant, else that of a tumour; where neither tells, all
+    are returned beside two channels or more. Other volumes of the case (diffusion, masks of the brain) are left out.
     """
     named: dict[str, list[Path]] = defaultdict(list)
     for path in members:
         if suffix_of(path) in VOLUMES and (name := channel_of(path)):
             named[name].append(path)
+    labels = named.pop("label", [])
     chosen = {}
     for name, paths in named.items():
         if len(paths) > 1:
             paths = [p for p in paths if CHANNELS.get(words_of(p)[-1]) == name]
         if len(paths) != 1:
-            return {}, None, members
+            return {}, [], members
         chosen[name] = paths[0]
-    label = chosen.pop("label", None)
-    used = {*chosen.values(), label}
-    masks = {p for p in members if suffix_of(p) in VOLUMES and channel_of(p) is None}
-    return chosen, label, [p for p in members if p not in used and not (chosen and p in masks)]
+    starts = tuple({_before_channel(path) for path in chosen.values()})
+    if len(labels) > 1:
+        labels = ([p for p in labels if _before_channel(p) in starts] or [p for p in labels if TUMOUR & {*words_of(p)}]
+                  or labels)
+    if len(labels) > 1 and len(chosen) < 2:
+        return {}, [], members
+    used = {*chosen.values(), *labels}
+    left = {p for p in members if suffix_of(p) in VOLUMES and (channel_of(p) is None or stem_of(p).startswith(starts))}
+    return chosen, labels, [p for p in members if p not in used and not (chosen and p in left)]
 
 
 def _before_channel(path: Path) -> str:
