@@ -11,10 +11,10 @@ from mrilib import labels
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.gpu import memory
 
+NEEDED = {"segment": ("dimension", "context", "patch")}  # of records, too, and each model's own
 MUST_AGREE = {  # what the records of models that are averaged share, by their task
     "classify": ("task", "classes", "channels", "shape", "recipe"),
-    "segment": ("task", "dimension", "context", "patch", "channels", "spacing", "scheme", "values", "regions",
-                "recipe"),
+    "segment": ("task", "channels", "spacing", "scheme", "values", "regions", "recipe"),
 }  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def check_records(records: Mapping[Path, dict], task: str | None = None) -> dict
         if task not in MUST_AGREE:
             raise CaseError(f"is a model to {task}, which this version cannot apply", where=path,
                             remedy="use the version of the suite that made it")
-        if missing := [key for key in MUST_AGREE[task] if key not in record]:
+        if missing := [key for key in (*MUST_AGREE[task], *NEEDED.get(task, ())) if key not in record]:
             raise CaseError(f"its record lacks {missing[0]}", where=path)
         if fault := FAULTS[task](record):
             raise CaseError(f"its record is damaged: {fault}", where=path)

@@ -42,11 +42,12 @@ def check_model(model, record: dict, path: Path) -> None:
     ensemble.check_shapes(model, taken, (*patch, len(outputs(record))), path)
 
 
-def probabilities(models: Sequence, record: dict, array: np.ndarray | tuple[np.ndarray, ...], *, overlap: float = 0.5,
-                  flips: bool | str = True, batch_size: int | None = None) -> np.ndarray:
+def probabilities(models: Sequence, record: dict | Sequence[dict], array: np.ndarray | tuple[np.ndarray, ...], *,
+                  overlap: float = 0.5, flips: bool | str = True, batch_size: int | None = None) -> np.ndarray:
     """What the models give for each voxel, on the mean: float32 (z, y, x, k), k as in outputs(record).
 
-    array: prepared case, float32 (z, y, x, channel), or one for each model. overlap: share of a window that the
+    record: of all models, or one for each where their windows differ. array: prepared case, float32 (z, y, x,
+    channel), or one for each model. overlap: share of a window that the
     next one covers again, 0 to below 1; windows count most in their middle (Gaussian of 1/8 of the window, Isensee
     et al. 2021). flips: True, the mean with the mirror image left to right; or axes of "xyz", the mean over all
     mirror images along them (z has no effect for a 2D network). batch_size: windows that go through the network at
@@ -54,9 +55,11 @@ def probabilities(models: Sequence, record: dict, array: np.ndarray | tuple[np.n
     Images smaller than the window are filled up with the lowest value on each channel's border.
     Raises CaseError for other channels than the record's, UsageError for settings that cannot be.
     """
-    if isinstance(array, tuple):
-        each = (probabilities([model], record, own, overlap=overlap, flips=flips, batch_size=batch_size)
-                for model, own in zip(models, array, strict=True))
+    if isinstance(array, tuple) or not isinstance(record, dict):
+        arrays = array if isinstance(array, tuple) else (array,) * len(models)
+        records = [record] * len(models) if isinstance(record, dict) else record
+        each = (probabilities([model], mine, own, overlap=overlap, flips=flips, batch_size=batch_size)
+                for model, mine, own in zip(models, records, arrays, strict=True))
         return sum(each) / np.float32(len(models))
     if array.ndim != 4 or array.shape[-1] != len(record["channels"]):
         raise CaseError(f"has shape {array.shape}; the model takes (z, y, x, {len(record['channels'])})")

@@ -51,11 +51,15 @@ def test_windows_change_nothing_for_a_network_that_sees_one_voxel(record, shape)
     assert found[inside] == pytest.approx(wanted[inside], abs=1e-5)
 
 
-def test_each_model_is_given_its_own_array():
+def test_each_model_is_given_its_own_array_and_windows():
     first, second = (head(seed=seed)[0] for seed in (0, 1))
     models = [network(LABELS, 3, seed=seed) for seed in (0, 1)]
     apart = [probabilities([m], LABELS, a) for m, a in zip(models, (first, second), strict=True)]
     assert probabilities(models, LABELS, (first, second)) == pytest.approx(np.mean(apart, 0), abs=1e-6)
+    flat = {**FLAT, "context": 1, "patch": [8, 16]}
+    mixed = [models[0], network(flat, 3, seed=2)]
+    apart = [probabilities([m], r, first) for m, r in zip(mixed, (LABELS, flat), strict=True)]
+    assert probabilities(mixed, [LABELS, flat], first) == pytest.approx(np.mean(apart, 0), abs=1e-6)
     alike = probabilities(models, LABELS, first)
     assert probabilities(models, LABELS, (first, first)) == pytest.approx(alike, abs=1e-6)
 

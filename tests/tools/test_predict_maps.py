@@ -62,7 +62,7 @@ def raw(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory, raw):
-    """Two networks that tell how bright a small neighbourhood is, and one of another patch size."""
+    """Two networks that tell how bright a small neighbourhood is, and one for another spacing."""
     from mrilib import gpu
 
     gpu.setup("cpu", mixed="off")
@@ -81,7 +81,8 @@ def models(tmp_path_factory, raw):
         scores.set_weights([np.array([0, 9, 18], np.float32).reshape(1, 1, 1, 1, 3),
                             -np.array([0, 9 * level, 9 * level + 9 * 4], np.float32)])
         seen = {"x": {"content": content_hash([raw / f"p{i}.nii.gz"]), "part": "train"}}
-        file.save(model, folder / f"fold{i}.h5", {**RECORD, "patch": patch, "training": {"cases": seen}})
+        record = {**RECORD, "patch": patch, "training": {"cases": seen}}
+        file.save(model, folder / f"fold{i}.h5", {**record, "spacing": [1.0, 1.0, 1.0]} if i == 2 else record)
     return folder
 
 
@@ -225,7 +226,7 @@ def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, mod
 
 
 @pytest.mark.parametrize(("arguments", "code", "said"), [
-    (["-m", "MODELS/fold?.h5", "RAW"], 2, "fold2.h5: cannot be averaged with .*its patch is 8 8 8"),
+    (["-m", "MODELS/fold?.h5", "RAW"], 2, "fold2.h5: cannot be averaged with .*its spacing is 1.0 1.0 1.0"),
     (["-m", "MODELS/fold0.h5", "OTHER"], 2, "other: prepared otherwise: step 1 is zscore"),
     (["-m", "MODELS/fold0.h5", "CHANNELS"], 1, "has channels t1 flair; the model was trained on image"),
     (["-m", "MODELS/fold0.h5", "RAW", "--explain", "x"], 2, "--explain has no effect with a model to segment"),

@@ -138,7 +138,9 @@ class Network:
     def probabilities(self, array):
         from mrilib.inference.segment import probabilities
 
-        return probabilities(self.build(), self.models.record, array, overlap=self.settings.overlap,
+        records = list(self.models.records.values())
+        alike = all(record[key] == records[0][key] for record in records for key in ("dimension", "context", "patch"))
+        return probabilities(self.build(), records[0] if alike else records, array, overlap=self.settings.overlap,
                              flips=self.settings.flips, batch_size=self.batch_size)
 
 
