@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,8 +96,9 @@ def _weights(path: Path) -> dict:
 def test_folds_of_slices_for_regions_make_a_road_to_dice(cases, tmp_path):
     ran = run("mri-train", cases, *QUICK, "--dimension", "2", "--targets", "regions", "--folds", "2", "--steps", "60",
               "--epochs", "2", "--validation", "0.3", "--sampling", "equal", "--loss", "tversky+0.5*focal",
-              "-o", "m.h5", cwd=tmp_path)  # fmt: skip
+              "-o", "m.h5", "--curve", "c.csv", cwd=tmp_path)  # fmt: skip
     assert (ran.returncode, ran.stdout) == (0, "m-fold0.h5\nm-fold1.h5\n"), ran.stderr
+    assert sorted(path.name for path in tmp_path.glob("*.csv")) == ["c-fold0.csv", "c-fold1.csv", "m-split.csv"]
     record = record_of(tmp_path / "m-fold0.h5")
     assert (record["regions"], record["paint"], record["context"]) == (
         {"WT": [1, 2, 4], "TC": [1, 4], "ET": [4]}, [2, 1, 4], 1)
@@ -107,6 +109,18 @@ def test_folds_of_slices_for_regions_make_a_road_to_dice(cases, tmp_path):
     dice = {row["part"]: row for row in csv.DictReader(scored.stdout.splitlines())
             if row["metric"] == "dice" and row["cases"] == "all"}
     assert float(dice["WT"]["value"]) > 0.8 and dice["WT"]["n"] == "8"
+
+
+def test_folds_keep_copies_together_and_a_dry_run_writes_nothing(cases, tmp_path):
+    for i in range(4):
+        shutil.copytree(cases / f"BraTS20_Training_{i:03d}", tmp_path / "in" / f"a{i}" / f"BraTS20_Training_{i:03d}")
+        shutil.copytree(tmp_path / "in" / f"a{i}", tmp_path / "in" / f"b{i}")  # of another subject, but the same
+    ran = run("mri-train", "in", "--folds", "4", "--patience", "3", "--dry-run", cwd=tmp_path)
+    assert (ran.returncode, os.listdir(tmp_path)) == (0, ["in"]), ran.stderr
+    places = [line.rsplit(" ", 1)[1] for line in ran.stdout.splitlines() if line.startswith(("a", "b"))]
+    assert len(places) == 8 * 4 and "validation" in places
+    for fold in range(0, 32, 8):
+        assert places[fold : fold + 4] == places[fold + 4 : fold + 8]
 
 
 def test_a_budget_ends_the_run_in_time(cases, tmp_path):
@@ -149,13 +163,12 @@ def test_a_plan_that_cannot_be_says_what_would(cases, tmp_path):
 
 
 def test_a_damaged_case_is_named_and_the_rest_train(cases, tmp_path):
-    import shutil
-
     folder = tmp_path / "in"
     shutil.copytree(cases, folder)
     path = next(folder.glob("*003/*_flair.nii.gz"))
     path.write_bytes(path.read_bytes()[:500])
-    ran = run("mri-train", folder, *QUICK, "--patch", "16,16,8", "--epochs", "1", "--steps", "1", cwd=tmp_path)
+    ran = run("mri-train", folder, *QUICK, "--patch", "16,16,8", "--epochs", "1", "--steps", "1", "--validation", "0.2",
+              cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (1, "model.h5\n")
     assert f"{path}: is damaged or cut short" in ran.stderr
     assert len(record_of(tmp_path / "model.h5")["training"]["cases"]) == 7

@@ -23,7 +23,7 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
         threads, curve, resume, force, dry_run, tune) -> int:  # fmt: skip
     """Train on label maps and print each model's name; returns the exit code."""
     from mrilib import splits
-    from mrilib.records import write_text
+    from mrilib.records import content_hash, write_text
     from mrilib.training import segment_settings
 
     if folds and (split or fold is not None):
@@ -33,15 +33,12 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
     runs = []
     if folds:
         split = output.with_name(f"{output.stem}-split.csv")
-        rows = splits.make(cases, splits.grouping(cases), folds=folds, seed=settings.seed)
-        if not dry_run:
-            write_text(split, splits.write(rows))
+        rows = splits.make(*training.grouped(cases), folds=folds, seed=settings.seed)
+        by_id = {row.case: row for row in rows}
         for number in range(folds):
-            runs.append((output.with_name(f"{output.stem}-fold{number}{output.suffix}"),
-                         *training.parts(cases, split, number, validation or 0.0, settings)))
+            runs.append((_of_fold(output, number),
+                         *training.parts(cases, split, number, validation, settings, by_id)))
     else:
-        if fold is not None and validation is None and settings.patience is None and settings.schedule != "plateau":
-            validation = 0.0
         runs.append((output, *training.parts(cases, split, fold, validation, settings)))
     settings = segment_settings.complete(settings, validated="validation" in runs[0][1].values())
     if tune and "validation" not in runs[0][1].values():
@@ -50,17 +47,26 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
         for name, parts, _ in runs:
             training.describe(cases, parts, settings, name)
         return 1 if failed else 0
+    if folds:
+        write_text(split, splits.write(rows))
+        for *_, origin in runs:
+            origin["content"] = content_hash([split])
     own = cache is None
     cache = cache or output.with_name(f"{output.name}.cache")
     prepared = Prepared([c for c in cases if any(c.id in parts for _, parts, _ in runs)], settings, cache, scheme)
     for number, (name, parts, origin) in enumerate(runs):
         used = time.monotonic() - BEGAN if not number else 0.0
         _fit(prepared, settings, name, parts, origin, memory=memory, device=device, mixed=mixed, threads=threads,
-             curve=curve, resume=resume, force=force, tune=tune, used=used)
+             curve=_of_fold(curve, number) if folds and curve else curve, resume=resume, force=force, tune=tune,
+             used=used)
         emit(name)
     if own:
         shutil.rmtree(cache, ignore_errors=True)
     return 1 if failed or prepared.failed else 0
+
+
+def _of_fold(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.stem}-fold{number}{path.suffix}")
 
 
 def _fit(prepared, settings, output, parts, origin, *, memory, device, mixed, threads, curve, resume, force, tune,

@@ -44,8 +44,12 @@ def check_size(shape, wanted: list[int] | None) -> None:
                          remedy=f"bring them to that size first: mri-normalize --size {','.join(map(str, asked))}")
 
 
-def parts(cases, split: Path | None, fold: int | None, validation: float | None, settings) -> tuple[dict, dict]:
-    """The part of each case id that takes part (train, validation), and where the split is from, for the record."""
+def parts(cases, split: Path | None, fold: int | None, validation: float | None, settings,
+          rows: dict | None = None) -> tuple[dict, dict]:
+    """The part of each case id that takes part (train, validation), and where the split is from, for the record.
+
+    rows: by case id, of a split that is yet to be written.
+    """
     wants = settings.patience is not None or settings.schedule == "plateau"
     fraction = validation if validation is not None else VALIDATION if wants else 0.0
     if split is None:
@@ -56,7 +60,8 @@ def parts(cases, split: Path | None, fold: int | None, validation: float | None,
     from mrilib.recipe import source_record
     from mrilib.records import content_hash
 
-    rows = splits.read(split)
+    content = None if rows else content_hash([split])
+    rows = rows or splits.read(split)
     if fold is None and any(row.part == "validation" for row in rows.values()):
         if validation is not None:
             raise UsageError("--validation has no effect: the split has validation cases already", where=split,
@@ -78,7 +83,7 @@ def parts(cases, split: Path | None, fold: int | None, validation: float | None,
     if missing := sorted(set(part_of) - set(known)):
         say(f"{len(missing)} case{'s' * (len(missing) > 1)} of {split} not among the input, the first {missing[0]}")
     part_of |= {i: "train" for i, of in copies.items() if part_of.get(of) == "train"}
-    origin = {"file": split.name, "content": content_hash([split]), "fold": fold, "validation": fraction}
+    origin = {"file": split.name, "content": content, "fold": fold, "validation": fraction}
     return {i: part for i, part in part_of.items() if i in known}, origin
 
 
@@ -87,17 +92,27 @@ def _own_parts(cases, fraction: float, seed: int) -> tuple[dict, dict]:
     if not fraction:
         say(f"no --split: all {len(cases)} cases train, none is held out")
         return {case.id: "train" for case in cases}, {"made": "all", "validation": 0.0}
-    from mri_tools.common.splitting import find_copies
     from mrilib import splits
 
-    readable, copies, _ = find_copies(cases, None, near=True, distance=None)  # a damaged one is named when it is read
-    rows = splits.make(readable, splits.grouping(readable, copies), validation=fraction, test=0, seed=seed)
+    rows = splits.make(*grouped(cases), validation=fraction, test=0, seed=seed)
     part_of = {row.case: row.part for row in rows}
     held = sum(part == "validation" for part in part_of.values())
     groups = len({row.group for row in rows})
     say(f"no --split: made one of {groups} groups (subjects and near-duplicates kept together): "
         f"{len(part_of) - held} train, {held} validation")
     return part_of, {"made": "groups", "validation": fraction, "seed": seed, "groups": groups}
+
+
+def grouped(cases) -> tuple[list, list[str]]:
+    """The cases and the group of each: subjects and near-duplicates stay together. A damaged one, behind the others,
+    is its own group: it is named when it is read."""
+    from mri_tools.common.splitting import find_copies
+    from mrilib import splits
+
+    readable, copies, _ = find_copies(cases, None, near=True, distance=None)
+    known = {case.id for case in readable}
+    every = [*readable, *(case for case in cases if case.id not in known)]
+    return every, splits.grouping(every, copies)
 
 
 def complete(settings, part_of: dict):

@@ -99,7 +99,7 @@ of_maps = _several(
                  help="Label maps: folder for prepared volumes, kept.  [default: beside the model, removed at the "
                       "end]"),
     click.option("--folds", type=click.IntRange(2),
-                 help="Label maps: cross-validate, a model MODEL-fold0.h5 … for each fold."),
+                 help="Label maps: cross-validate, a model MODEL-fold0.h5 … (and so its --curve) for each fold."),
     options.scheme,
     click.option("--tune-postprocess", is_flag=True, default=None,
                  help="Label maps: learn on validation cases what small pieces to drop, and keep it in the model."),
