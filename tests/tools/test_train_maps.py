@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -63,6 +64,7 @@ def test_killed_and_resumed_it_writes_the_very_same_file(cases, tmp_path):
     assert not (tmp_path / "broken.h5").exists() and (tmp_path / "broken.h5.checkpoint").exists()
     resumed = run("mri-train", *options, "-o", "broken.h5", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0 and "going on after epoch" in resumed.stderr
+    assert re.search(r"steps +30, (5|10|15|20|25) now in", resumed.stderr)
     one, two = record_of(tmp_path / "whole.h5"), record_of(tmp_path / "broken.h5")
     for known in (one, two):
         del known["training"]["seconds"]  # all else, the curve too, is the same
@@ -133,6 +135,16 @@ def test_a_budget_ends_the_run_in_time(cases, tmp_path):
     assert curve[-1]["learning_rate"] < 0.3 * curve[0]["learning_rate"]
 
 
+def test_a_resumed_budget_is_told_in_seconds(tmp_path, capfd):
+    from mri_tools.common.segmenting import Watch
+    from mrilib.training.checkpoint import State
+    from mrilib.training.segment_settings import SegmentSettings
+
+    with Watch(SegmentSettings(budget=60.0), tmp_path / "c.csv") as watch:
+        watch("resume", State(epoch=12, step=1200, seconds=30.4), None)
+    assert "going on after epoch 12, 30 s of the budget used" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(("options", "what"), [
     (["--head", "mean"], "--head is for classes alone"),
     (["--loss", "dise"], "unknown loss 'dise'"),
@@ -149,6 +161,7 @@ def test_a_budget_ends_the_run_in_time(cases, tmp_path):
     (["--scheme", "brats1999"], "unknown label scheme"),
     (["--task", "classify"], "no case has a class"),
     (["--mixup", "0.2", "--cutmix", "1"], "two ways to mix a batch"),
+    (["--weights", "imagenet", "--backbone", "small"], "no ImageNet weights for small"),
 ])  # fmt: skip
 def test_wrong_use_is_one_line_and_writes_nothing(cases, tmp_path, options, what):
     ran = run("mri-train", cases, *options, cwd=tmp_path)

@@ -41,6 +41,7 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
     else:
         runs.append((output, *training.parts(cases, split, fold, validation, settings)))
     settings = segment_settings.complete(settings, validated="validation" in runs[0][1].values())
+    training.check_weights(settings)
     if tune and "validation" not in runs[0][1].values():
         raise UsageError("--tune-postprocess needs validation cases", remedy="--validation 0.15")
     if dry_run:
@@ -53,7 +54,8 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
             origin["content"] = content_hash([split])
     own = cache is None
     cache = cache or output.with_name(f"{output.name}.cache")
-    prepared = Prepared([c for c in cases if any(c.id in parts for _, parts, _ in runs)], settings, cache, scheme)
+    prepared = Prepared([c for c in cases if any(c.id in parts for _, parts, _ in runs)], settings, cache, scheme,
+                        threads)
     for number, (name, parts, origin) in enumerate(runs):
         used = time.monotonic() - BEGAN if not number else 0.0
         _fit(prepared, settings, name, parts, origin, memory=memory, device=device, mixed=mixed, threads=threads,
@@ -102,11 +104,11 @@ def _fit(prepared, settings, output, parts, origin, *, memory, device, mixed, th
 class Prepared:
     """The cases of a training, looked at and prepared on disk: scheme, label values, recipe, folders of the cache."""
 
-    def __init__(self, cases, settings, cache: Path, scheme: str | None):
+    def __init__(self, cases, settings, cache: Path, scheme: str | None, threads: int | None):
         from mrilib.recipe import Recipe
         from mrilib.training.data import one_recipe
 
-        self.cache, self.failed = cache, []
+        self.cache, self.failed, self.jobs = cache, [], min(threads or cores(), cores())
         given = one_recipe(cases)
         steps = own_steps(given)
         self.recipe = Recipe(given.steps + steps, f"{program()} {__version__}" if steps else given.made_by)
@@ -126,7 +128,7 @@ class Prepared:
         """(case, result) of a function over all cases side by side; a damaged one is named and left out."""
         found = []
         with progress(label, len(calls)) as bar:
-            for case, result in ordered(target, calls, min(cores(), len(calls))):
+            for case, result in ordered(target, calls, min(self.jobs, len(calls))):
                 if isinstance(result, CaseError):
                     self.failed.append(result)
                     complain(describe(case, result), result)
@@ -214,8 +216,13 @@ class Watch(training.Watch):
             if now - self.told >= 1:
                 self.bar.step(int(now - self.told))
                 self.told += int(now - self.told)
-        elif event != "epoch":
-            training.Watch.__call__(self, event, state, logs)
+        elif event == "step":
+            self.bar.step()
+        elif event == "resume":
+            self.first = state.step
+            self.bar.step(int(state.seconds) if self.budget else state.step)
+            of = f", {state.seconds:.0f} s of the budget used" if self.budget else f" of {self.settings.epochs}"
+            say(f"going on after epoch {state.epoch}{of}")
         else:
             found = f", validation Dice {logs['validation_dice']:.3f}" if "validation_dice" in logs else ""
             of = f" of {self.settings.epochs}" if self.settings.epochs else ""
@@ -230,10 +237,12 @@ class Watch(training.Watch):
             if total:
                 say(f"{part:10} {total} cases, of which hold {', '.join(f'{k} {n}' for k, n in counts.items())}")
         steps, seconds = known["steps"], known["seconds"]
+        now = steps - self.first  # the seconds are of these alone
         say(f"{'network':10} {model.count_params() / 1e6:.2f} million weights")
-        each, waiting = (seconds[k] / max(steps, 1) for k in ("all", "waiting_for_windows"))
-        say(f"{'steps':10} {steps} in {seconds['all']:.0f} s, {each:.2f} s each with validation, {waiting:.3f} s of it "
-            f"waiting for windows; last loss {known['curve'][-1]['loss']:.3f}")
+        each, waiting = (seconds[k] / max(now, 1) for k in ("all", "waiting_for_windows"))
+        resumed = f", {now} now" if self.first else ""
+        say(f"{'steps':10} {steps}{resumed} in {seconds['all']:.0f} s, {each:.2f} s each with validation, "
+            f"{waiting:.3f} s of it waiting for windows; last loss {known['curve'][-1]['loss']:.3f}")
         if held := known["validation"]:
             each = ", ".join(f"{k.removeprefix('validation_dice_')} {v:.3f}" for k, v in held.items()
                              if k != "validation_dice")

@@ -121,11 +121,16 @@ def complete(settings, part_of: dict):
 
     found = list(part_of.values())
     done = fill(settings, validated="validation" in found, cases=found.count("train"))
-    if done.weights == "imagenet":
+    check_weights(done)
+    return done
+
+
+def check_weights(settings) -> None:
+    """Raises UsageError that says where ImageNet weights are missing, before any work is done."""
+    if settings.weights == "imagenet":
         from mrilib.models.applications import imagenet_file
 
-        imagenet_file(done.backbone, done.width)  # says where they are missing before any work is done
-    return done
+        imagenet_file(settings.backbone, settings.width or 1.0)
 
 
 def describe(cases, part_of: dict, settings, output: Path) -> None:

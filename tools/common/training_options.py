@@ -131,7 +131,8 @@ learning = _several(
     click.option("--momentum", type=click.FloatRange(0, 1, max_open=True),
                  help="Of sgd, Nesterov's.  [default: 0.9; label maps 0.99]"),
     click.option("--weight-decay", type=click.FloatRange(0),
-                 help="Of adamw and sgd.  [default: 0.05; with --weights, and of label maps, 0.01; sgd 0]"),
+                 help="Of adamw and sgd.  "
+                      "[default: 0.05; with --weights, and of label maps, 0.01; sgd 0, of label maps 3e-5]"),
     click.option("--clip", type=click.FloatRange(0), default=1.0, show_default=True,
                  help="Largest norm of a gradient; 0 for none."),
     click.option("--schedule", type=click.Choice(SCHEDULES), default="cosine", show_default=True,
