@@ -54,7 +54,7 @@ def own(prediction: Path, truth: Path) -> tuple[float, float]:
     start = time.process_time()
     case = Case("a", truth.parent, {"image": truth}, label=truth)
     reference = pairs.reference_of(case, False)
-    called = foreign.read(prediction, reference.grid)
+    called = foreign.read(prediction, [reference.grid])
     read = time.process_time()
     segmentation.measure(called.array, reference.array, reference.grid.spacing, pairs.parts_of(SCHEMES["msd"]))
     return read - start, time.process_time() - read

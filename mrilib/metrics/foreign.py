@@ -39,22 +39,34 @@ class Member:
         return f"{self.archive}:{self.name}"
 
 
-def read(source: Path | Member, like: Grid | None, fix: bool = False) -> Image:
-    """The image in a file, which must have the size of a grid; without one (a trusted file) any size goes.
+def read(source: Path | Member, likes: Sequence[Grid] = (), fix: bool = False) -> Image:
+    """The image in a file, which must have the size of one of some grids; without any (a trusted file) any size goes.
 
     fix: as of images.files.read. Raises CaseError for what is damaged, cut short, of another size, or placed by its
     header in two ways or skewed unless that is to be fixed.
     """
-    with on_disk(source, room(like) if like else None) as path:
-        try:
-            return _read(path, like, fix)
-        except MriError as error:
-            raise CaseError(error.what, where=source, remedy=error.remedy) from error
-        except MemoryError:
-            raise
-        except Exception as error:  # a stranger's file may break a reader in any way, and is wrong then
-            raise CaseError(f"cannot be read: {type(error).__name__}: {str(error)[:100]}", where=source,
-                            remedy="check what it holds") from error
+    with on_disk(source, max(map(room, likes), default=None)) as path, _blamed(source):
+        return _read(path, likes, fix)
+
+
+def grid(path: Path, fix: bool = False) -> Grid:
+    """The grid of a volume, by its header alone. Raises CaseError as read does."""
+    with _blamed(path):
+        return _mended(path, suffix_of(path), (), fix) or _grid(_header(path, ()))
+
+
+@contextlib.contextmanager
+def _blamed(source: Path | Member) -> Iterator[None]:
+    """Whatever goes wrong with a file, as a CaseError that names it."""
+    try:
+        yield
+    except MriError as error:
+        raise CaseError(error.what, where=source, remedy=error.remedy) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # a stranger's file may break a reader in any way, and is wrong then
+        raise CaseError(f"cannot be read: {type(error).__name__}: {str(error)[:100]}", where=source,
+                        remedy="check what it holds") from error
 
 
 def room(like: Grid) -> int:
@@ -85,35 +97,35 @@ def on_disk(source: Path | Member, limit: int | None) -> Iterator[Path]:
         yield path
 
 
-def _read(path: Path, like: Grid | None, fix: bool) -> Image:
+def _read(path: Path, likes: Sequence[Grid], fix: bool) -> Image:
     suffix = suffix_of(path)
     if suffix in PICTURES:
         from PIL import Image as Picture
 
-        if like is not None:
+        if likes:
             with Picture.open(path) as picture:
-                _same_size(picture.size, like)
+                _same_size(picture.size, likes)
         return files.read(path)
     _alone(path, suffix)
     if suffix not in (".nii", ".nii.gz"):
-        _header(path, like)
+        _header(path, likes)
         return files.read(path)
-    if grid := _mended(path, suffix, like, fix):
+    if grid := _mended(path, suffix, likes, fix):
         array = _nifti(path, suffix, grid.size[::-1])
         if array is None:
             raise CaseError("is a NIfTI file of a kind whose place cannot be mended", remedy="save it as NIfTI-1 whose "
                             "qform and sform agree")
         return Image(array.reshape(grid.size), grid)
-    header = _header(path, like)
+    header = _header(path, likes)
     array = _nifti(path, suffix, header.GetSize())
     return files.read(path) if array is None else _image(array, header)  # ITK knows more kinds
 
 
-def _same_size(size, like: Grid) -> None:
-    mine, theirs = [s for s in size if s > 1], [s for s in like.size[::-1] if s > 1]
-    if mine != theirs:
+def _same_size(size, likes: Sequence[Grid]) -> None:
+    mine = [s for s in size if s > 1]
+    if not any(mine == [s for s in like.size[::-1] if s > 1] for like in likes):
         raise CaseError(f"grid differs from the reference's: size {','.join(map(str, size))} and "
-                        f"{','.join(map(str, like.size[::-1]))}", remedy="give predictions on the case's own grid")
+                        f"{','.join(map(str, likes[0].size[::-1]))}", remedy="give predictions on the case's own grid")
 
 
 def _alone(path: Path, suffix: str) -> None:
@@ -128,7 +140,7 @@ def _alone(path: Path, suffix: str) -> None:
         raise CaseError("keeps its voxels in another file, or nowhere", remedy="give one file a case, such as .nii.gz")
 
 
-def _header(path: Path, like: Grid | None):
+def _header(path: Path, likes: Sequence[Grid]):
     """The reader that has seen the header, and nothing more."""
     import SimpleITK as sitk
 
@@ -138,14 +150,14 @@ def _header(path: Path, like: Grid | None):
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise CaseError(f"cannot be read: {files._itk_reason(error)}", remedy="check what it holds") from error
-    if like is not None:
-        _same_size(reader.GetSize(), like)
-    if reader.GetNumberOfComponents() > 1:
-        raise CaseError(f"is no label map: it holds {reader.GetNumberOfComponents()} channels")
+    if likes:
+        _same_size(reader.GetSize(), likes)
+        if reader.GetNumberOfComponents() > 1:
+            raise CaseError(f"is no label map: it holds {reader.GetNumberOfComponents()} channels")
     return reader
 
 
-def _mended(path: Path, suffix: str, like: Grid | None, fix: bool) -> Grid | None:
+def _mended(path: Path, suffix: str, likes: Sequence[Grid], fix: bool) -> Grid | None:
     """The grid of a volume whose header places it in two ways, or skewed, as files.read mends it; None for others.
 
     Raises CaseError for such a one unless it is to be mended.
@@ -157,8 +169,8 @@ def _mended(path: Path, suffix: str, like: Grid | None, fix: bool) -> Grid | Non
         return None
     if not fix:
         raise CaseError(wrong[0], remedy=wrong[1])
-    if like is not None:
-        _same_size(found.size, like)
+    if likes:
+        _same_size(found.size, likes)
     return nifti.place(found)
 
 
@@ -198,18 +210,24 @@ def _nifti(path: Path, suffix: str, size: Sequence[int]) -> np.ndarray | None:
 
 
 def _image(array: np.ndarray, header) -> Image:
-    """Voxels in file order on the grid of a header, a single slice as a picture."""
+    """Voxels in file order on the grid of a header."""
+    where = _grid(header)
+    return Image(array.reshape(where.size), where)
+
+
+def _grid(header) -> Grid:
+    """The grid of a header, that of a single slice in 2D."""
     size = list(header.GetSize())
     n = min(len(size), 3)
     spacing, origin = header.GetSpacing()[:n][::-1], header.GetOrigin()[:n][::-1]
     whole = np.asarray(header.GetDirection()).reshape(len(size), len(size))
     direction = whole[:n, :n][::-1, ::-1]
-    array = array.reshape(size[:n][::-1])
-    if n == 3 and array.shape[0] == 1:
-        array, spacing, origin, direction = array[0], spacing[1:], origin[1:], direction[1:, 1:]
+    size = size[:n][::-1]
+    if n == 3 and size[0] == 1:
+        size, spacing, origin, direction = size[1:], spacing[1:], origin[1:], direction[1:, 1:]
         if not np.allclose(direction @ direction.T, np.eye(2), atol=1e-3):
             direction = np.eye(2)
-    return Image(array, Grid.of(array.shape, spacing, origin, direction))
+    return Grid.of(size, spacing, origin, direction)
 
 
 def record(source: Path | Member) -> dict:

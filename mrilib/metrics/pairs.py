@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from mrilib import labels
-from mrilib.cases import Case, suffix_of
+from mrilib.cases import VOLUMES, Case, suffix_of
 from mrilib.errors import CaseError, MriError
 from mrilib.images import files
 from mrilib.images.grid import Grid, Image
@@ -18,6 +19,7 @@ from mrilib.metrics.foreign import Member
 from mrilib.records import read_json, record_path
 
 MOST_LABELS = 64  # a map with more different numbers is an image
+SAME = 0.01  # mm that the corners of one grid may be apart
 OTHER_SCHEME = "give its numbers, or name those of the predictions with --predicted-scheme"
 
 
@@ -74,7 +76,7 @@ def reference_of(case: Case, itself: bool) -> Image:
     """The label map of a case of the reference; itself: its image is the label map."""
     path = case.path if itself else case.label
     if not case.slices and not case.held and suffix_of(path) in (".nii", ".nii.gz"):
-        return _labels(foreign.read(path, None, case.fix), path)  # unpacks once
+        return _labels(foreign.read(path, fix=case.fix), path)  # unpacks once
     if itself:
         return _labels(files.read_case(case), path)
     return files.read_label(replace(case, scheme=None))  # the rules of the run say which numbers may be there
@@ -110,26 +112,40 @@ def score(case: Case, itself: bool, paths: list[Path | Member | None], rules: Ru
     reference = reference_of(case, itself)
     labels.check(np.flatnonzero(overlap.numbers_of(reference.array)), rules.scheme, case.path)
     truth = case.path if itself else case.label
-    return [_one(reference, path, rules, truth, case.fix) for path in paths]
+    references = [reference] if itself else [reference, *_on_image(case, reference.grid)]
+    return [_one(references, path, rules, truth, case.fix) for path in paths]
 
 
-def _one(reference: Image, path: Path | Member | None, rules: Rules, truth: Path, fix: bool) -> Scored:
-    spacing = reference.grid.spacing
+def _on_image(case: Case, own: Grid) -> list[Image]:
+    """The label map on the grid of its image, as training brings it there; none where that is its own grid, where it
+    does not cover that grid, and where the image cannot be read, which scoring can do without."""
+    path = next(iter(case.channels.values()))
+    if case.slices or suffix_of(path) not in VOLUMES:
+        return []
+    with contextlib.suppress(CaseError):
+        grid = foreign.grid(path, case.fix)
+        if not grid.same_as(own, SAME):
+            return [files.read_label(replace(case, scheme=None), grid)]
+    return []
 
+
+def _one(references: list[Image], path: Path | Member | None, rules: Rules, truth: Path, fix: bool) -> Scored:
+    """references: the label map on each grid that the prediction may lie on, its own first."""
     def nothing():
-        return segmentation.missing(rules.parts, reference.array, spacing, rules.settings)
+        return segmentation.missing(rules.parts, references[0].array, references[0].grid.spacing, rules.settings)
 
     if path is None:
         return Scored(nothing())
     try:
-        prediction = _labels(foreign.read(path, reference.grid, fix), path)
+        prediction = _labels(foreign.read(path, [one.grid for one in references], fix), path)
+        reference = next((one for one in references if prediction.grid.same_as(one.grid, SAME)), references[0])
         check_grid(prediction.grid, reference.grid, path)
         record = foreign.record(path)
         told = record.get("scheme")
         have = labels.scheme(str(told)) if told else rules.predicted or rules.scheme
         labels.check(np.flatnonzero(overlap.numbers_of(prediction.array)), have, path, OTHER_SCHEME)
         theirs = in_scheme(rules.parts, rules.scheme, have)
-        made = segmentation.measure(prediction.array, reference.array, spacing, rules.parts, theirs,
+        made = segmentation.measure(prediction.array, reference.array, reference.grid.spacing, rules.parts, theirs,
                                     rules.settings)
         seen = record.get("seen")
         return Scored(made, None, seen if seen in ("train", "validation") else "", _same(path, truth))
@@ -140,7 +156,7 @@ def _one(reference: Image, path: Path | Member | None, rules: Rules, truth: Path
 def well_formed(case: Case, path: Path | Member, scheme: Scheme | None) -> None:
     """Raise CaseError unless a file is a label map on the grid of a case, of a scheme where one is known."""
     grid = grid_of(case)
-    image = _labels(foreign.read(path, grid, case.fix), path)
+    image = _labels(foreign.read(path, [grid], case.fix), path)
     check_grid(image.grid, grid, path)
     told = foreign.record(path).get("scheme")
     known = labels.scheme(str(told)) if told else scheme
@@ -173,7 +189,8 @@ def grid_of(case: Case) -> Grid:
         return Grid.from_dict(native)
     if case.slices:
         return files.read_case(case).grid
-    return foreign.read(next(iter(case.channels.values())), None, case.fix).grid
+    path = next(iter(case.channels.values()))
+    return foreign.grid(path, case.fix) if suffix_of(path) in VOLUMES else foreign.read(path, fix=case.fix).grid
 
 
 def _same(path: Path | Member, truth: Path) -> bool:
@@ -184,7 +201,7 @@ def _same(path: Path | Member, truth: Path) -> bool:
 
 def check_grid(have: Grid, want: Grid, where: object) -> None:
     """Raise CaseError that says in what a grid differs from the reference's."""
-    if have.same_as(want, 0.01):
+    if have.same_as(want, SAME):
         return
     def text(values):
         return ",".join(f"{v:g}" for v in np.round(values[::-1], 4))

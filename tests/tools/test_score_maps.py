@@ -139,6 +139,40 @@ def test_what_is_wrong_with_a_prediction_is_said_and_the_case_counts_as_missing(
     assert means(done)["dice", "WT"]["value"] == "0"
 
 
+def test_a_label_map_on_another_grid_than_its_image_is_compared_on_that_of_the_prediction(tmp_path):
+    for i, name in enumerate(("turned", "shifted", "small", "same")):
+        made = sitk.GetImageFromArray(tumour(i + 100))
+        truth = sitk.GetImageFromArray(tumour(i))
+        for image in (made, truth):
+            image.SetSpacing(SPACING)
+        save(tmp_path / f"plain/{name}.nii.gz", tumour(i))
+        image = sitk.Image(truth.GetSize(), sitk.sitkInt16)
+        image.CopyInformation(truth)
+        if name == "turned":
+            truth = sitk.PermuteAxes(truth, (2, 0, 1))
+        elif name == "shifted":
+            truth.SetOrigin((0.02, 0, 0))
+        elif name == "small":
+            truth = truth[2:-2, 2:-2, 1:-1]
+        for path, one in ((f"truth/{name}/{name}_t1.nii.gz", image), (f"truth/{name}/{name}_seg.nii.gz", truth),
+                             (f"pred/{name}.nii.gz", made)):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            sitk.WriteImage(one, str(tmp_path / path))
+        if name == "turned":
+            (tmp_path / "own").mkdir()
+            sitk.WriteImage(sitk.PermuteAxes(made, (2, 0, 1)), str(tmp_path / f"own/{name}.nii.gz"))
+
+    def figures(done, name):
+        return {(r["metric"], r["part"]): r["value"] for r in rows(done) if r["case"] == name}
+
+    wanted = score("pred", "-r", "plain", cwd=tmp_path)
+    done = score("pred", "-r", "truth", cwd=tmp_path)
+    for name in ("turned", "shifted", "same"):
+        assert figures(done, name) == figures(wanted, name) and name not in done.stderr
+    assert "small.nii.gz: grid differs from the reference's: size 20,24,10 and 16,20,8" in done.stderr
+    assert figures(score("own", "-r", "truth", cwd=tmp_path), "turned") == figures(wanted, "turned")
+
+
 def test_schemes_meet_by_name(folders, tmp_path):
     same = means(score(folders / "pred", "-r", folders / "truth"))["dice", "TC"]["value"]
     for i in range(6):
