@@ -49,19 +49,23 @@ def in_scheme(parts: dict[str, tuple[int, ...]], want: Scheme, have: Scheme) -> 
         return parts
     if not want.name and all(number in have.values for numbers in parts.values() for number in numbers):
         return parts  # of the reference nothing is known but numbers: they mean what the prediction says
-    known = parts_of(have, each_label=True)
-    if len(have.labels) == 1:
-        known.setdefault(labels.WHOLE, tuple(have.labels))
+    known, usual = parts_of(have, each_label=True), parts_of(want, each_label=True)
+    for scheme, its in ((have, known), (want, usual)):
+        if len(scheme.labels) == 1:
+            its.setdefault(labels.WHOLE, tuple(scheme.labels))
     if len(want.labels) == 1 and labels.WHOLE in known:
         known.setdefault(next(iter(want.labels.values())), known[labels.WHOLE])
     number = {name: value for value, name in have.labels.items()}
     for name, values in parts.items():  # a region of one's own is what its labels are called
+        if set(usual.get(name, ())) != set(values):
+            known.pop(name, None)  # whatever else the other scheme calls so
         called = [next((n for n in (w, *labels.NEAR.get(w, ())) if n in number), None)
                   for w in (want.labels.get(value) for value in values)]
         if all(called):
             known.setdefault(name, tuple(dict.fromkeys(number[n] for n in called)))
     if lacking := [name for name in parts if name not in known]:
-        raise CaseError(f"its scheme {have} has no {lacking[0]}, which scheme {want} of the reference has",
+        numbers = "+".join(map(str, parts[lacking[0]]))
+        raise CaseError(f"its scheme {have} has no {lacking[0]}, which scheme {want} of the reference has ({numbers})",
                         remedy="name the prediction's scheme with --predicted-scheme")
     return {name: known[name] for name in parts}
 

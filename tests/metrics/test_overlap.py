@@ -92,3 +92,15 @@ def test_numbers_of_an_unknown_scheme_are_those_of_the_prediction():
     assert in_scheme(parts, unknown, labels.SCHEMES["brats2023"]) == {"1": (1,), "2": (2,), "3": (3,)}
     with pytest.raises(CaseError, match="scheme brats2020 has no"):
         in_scheme(parts, unknown, labels.SCHEMES["brats2020"])
+
+
+def test_a_region_of_ones_own_is_its_labels_whatever_another_scheme_calls_so():
+    from mrilib.labels import SCHEMES
+    from mrilib.metrics.pairs import in_scheme
+
+    brats, msd, binary = (SCHEMES[name] for name in ("brats2023", "msd", "binary"))
+    assert in_scheme({"TC": (1,), "core": (1,)}, brats, msd) == {"TC": (2,), "core": (2,)}
+    assert in_scheme({"TC": (3, 1), "WT": (1, 2, 3)}, brats, msd) == {"TC": (2, 3), "WT": (1, 2, 3)}
+    assert in_scheme({"WT": (1,)}, binary, msd) == {"WT": (1, 2, 3)}
+    with pytest.raises(CaseError, match=r"binary has no WT, which scheme brats2023 of the reference has \(2\)"):
+        in_scheme({"WT": (2,)}, brats, binary)
