@@ -30,10 +30,10 @@ LARGEST = 60000.0  # float16 ends at 65504
 
 @dataclass(frozen=True)
 class Volume:
-    """One prepared case. size: (z, y, x), z = 1 for a picture. places: positions (n, 3) of each label that occurs.
+    """One prepared case. size: (z, y, x), z = 1 for a picture. air: the value of each channel outside. counts: voxels
+    of each label. content: hash of the case as first given. spacing: mm, (z, y, x).
 
-    in_slices: the same, taken evenly from the slices. air: the value of each channel outside. counts: voxels of each
-    label. content: hash of the case as first given. spacing: mm, (z, y, x).
+    Each array holds a file open as long as it lives: thousands of cases are read one by one, not kept.
     """
 
     id: str
@@ -43,8 +43,6 @@ class Volume:
     channels: tuple[str, ...]
     air: np.ndarray
     counts: dict[int, int]
-    places: dict[int, np.ndarray]
-    in_slices: dict[int, np.ndarray]
     content: str
 
     def image(self) -> np.ndarray:
@@ -54,6 +52,12 @@ class Volume:
     def label(self) -> np.ndarray:
         """(z, y, x) uint8, places in the label numbers, mapped from disk."""
         return np.load(self.folder / "label.npy", mmap_mode="r")
+
+    def places(self, in_slices: bool = False) -> dict[int, np.ndarray]:
+        """Positions (n, 3) int32 of each label that occurs, taken evenly from the volume, or from its slices."""
+        kind = "s" if in_slices else "v"
+        with np.load(self.folder / "places.npz") as known:
+            return {int(name[1:]): known[name] for name in known.files if name[0] == kind}
 
 
 def folder_of(cache: Path, case_id: str) -> Path:
@@ -146,11 +150,9 @@ def load(cache: Path, names: Sequence[str]) -> list[Volume]:
     for name in names:
         folder = Path(cache) / name
         known = records.read_json(folder / "case.json")
-        with np.load(folder / "places.npz") as places:
-            spots, slices = ({int(k[1:]): places[k] for k in places.files if k[0] == kind} for kind in "vs")
         found.append(Volume(known["key"]["id"], folder, tuple(known["size"]), tuple(known["spacing"]),
                             tuple(known["key"]["channels"]), np.array(known["air"], np.float32),
-                            {int(k): n for k, n in known["counts"].items()}, spots, slices, known["content"]))
+                            {int(k): n for k, n in known["counts"].items()}, known["content"]))
     return found
 
 

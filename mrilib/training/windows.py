@@ -34,8 +34,6 @@ class Windows(keras.utils.PyDataset):
         self.targets, self.shapes = targets, shapes
         self.flat = settings.dimension == 2
         self.chances = Chances(volumes, settings, len(targets))
-        self.images = [volume.image() for volume in volumes]
-        self.labels = [volume.label() for volume in volumes]
         self.epoch, self.waited = 0, 0.0
         self.ahead, self.pool = {}, ThreadPoolExecutor(threads)
 
@@ -77,8 +75,8 @@ class Windows(keras.utils.PyDataset):
         patch = np.array((1, *s.patch) if self.flat else s.patch)
         jitter = np.rint(rng.uniform(-JITTER, JITTER, 3) * patch).astype(int)
         start = _within(centre + jitter - patch // 2, patch, np.array(volume.size), centre)
-        image = cut(self.images[case], start, patch, volume.air, s.context or 0)
-        label = cut(self.labels[case][..., None], start, patch, np.zeros(1, np.uint8))[..., 0]
+        image = cut(volume.image(), start, patch, volume.air, s.context or 0)
+        label = cut(volume.label()[..., None], start, patch, np.zeros(1, np.uint8))[..., 0]
         if self.flat:
             image, label = image[0], label[0]
         if self.augment is not None:
@@ -92,10 +90,11 @@ class Chances:
     def __init__(self, volumes: Sequence[Volume], settings: SegmentSettings, labels: int):
         self.volumes, self.settings = volumes, settings
         self.flat = settings.dimension == 2
+        self.places = [volume.places(in_slices=self.flat) for volume in volumes]
         self.every = self._shares([v.size[0] if self.flat else 1 for v in volumes])
         self.of_label = {}
         for value in range(labels):
-            known = [len(np.unique(self._places(v, value)[:, 0])) if self.flat else value in v.places for v in volumes]
+            known = [value in each and (len(np.unique(each[value][:, 0])) if self.flat else 1) for each in self.places]
             if any(known):
                 self.of_label[value] = self._shares(known)
         self.tumour = [value for value in self.of_label if value]
@@ -106,10 +105,6 @@ class Chances:
     def _shares(weights) -> np.ndarray:
         weights = np.asarray(weights, float)
         return weights / weights.sum()
-
-    def _places(self, volume: Volume, value: int) -> np.ndarray:
-        found = (volume.in_slices if self.flat else volume.places).get(value)
-        return np.zeros((0, 3), np.int32) if found is None else found
 
     def draw(self, rng: np.random.Generator) -> tuple[int, np.ndarray]:
         """(place of the case, voxel (z, y, x)). uniform: any voxel, cases alike, in 2D slices alike; foreground: in a
@@ -123,7 +118,7 @@ class Chances:
             case = int(rng.choice(len(self.every), p=self.every))
             return case, rng.integers(0, self.volumes[case].size)
         case = int(rng.choice(len(self.every), p=self.of_label[value]))
-        places = self._places(self.volumes[case], value)
+        places = self.places[case][value]
         return case, places[rng.integers(len(places))].astype(int)
 
 

@@ -1,5 +1,8 @@
 """Windows of volumes: what is drawn, that it fits, and that it hangs on seed, epoch and number alone."""
 
+import os
+import resource
+
 import numpy as np
 import pytest
 from segment_data import volumes
@@ -49,6 +52,18 @@ def test_windows_are_the_same_whoever_makes_them(made):
         assert np.array_equal(first[place][0], again[i][0]) and np.array_equal(first[place][1], again[i][1])
     one.begin(4)
     assert not np.array_equal(one[0][0], first[0][0])
+
+
+def test_more_cases_than_files_that_may_be_open(made):
+    known = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 16, known[1]))
+    try:
+        part = windows(made * 10)
+        assert all(part[i][0].shape == (2, 8, 8, 8, 2) for i in range(5))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, known)
 
 
 def test_image_and_label_stay_in_step_and_coarser_targets_follow(made):
