@@ -27,6 +27,7 @@ UNFINISHED: set[Path] = set()  # temporary files open now; a worker whose parent
 def whole(path: Path, *, sync: bool = False) -> Iterator[Path]:
     """Give a temporary path in the same folder; rename it to `path` when the block ends well, else remove it.
 
+    The block makes a file there, or a folder: one that has come to be at `path` meanwhile is kept, ours dropped.
     The temporary name starts with `.PID.` and keeps the suffix, from which ITK picks its writer. sync: also
     force the bytes to disk first (models, checkpoints). A full or read-only disk is a MachineError.
     """
@@ -40,7 +41,11 @@ def whole(path: Path, *, sync: bool = False) -> Iterator[Path]:
         if sync:
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if not (temporary.is_dir() and path.is_dir()):
+                raise
         if sync:
             folder = os.open(path.parent, os.O_RDONLY)
             try:
@@ -60,15 +65,22 @@ def whole(path: Path, *, sync: bool = False) -> Iterator[Path]:
         raise
     finally:
         UNFINISHED.discard(temporary)
-        with contextlib.suppress(OSError):
-            temporary.unlink()  # after the rename it is gone already
+        remove(temporary)  # after the rename it is gone already
 
 
 def remove_abandoned(path: Path) -> None:
     """Remove the temporary files of `path` whose process is gone (it was killed in the middle)."""
     for old in _unfinished_in(path.parent).get(path.name, ()):
         if not _alive(int(old.name.split(".")[1])):
-            old.unlink(missing_ok=True)
+            remove(old)
+
+
+def remove(temporary: Path) -> None:
+    """Remove a file, or a folder with all it holds, that may be gone already."""
+    if temporary.is_dir():
+        shutil.rmtree(temporary, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        temporary.unlink()
 
 
 @lru_cache(maxsize=256)

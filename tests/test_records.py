@@ -40,6 +40,18 @@ def test_what_a_dead_process_left_is_removed_and_the_rest_is_not(tmp_path):
     assert left == {"a*[1].tif", names["other"], names["alive"], names["foreign"]}
 
 
+def test_a_folder_is_there_whole_and_one_that_came_first_is_kept(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / f".{dead.pid}.a" / "half").mkdir(parents=True)
+    for text in ("ours", "later"):
+        with records.whole(tmp_path / "a") as temporary:
+            temporary.mkdir()
+            (temporary / "text").write_text(text)
+            assert (text == "ours") != (tmp_path / "a").exists()
+    assert (tmp_path / "a/text").read_text() == "ours" and os.listdir(tmp_path) == ["a"]
+
+
 @pytest.mark.parametrize(("code", "says"), [(errno.ENOSPC, "no space left"), (errno.EDQUOT, "quota"),
                                             (errno.EROFS, "read-only"), (errno.EACCES, "cannot write")])
 def test_a_disk_that_cannot_is_a_machine_error(tmp_path, code, says):

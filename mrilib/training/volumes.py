@@ -1,13 +1,15 @@
 """Prepared volumes on disk, read window by window: training needs no more memory for a thousand cases than for one.
 
 Each case has a folder of its own below the cache: image.npy (z, y, x, channel) float16, label.npy (z, y, x) uint8
-places in the label numbers, places.npz (some positions of each label, so that drawing a window scans nothing), and,
-written last, case.json. A case that is there, of the same files and steps, is not prepared again, whatever was killed.
+places in the label numbers, places.npz (some positions of each label, so that drawing a window scans nothing), and
+case.json. Its name says of what files, steps, spacing and label numbers it is, it is there whole or not at all, and
+nothing in it is ever changed: runs of all kinds share a cache, side by side too, and none prepares a case again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +62,10 @@ class Volume:
             return {int(name[1:]): known[name] for name in known.files if name[0] == kind}
 
 
-def folder_of(cache: Path, case_id: str) -> Path:
-    """Where a case lies: its name, and a hash of its id that tells apart what is called alike."""
-    name = hashlib.sha256(case_id.encode("utf-8", "surrogateescape")).hexdigest()[:12]
-    return Path(cache) / f"{case_id.split('/')[-1][:60]}-{name}"
+def folder_of(cache: Path, key: dict) -> Path:
+    """Where a case lies: its name, and a hash of all that decides what is prepared of it, its id first of all."""
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    return Path(cache) / f"{key['id'].split('/')[-1][:60]}-{digest}"
 
 
 def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[float] | None, values: Sequence[int],
@@ -75,11 +77,11 @@ def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[fl
     first. Returns the name of the case's folder. Raises CaseError for a label that is none of `values`, and
     as preparing does.
     """
-    folder = folder_of(cache, case.id)
     key = {"format": FORMAT, "sources": [records.stamp(path) for path in recipe.input_files(case)],
            "steps": [step.as_dict() for step in steps], "channels": list(channels), "values": list(values),
            "spacing": None if spacing is None else list(spacing), "id": case.id}  # fmt: skip
-    if (folder / "case.json").is_file() and records.read_json(folder / "case.json").get("key") == key:
+    folder = folder_of(cache, key)
+    if folder.is_dir():
         return folder.name
     made = prepare_volume(case, steps, channels, spacing)
     array, flat = made.array, made.grid.dimension == 2
@@ -91,17 +93,16 @@ def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[fl
     inside = _box(array, label)
     array, label = array[inside], label[inside]
     air = [float(border(array[..., i]).min()) for i in range(array.shape[-1])]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "case.json").unlink(missing_ok=True)
-    _write(folder / "image.npy", array.astype(np.float16))
-    _write(folder / "label.npy", label)
-    with records.whole(folder / "places.npz") as temporary, open(temporary, "wb") as file:
-        np.savez(file, **_places(label, len(values), case.id))
     counts = np.bincount(label.ravel(), minlength=len(values))
-    records.write_json(folder / "case.json", {
-        "key": key, "content": made.content, "air": air, "spacing": [*([1.0] if flat else []), *made.grid.spacing],
-        "size": list(label.shape), "counts": {str(i): int(n) for i, n in enumerate(counts) if n},
-    })  # fmt: skip
+    with records.whole(folder) as making:
+        making.mkdir(exist_ok=True)
+        np.save(making / "image.npy", array.astype(np.float16))
+        np.save(making / "label.npy", label)
+        np.savez(making / "places.npz", **_places(label, len(values), case.id))
+        records.write_json(making / "case.json", {
+            "key": key, "content": made.content, "air": air, "spacing": [*([1.0] if flat else []), *made.grid.spacing],
+            "size": list(label.shape), "counts": {str(i): int(n) for i, n in enumerate(counts) if n},
+        })  # fmt: skip
     return folder.name
 
 
@@ -154,11 +155,6 @@ def load(cache: Path, names: Sequence[str]) -> list[Volume]:
                             tuple(known["key"]["channels"]), np.array(known["air"], np.float32),
                             {int(k): n for k, n in known["counts"].items()}, known["content"]))
     return found
-
-
-def _write(path: Path, array: np.ndarray) -> None:
-    with records.whole(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, array)
 
 
 def _places(label: np.ndarray, count: int, case_id: str) -> dict[str, np.ndarray]:

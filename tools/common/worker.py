@@ -3,7 +3,6 @@
 It ends as soon as its parent is gone, whatever it is doing, and leaves no half file behind.
 """
 
-import contextlib
 import os
 import pickle
 import signal
@@ -72,8 +71,7 @@ def end():
     from mrilib import records
 
     for path in list(records.UNFINISHED):
-        with contextlib.suppress(OSError):  # the parent is gone: nobody is left to tell; the next run removes it
-            path.unlink(missing_ok=True)
+        records.remove(path)  # what it cannot, the next run does
     os._exit(1)
 
 
