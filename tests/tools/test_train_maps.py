@@ -70,8 +70,9 @@ def test_killed_and_resumed_it_writes_the_very_same_file(cases, tmp_path):
         del known["training"]["seconds"]  # all else, the curve too, is the same
     assert one == two and _weights(tmp_path / "whole.h5") == _weights(tmp_path / "broken.h5")
     assert run("mri-train", *options, "-o", "whole.h5", cwd=tmp_path).stderr.count("of this very run: kept") == 1
-    other = run("mri-train", *options, "--seed", "1", "-o", "whole.h5", cwd=tmp_path)
-    assert other.returncode == 2 and "whole.h5: is a model of another run: seed was 0, now 1" in other.stderr
+    for more, what in ((["--seed", "1"], "seed was 0, now 1"), (["--tune-postprocess"], "tune_postprocess was")):
+        other = run("mri-train", *options, *more, "-o", "whole.h5", cwd=tmp_path)
+        assert other.returncode == 2 and f"whole.h5: is a model of another run: {what}" in other.stderr
 
 
 def test_the_spacing_of_training_is_that_of_use(tmp_path):

@@ -86,7 +86,8 @@ def _fit(prepared, settings, output, parts, origin, *, memory, device, mixed, th
                             memory=(memory or _memory()) * GIB, wide=setup.device != "cpu")
     say(f"plan: {plan.describe(planned, data.spacing)}")
     described = segment.describe(data, planned, setup)
-    if training.is_done(output, described, force):
+    asked = {**described, "tune_postprocess": True} if tune else described  # which a checkpoint knows nothing of
+    if training.is_done(output, asked, force):
         say(f"{output} is of this very run: kept")
         return
     checkpoint = training.checkpoint_of(output, described, resume, force)
@@ -97,7 +98,7 @@ def _fit(prepared, settings, output, parts, origin, *, memory, device, mixed, th
         record["postprocess"], lines = segment.tune_postprocess(model, record, data.of("validation"))
         for line in lines or ["none helps on the validation cases"]:
             say(f"post-processing: {line}")
-    training.save(output, model, {**record, "run": described}, origin, checkpoint)
+    training.save(output, model, {**record, "run": asked}, origin, checkpoint)
     watch.summary(model, record, output)
 
 
