@@ -63,12 +63,15 @@ class Batches(keras.utils.PyDataset):
 @dataclass(frozen=True)
 class Judge:
     """How a model is validated: look(model) gives figures by name. key: the one that tells the better model. more:
-    whether more of it is better. every: epochs from one validation to the next."""
+    whether more of it is better. every: epochs from one validation to the next. seconds: that a look may be expected
+    to take. looks: how many a budget keeps time for at its end, what comes after training counted as such."""
 
     look: Callable
     key: str
     more: bool = False
     every: int = 1
+    seconds: float = 0.0
+    looks: int = 1
 
     def better(self, value: float, best: float | None) -> bool:
         return best is None or (value > best if self.more else value < best)
@@ -78,7 +81,12 @@ class Clock:
     """How much of a run's budget of seconds is used, the time for a last validation and for writing kept back."""
 
     def __init__(self, budget: float, used: float):
-        self.budget, self.began, self.reserve = budget, time.monotonic() - used, 0.02 * budget
+        self.budget, self.began = budget, time.monotonic() - used
+        self.keep(0.0)
+
+    def keep(self, seconds: float) -> None:
+        """Keep so many seconds back, and some more."""
+        self.reserve = 0.01 * self.budget + max(0.01 * self.budget, 1.2 * seconds)
 
     @property
     def seconds(self) -> float:
@@ -163,7 +171,9 @@ class Epochs(keras.callbacks.Callback):
             state.drops, state.since_drop = state.drops + 1, 0
         state.stopped = s.patience is not None and state.wait >= s.patience
         if self.clock is not None:
-            self.clock.reserve = max(self.clock.reserve, 1.2 * (time.monotonic() - began) + 0.01 * self.clock.budget)
+            self.clock.keep(self.judge.looks * (time.monotonic() - began))
+            if self.clock.part >= 1:  # a step more would be one to validate again
+                self.model.stop_training = True
 
 
 def plateau_patience(settings) -> int:
@@ -248,8 +258,11 @@ def fit(model, batches, judge: Judge | None, settings, *, path: Path | None, res
 
     budget = getattr(settings, "budget", None)
     clock = None if budget is None else Clock(budget, state.seconds + used)
+    if clock is not None and judge is not None:
+        clock.keep(judge.looks * judge.seconds)
     if clock is not None and clock.part >= 1 and not state.step:
-        raise MachineError(f"the budget of {budget:g} s was gone before the first step: preparing took {used:.0f} s",
+        spent = f"preparing took {used:.0f} s" + (f", validation takes {clock.reserve:.0f} s" if judge else "")
+        raise MachineError(f"the budget of {budget:g} s was gone before the first step: {spent}",
                            remedy="a longer --budget; what is prepared is kept in the --cache")
     open_end = (settings.epochs or state.epoch + 1_000_000) if clock is None or clock.part < 1 else state.epoch
     if state.epoch < open_end and not state.stopped:

@@ -85,11 +85,13 @@ def describe(data: Data, settings: SegmentSettings, setup: Setup) -> dict:
 
 
 def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path | None = None, resume: bool = False,
-        watch: Callable = lambda event, state, logs: None, used: float = 0.0) -> tuple[object, dict]:
+        watch: Callable = lambda event, state, logs: None, used: float = 0.0,
+        tune: bool = False) -> tuple[object, dict]:  # fmt: skip
     """A trained network and the record for its model file, all but its split.
 
     settings: complete and planned ones. setup, checkpoint, resume, watch: as in training.classify.fit. used: seconds
-    of the budget that preparing took. Raises UsageError for settings that do not fit the data.
+    of the budget that preparing took. tune: keep time of the budget for tune_postprocess, too. Raises UsageError for
+    settings that do not fit the data.
     """
     from mrilib.models import unet, voxel_losses
     from mrilib.training import loop
@@ -130,16 +132,20 @@ def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path
         judge = None
         if held:
             judge = loop.Judge(lambda _: whole_volumes(plain, record, held), "validation_dice", more=True,
-                               every=s.validate_every)
+                               every=s.validate_every, looks=2 if tune else 1,
+                               seconds=validation_seconds(plain, record, held) if s.budget else 0.0)
         state = loop.fit(model, windows, judge, settings, path=checkpoint, resume=resume,
-                         run=describe(data, settings, setup), watch=watch, used=used)
+                         run=describe(data, settings, setup), watch=watch,
+                         used=used + time.monotonic() - began)
         windows.close()
-        final = whole_volumes(plain, record, held) if held else None
-    kept = state.best_epoch if state.best_weights is not None else state.epoch
+        kept = state.best_epoch if state.best_weights is not None else state.epoch
+        final = {k: v for k, v in state.curve[kept - 1].items() if k.startswith("validation_dice")}
+        if held and not final:  # its budget had ended when a run was resumed, which was killed between validations
+            final = whole_volumes(plain, record, held)
     record["training"] = {
         "cases": {v.id: {"content": v.content, "part": part} for v, part in zip(data.volumes, data.parts, strict=True)},
         "counts": {part: counts(data, part) for part in ("train", "validation")},
-        "seed": s.seed, "curve": state.curve, "best_epoch": kept, "validation": final, "steps": state.step,
+        "seed": s.seed, "curve": state.curve, "best_epoch": kept, "validation": final or None, "steps": state.step,
         "seconds": {"all": round(time.monotonic() - began, 1), "waiting_for_windows": round(windows.waited, 1)},
         "device": {"kind": setup.device.split(":")[0], "precision": setup.policy, "threads": setup.threads,
                    "replicas": setup.replicas},
@@ -179,6 +185,19 @@ def whole_volumes(model, record: dict, volumes: Sequence[Volume]) -> dict[str, f
             found[name].append(float(overlap.dice(*four[:3])))
     means = {f"validation_dice_{name}": float(np.mean(each)) for name, each in found.items()}
     return {"validation_dice": float(np.mean(list(means.values()))), **means}
+
+
+def validation_seconds(model, record: dict, volumes: Sequence[Volume]) -> float:
+    """About how long whole_volumes() takes: as long for each voxel as for those of the smallest volume."""
+    from mrilib.inference import segment
+
+    small = min(volumes, key=lambda v: np.prod(v.size))
+    first = [max(0, (n - w) // 2) for n, w in zip(small.size, segment.window_of(record), strict=True)]
+    middle = tuple(slice(a, a + w) for a, w in zip(first, segment.window_of(record), strict=True))
+    segment.probabilities([model], record, np.asarray(small.image()[middle], np.float32))  # the first time is slower
+    began = time.monotonic()
+    whole_volumes(model, record, [small])
+    return (time.monotonic() - began) * float(sum(np.prod(v.size) for v in volumes) / np.prod(small.size))
 
 
 def tune_postprocess(model, record: dict, volumes: Sequence[Volume]) -> tuple[dict, list[str]]:

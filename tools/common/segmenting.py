@@ -57,10 +57,10 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
     prepared = Prepared([c for c in cases if any(c.id in parts for _, parts, _ in runs)], settings, cache, scheme,
                         threads)
     for number, (name, parts, origin) in enumerate(runs):
-        used = time.monotonic() - BEGAN if not number else 0.0
+        began = time.monotonic() if number else BEGAN
         _fit(prepared, settings, name, parts, origin, memory=memory, device=device, mixed=mixed, threads=threads,
              curve=_of_fold(curve, number) if folds and curve else curve, resume=resume, force=force, tune=tune,
-             used=used)
+             began=began)
         emit(name)
     if own:
         shutil.rmtree(cache, ignore_errors=True)
@@ -72,8 +72,8 @@ def _of_fold(path: Path, number: int) -> Path:
 
 
 def _fit(prepared, settings, output, parts, origin, *, memory, device, mixed, threads, curve, resume, force, tune,
-         used) -> None:  # fmt: skip
-    """One model."""
+         began) -> None:  # fmt: skip
+    """One model. began: when its time began."""
     from mrilib import gpu
     from mrilib.training import plan, segment
     from mrilib.training.settings import DEPTHWISE
@@ -93,7 +93,8 @@ def _fit(prepared, settings, output, parts, origin, *, memory, device, mixed, th
     checkpoint = training.checkpoint_of(output, described, resume, force)
     curve = curve or output.with_suffix(".curve.csv")
     with Watch(planned, curve) as watch:
-        model, record = segment.fit(data, planned, setup, checkpoint=checkpoint, resume=resume, watch=watch, used=used)
+        model, record = segment.fit(data, planned, setup, checkpoint=checkpoint, resume=resume, watch=watch, tune=tune,
+                                    used=time.monotonic() - began)
     if tune:
         record["postprocess"], lines = segment.tune_postprocess(model, record, data.of("validation"))
         for line in lines or ["none helps on the validation cases"]:

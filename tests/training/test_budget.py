@@ -1,0 +1,59 @@
+"""Time and validation: a budget holds the last one, and the record tells what the network that is kept came to."""
+
+import time
+
+import numpy as np
+import pytest
+from segment_data import volumes
+
+
+@pytest.mark.parametrize("every", [1, 100])
+def test_a_budget_holds_its_last_validation(device, every):
+    import keras
+
+    from mrilib.training import loop
+    from mrilib.training.segment_settings import SegmentSettings, complete
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            return np.ones((2, 1)), np.ones((2, 1))
+
+        def begin(self, epoch):
+            pass
+
+    def look(model):
+        time.sleep(1.5)
+        return {"validation_dice": 0.5}
+
+    s = complete(SegmentSettings(budget=4, average=0, validate_every=every), validated=True)
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    model.compile(loop.optimizer(s, 5), loss="mse", jit_compile=False)
+    model.fit(Batches(), verbose=0)  # what is slow the first time
+    judge = loop.Judge(look, "validation_dice", more=True, every=every, seconds=1.5)
+    began = time.monotonic()
+    state = loop.fit(model, Batches(), judge, s, path=None, resume=False, run={}, watch=lambda *_: None)
+    assert time.monotonic() - began < 4.5
+    assert "validation_dice" in state.curve[-1]
+
+
+@pytest.mark.parametrize("more", [{"patience": 2}, {}])
+def test_the_record_tells_the_validation_of_its_network(tmp_path, device, more):
+    from mrilib.labels import scheme
+    from mrilib.recipe import Recipe
+    from mrilib.training import plan, segment
+    from mrilib.training.segment_settings import SegmentSettings, complete
+
+    parts = ["train", "train", "validation", "validation"]
+    data = segment.Data(volumes(tmp_path, 4), parts, scheme("1=one,2=two"), (0, 1, 2), Recipe())
+    given = SegmentSettings(epochs=3, dimension=3, patch=(8, 8, 8), width=4, levels=2, steps=2, warmup=0, average=1.0,
+                            learning_rate=0.03, augment="none", batch_size=2, validate_every=1, **more)  # fmt: skip
+    settings = plan.complete(complete(given, validated=True), [v.size for v in data.of("train")], data.spacing,
+                             memory=1 << 30, wide=False)  # fmt: skip
+    model, record = segment.fit(data, settings, device)
+    known, held = record["training"], data.of("validation")
+    assert segment.whole_volumes(model, record, held) == known["validation"]
+    assert known["validation"]["validation_dice"] == known["curve"][known["best_epoch"] - 1]["validation_dice"]
+    assert 0 < segment.validation_seconds(model, record, held) < segment.validation_seconds(model, record, held * 50)
