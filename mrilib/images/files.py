@@ -9,6 +9,7 @@ import gzip
 import tempfile
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -201,7 +202,10 @@ def _read_itk(path: Path, suffix: str, grey: bool, several: bool, fix: bool) -> 
             with tempfile.TemporaryDirectory() as folder:
                 nifti.without_place(path, suffix, found, copy := Path(folder) / "image.nii")
                 image = _read_itk(copy, ".nii", grey, several, False)
-            return image if image.grid.dimension == 2 else image.with_array(image.array, nifti.place(found))
+            place = nifti.place(found)
+            if image.grid.dimension == 2:
+                place = replace(image.grid, volume=image.grid.volume and place)
+            return image.with_array(image.array, place)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -248,7 +252,9 @@ def from_itk(image, grey: bool = True) -> Image:
     n = image.GetDimension()
     spacing, origin = image.GetSpacing()[::-1], image.GetOrigin()[::-1]
     direction = np.asarray(image.GetDirection()).reshape(n, n)[::-1, ::-1]
+    volume = None
     if n == 3 and array.shape[0] == 1:
+        volume = Grid.of(array.shape[:n], spacing, origin, direction)
         array, spacing, origin, direction = array[0], spacing[1:], origin[1:], direction[1:, 1:]
         if not np.allclose(direction @ direction.T, np.eye(2), atol=1e-3):
             direction = np.eye(2)  # a tilted slice alone: its own plane is its world
@@ -261,7 +267,7 @@ def from_itk(image, grey: bool = True) -> Image:
             array = pictures.grey_if_grey(array[..., :3])
         if array.ndim == n + 1:
             names = tuple(f"c{i}" for i in range(array.shape[-1]))
-    return Image(array, Grid.of(array.shape[:n], spacing, origin, direction), names)
+    return Image(array, Grid.of(array.shape[:n], spacing, origin, direction, volume), names)
 
 
 def to_itk(image: Image):
@@ -295,8 +301,8 @@ def write(path: Path, image: Image, *, recipe_hash: str = "", as_stored: bool = 
     as_stored: in the array's own type instead, so that all of a set are of one type.
 
     2D: `.tif` (any number of channels), `.png` (one channel, scaled to 16 bit, the scale kept in its header).
-    Volumes and 2D: `.nii.gz`, `.nii`, `.mha`. recipe_hash goes into the header, so that a prepared file that
-    was parted from its recipe is noticed.
+    Volumes and 2D: `.nii.gz`, `.nii`, `.mha`; a volume's one slice (see Grid) becomes a volume again. recipe_hash goes
+    into the header, so that a prepared file that was parted from its recipe is noticed.
     """
     path = Path(path)
     suffix = suffix_of(path)
@@ -309,12 +315,13 @@ def write(path: Path, image: Image, *, recipe_hash: str = "", as_stored: bool = 
             note["channels"] = list(image.channels)
         pictures.write(path, array, note, suffix)
         return
-    if suffix in (".nii", ".nii.gz") and nifti_writing.writes(array, image.grid):
-        nifti_writing.write(path, Image(array, image.grid), NOTE + recipe_hash if recipe_hash else "")
+    array, grid = (array[None], image.grid.volume) if image.grid.volume else (array, image.grid)
+    if suffix in (".nii", ".nii.gz") and nifti_writing.writes(array, grid):
+        nifti_writing.write(path, Image(array, grid), NOTE + recipe_hash if recipe_hash else "")
         return
     import SimpleITK as sitk
 
-    result = to_itk(Image(array, image.grid, image.channels))
+    result = to_itk(Image(array, grid, image.channels))
     if recipe_hash:
         result.SetMetaData("ITK_FileNotes", NOTE + recipe_hash)
     try:

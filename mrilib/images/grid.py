@@ -13,15 +13,18 @@ class Grid:
 
     direction is a tuple of rows; direction[i][j] is the world component i of a step along array axis j, the
     world axes in reversed order too (z, y, x of ITK's LPS), so that an axis-aligned image has the identity.
+    volume: of the 2D grid of a volume's one slice, the grid (z, y, x) that the volume has; it says where in the head
+    the slice lies, is written with it to a volume format, and has no say in whether two grids are the same.
     """
 
     size: tuple[int, ...]
     spacing: tuple[float, ...]
     origin: tuple[float, ...]
     direction: tuple[tuple[float, ...], ...]
+    volume: Grid | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, size, spacing=None, origin=None, direction=None) -> Grid:
+    def of(cls, size, spacing=None, origin=None, direction=None, volume=None) -> Grid:
         """A grid of this size; spacing 1 mm, origin 0 and axis-aligned unless said."""
         n = len(size)
         direction = np.eye(n) if direction is None else np.asarray(direction, float).reshape(n, n)
@@ -30,6 +33,7 @@ class Grid:
             tuple(float(s) for s in (spacing or (1.0,) * n)),
             tuple(float(s) for s in (origin or (0.0,) * n)),
             tuple(tuple(float(v) for v in row) for row in direction),
+            volume,
         )
 
     @property
@@ -61,11 +65,13 @@ class Grid:
 
     def as_dict(self) -> dict:
         return {"size": list(self.size), "spacing": list(self.spacing), "origin": list(self.origin),
-                "direction": [list(row) for row in self.direction]}
+                "direction": [list(row) for row in self.direction],
+                **({"volume": self.volume.as_dict()} if self.volume else {})}
 
     @classmethod
     def from_dict(cls, record: dict) -> Grid:
-        return cls.of(record["size"], tuple(record["spacing"]), tuple(record["origin"]), record["direction"])
+        volume = cls.from_dict(record["volume"]) if "volume" in record else None
+        return cls.of(record["size"], tuple(record["spacing"]), tuple(record["origin"]), record["direction"], volume)
 
 
 @dataclass(frozen=True)

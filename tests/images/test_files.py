@@ -1,5 +1,6 @@
 """Reading and writing: what goes in comes out, and what is not whole is named."""
 
+import json
 import struct
 
 import numpy as np
@@ -238,6 +239,21 @@ def test_a_slice_of_a_volume_format_is_a_picture(tmp_path):
     path = put(tmp_path / "a.nii.gz", Image(noise((1, 7, 8)), Grid.of((1, 7, 8), (5.0, 1.5, 0.5))))
     image = files.read(path)
     assert image.grid.size == (7, 8) and image.grid.spacing == (1.5, 0.5)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mha"])
+def test_what_is_made_of_a_slice_of_a_volume_format_lies_where_the_slice_does(suffix, tmp_path):
+    import SimpleITK as sitk
+
+    tilted = np.array([[0.8, 0, -0.6], [0, 1, 0], [0.6, 0, 0.8]])
+    grid = Grid.of((1, 7, 8), (5.0, 1.5, 0.5), (57.0, -3.0, 2.0), tilted)
+    image = files.read(put(tmp_path / f"a{suffix}", Image(noise((1, 7, 8)), grid)))
+    own = Grid.from_dict(json.loads(json.dumps(image.grid.as_dict())))  # as a record keeps it
+    files.write(tmp_path / f"map{suffix}", Image(np.eye(7, 8, dtype=np.uint8), own))
+    given, made = (sitk.ReadImage(str(tmp_path / f"{name}{suffix}")) for name in ("a", "map"))
+    assert made.GetSize() == given.GetSize() == (8, 7, 1) and made.GetSpacing() == given.GetSpacing()
+    assert np.allclose(made.GetOrigin(), (2, -3, 57)) and np.allclose(made.GetDirection(), given.GetDirection())
+    assert files.read(tmp_path / f"map{suffix}").grid == image.grid
 
 
 def test_a_tiny_picture_is_read(tmp_path):
