@@ -36,7 +36,9 @@ from mri_tools.common.run import entry
 @click.option("--min-volume", multiple=True, metavar="[PART=]MM3",
               help="Label maps: drop smaller pieces of each region, or of this label or region.")
 @click.option("--fill-holes", is_flag=True, help="Label maps: fill holes.")
-@click.option("--no-postprocess", is_flag=True, help="Label maps: leave out the post-processing that the model keeps.")
+@click.option("--no-postprocess", is_flag=True,
+              help="Label maps: leave out the post-processing that the model keeps, to which the three options above "
+                   "add.")
 @click.option("--scheme", metavar="NAME|1=a,2=b", help="Label maps: write the numbers of this scheme.  "
                                                        "[default: the model's]")
 @click.option("--suffix", type=click.Choice([".nii.gz", ".nii", ".mha", ".png", ".tif"]),

@@ -209,6 +209,30 @@ def test_an_ensemble_with_probabilities_post_processing_and_another_scheme(raw, 
     assert finished(case, replace(target, probabilities=tmp_path / "elsewhere")) is None
 
 
+def test_options_of_post_processing_add_to_what_the_model_keeps(models, tmp_path):
+    import h5py
+
+    from mri_tools.common.predicting import Models
+    from mri_tools.common.predicting_maps import settings_of
+
+    path = tmp_path / "tuned.h5"
+    path.write_bytes((models / "fold0.h5").read_bytes())
+    kept = {"min_volume": {"WT": 100.0, "ET": 10.0}, "keep_largest": ["TC"], "threshold": {"ET": 0.4}}
+    with h5py.File(path, "r+") as file:
+        file.attrs["mri"] = json.dumps({**json.loads(file.attrs["mri"]), "postprocess": kept})
+
+    def post(*volumes, stored=True, largest=False, holes=False):
+        return settings_of(Models([path]), flips=True, axes=None, overlap=None, precision=None, as_is=False,
+                           scheme=None, suffix=None, stored=stored, keep_largest=largest, min_volume=volumes,
+                           fill_holes=holes).postprocess  # fmt: skip
+
+    assert post() == kept
+    assert post("ET=50", "TC=5") == {**kept, "min_volume": {"WT": 100, "ET": 50, "TC": 5}}
+    assert post("WT=0", largest=True, holes=True) == {"min_volume": {"WT": 0, "ET": 10}, "keep_largest": ["TC", "all"],
+                                                      "threshold": {"ET": 0.4}, "fill_holes": ["all"]}
+    assert post("ET=50", stored=False) == {"min_volume": {"ET": 50}}
+
+
 def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, models, plain, tmp_path):
     words = [BIN / "mri-predict", "-m", models / "fold0.h5", raw]
     for wait in ("recipe.json", "p1.json"):

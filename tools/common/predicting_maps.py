@@ -39,7 +39,8 @@ class Settings:
 def settings_of(models: Models, *, flips: bool, axes: str | None, overlap: float | None, precision: str | None,
                 as_is: bool, scheme: str | None, suffix: str | None, stored: bool, keep_largest: bool,
                 min_volume: tuple[str, ...], fill_holes: bool) -> Settings:
-    """The settings of a run from its options. stored: take the post-processing that the model keeps.
+    """The settings of a run from its options. stored: take the post-processing that the model keeps, to which the
+    options add; what they say of a part stands before what the model says of it.
 
     Raises UsageError for what has no effect, and for parts or a scheme that the model's labels have no place in.
     """
@@ -55,12 +56,11 @@ def settings_of(models: Models, *, flips: bool, axes: str | None, overlap: float
     post = dict(record.get("postprocess") or {}) if stored else {}
     if any((other.get("postprocess") or {}) != post for other in models.records.values() if stored):
         say(f"the models keep different post-processing; that of {models.paths[0]} is used (or --no-postprocess)")
-    if keep_largest:
-        post["keep_largest"] = [postprocess.ALL]
-    if fill_holes:
-        post["fill_holes"] = [postprocess.ALL]
+    for kind, asked in (("keep_largest", keep_largest), ("fill_holes", fill_holes)):
+        if asked:
+            post[kind] = [*post.get(kind, ()), postprocess.ALL]
     if min_volume:
-        post["min_volume"] = _volumes(min_volume, postprocess.scored(record))
+        post["min_volume"] = {**post.get("min_volume", {}), **_volumes(min_volume, postprocess.scored(record))}
     postprocess.check(post, record)
     if scheme:
         if not record["scheme"]:
