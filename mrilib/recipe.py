@@ -56,8 +56,7 @@ class Recipe:
         """16 hex digits that name the steps, whoever made them; empty for no steps."""
         if not self.steps:
             return ""
-        text = json.dumps([s.as_dict() for s in self.steps], sort_keys=True, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return records.name_of([s.as_dict() for s in self.steps])
 
     def as_dict(self) -> dict:
         more = {"augmentation": self.augmentation} if self.augmentation else {}

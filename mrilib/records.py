@@ -172,6 +172,11 @@ def content_hash(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
+def name_of(settings: dict | list) -> str:
+    """16 hex digits that name settings, the same before and after they stood in a JSON file."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
+
+
 def is_complete(record: dict, root: Path, sources: list[dict], recipe_hash: str) -> bool:
     """Whether a record speaks of finished work of this recipe on these very inputs, all there in full."""
     if record.get("recipe") != recipe_hash or record.get("source") != sources:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -231,6 +232,35 @@ def test_options_of_post_processing_add_to_what_the_model_keeps(models, tmp_path
     assert post("WT=0", largest=True, holes=True) == {"min_volume": {"WT": 0, "ET": 10}, "keep_largest": ["TC", "all"],
                                                       "threshold": {"ET": 0.4}, "fill_holes": ["all"]}
     assert post("ET=50", stored=False) == {"min_volume": {"ET": 50}}
+
+
+def test_maps_that_a_forced_run_of_another_model_left_behind_are_said(raw, models, plain, tmp_path):
+    from mri_tools.common.predicting import Models
+    from mri_tools.common.predicting_maps import open_output, settings_of
+
+    def complaints(*options):
+        words = [BIN / "mri-score", *options]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return [line for line in done.stderr.splitlines() if "of another model" in line]
+
+    for name in ("p/fold0", "p/fold1"):
+        shutil.copytree(plain[0], tmp_path / name)
+    (tmp_path / "p/fold0/p0.nii.gz").unlink()
+    for i in (1, 2, 3):
+        (tmp_path / f"p/fold1/p{i}.nii.gz").unlink()
+    chosen = Models([models / "fold1.h5"])
+    settings = settings_of(chosen, flips=True, axes=None, overlap=None, precision=None, as_is=False, scheme=None,
+                           suffix=None, stored=True, keep_largest=False, min_volume=(), fill_holes=False)
+    shutil.copytree(plain[0], tmp_path / "mixed")
+    name = open_output(tmp_path / "mixed", chosen, settings, force=True)  # as a run begins, and here does one case
+    record = tmp_path / "mixed/p2.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "recipe": name}))
+    folds = ["p/fold1/p0.nii.gz", *(f"p/fold0/p{i}.nii.gz" for i in (1, 2, 3))]
+    assert complaints(*folds, "-r", raw, "--metrics", "dice") == []
+    for options in (("-r", raw, "--metrics", "dice"), ("--check", "--like", raw)):
+        said, = complaints("mixed", *options)
+        assert "mixed: 3 of 4 label maps are of another model, or other settings, than its recipe.json" in said
 
 
 def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, models, plain, tmp_path):

@@ -6,7 +6,7 @@ from mri_tools.common import scoring_boxes, scoring_classes, scoring_tables
 from mri_tools.common.jobs import cores, ordered
 from mri_tools.common.reference import read_reference
 from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, progress
-from mri_tools.common.submitted import Table, apart, paired
+from mri_tools.common.submitted import Table, apart, paired, say_mixed
 from mrilib import labels
 from mrilib.errors import MriError
 from mrilib.metrics import pairing
@@ -31,6 +31,7 @@ def _maps(submission, truth, o, several: bool) -> bool:
     """Whether all is well with a submission of label maps; a scheme without name is known by all numbers together."""
     scheme = labels.scheme(o.predicted_scheme or o.scheme) if o.predicted_scheme or o.scheme else None
     pairs, faults = paired(submission.name, submission.files, submission.problems, truth, True, several)
+    say_mixed(submission.files[mine] for mine in pairs.values())
     todo = ((name, (truth.cases[name], submission.files[mine], scheme)) for name, mine in pairs.items())
     wrong = _wrong("mrilib.metrics.pairs:well_formed", todo, len(pairs), submission.name if several else "", o)
     return _said(submission.name, truth, pairs, wrong, faults, several)

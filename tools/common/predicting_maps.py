@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import queue
 import threading
 from dataclasses import dataclass, field
@@ -88,10 +86,10 @@ def open_output(output: Path, models: Models, settings: Settings, force: bool) -
     recipe.json marks it, before any case. Raises UsageError for a folder of others (force replaces them) or one that
     holds other things.
     """
-    from mrilib.records import read_json, write_json
+    from mrilib.records import name_of, read_json, write_json
 
     mine = settings.as_dict(models)
-    name = hashlib.sha256(json.dumps(mine, sort_keys=True).encode()).hexdigest()[:16]
+    name = name_of(mine)
     mark = output / "recipe.json"
     if mark.is_file():
         old = read_json(mark).get("prediction")

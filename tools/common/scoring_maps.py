@@ -8,7 +8,7 @@ from mri_tools.common import boards, map_tables, map_truth, score_text
 from mri_tools.common.jobs import cores, ordered
 from mri_tools.common.reference import groups_of, label_maps, read_reference, seen_by, units_of
 from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, progress, say, write
-from mri_tools.common.submitted import paired
+from mri_tools.common.submitted import paired, say_mixed
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.metrics import pairing
 from mrilib.records import write_text
@@ -68,7 +68,9 @@ def _entry(submission, truth, several: bool) -> Entry:
             complain(error, error)
         raise UsageError("holds no label map", where=submission.name, remedy="name the folder of the predictions")
     pairs, faults = paired(submission.name, submission.files, submission.problems, truth, several)
-    return Entry(submission.name, {ref: submission.files[name] for ref, name in pairs.items()}, faults)
+    file_of = {ref: submission.files[name] for ref, name in pairs.items()}
+    say_mixed(file_of.values())
+    return Entry(submission.name, file_of, faults)
 
 
 def _ranked(asked, figures) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from mri_tools.common.run import complain, say
 from mrilib import cases
 from mrilib.errors import CaseError, UsageError
 from mrilib.metrics.pairing import pair_known, some
-from mrilib.records import read_csv
+from mrilib.records import name_of, read_csv, read_json
 
 
 @dataclass
@@ -88,6 +88,28 @@ def paired(name: str, ids: Iterable[str], problems: list, truth, go_on: bool, na
     if others := len(set(pairs.values()) - chosen):
         say(f"{prefix}{others} predictions are of cases that are not to be scored")
     return {ref: mine for mine, ref in pairs.items() if ref in chosen}, len(problems) + len(left)
+
+
+def say_mixed(files: Iterable[object]) -> None:
+    """Say of each folder of mri-predict how many of these label maps are of another run than its recipe.json tells of:
+    --force leaves them there when it is cut short, or given fewer cases. Folds, a folder each, are none."""
+    from mrilib.metrics.foreign import record
+
+    run_of: dict[Path, str] = {}
+    every, others = Counter(), Counter()
+    for path in files:
+        if not isinstance(path, Path) or (root := cases.recipe_root(path.parent)) is None:
+            continue
+        with contextlib.suppress(CaseError):  # a record that cannot be read is named where it is scored
+            if root not in run_of:
+                told = read_json(root / "recipe.json").get("prediction")
+                run_of[root] = name_of(told) if told else ""
+            if run_of[root] and (mine := record(path).get("recipe")):
+                every[root] += 1
+                others[root] += mine != run_of[root]
+    for root in +others:
+        complain(f"{root}: {others[root]} of {every[root]} label maps are of another model, or other settings, than "
+                 "its recipe.json tells (run mri-predict on all cases again, or score them apart)")
 
 
 def given(paths: tuple[Path, ...], null: bool = False) -> list[Table] | list[Maps]:
