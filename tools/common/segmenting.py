@@ -54,8 +54,9 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
             origin["content"] = content_hash([split])
     own = cache is None
     cache = cache or output.with_name(f"{output.name}.cache")
-    prepared = Prepared([c for c in cases if any(c.id in parts for _, parts, _ in runs)], settings, cache, scheme,
-                        threads)
+    used = [c for c in cases if any(c.id in parts for _, parts, _ in runs)]
+    held = [c for c in cases if c not in used] if fold is not None else []
+    prepared = Prepared(used, held, settings, cache, scheme, threads)
     for number, (name, parts, origin) in enumerate(runs):
         began = time.monotonic() if number else BEGAN
         _fit(prepared, settings, name, parts, origin, memory=memory, device=device, mixed=mixed, threads=threads,
@@ -106,7 +107,8 @@ def _fit(prepared, settings, output, parts, origin, *, memory, device, mixed, th
 class Prepared:
     """The cases of a training, looked at and prepared on disk: scheme, label values, recipe, folders of the cache."""
 
-    def __init__(self, cases, settings, cache: Path, scheme: str | None, threads: int | None):
+    def __init__(self, cases, held, settings, cache: Path, scheme: str | None, threads: int | None):
+        """held: cases of the other folds' training. Spacing and label numbers are of all, so that folds agree."""
         from mrilib.recipe import Recipe
         from mrilib.training.data import one_recipe
 
@@ -116,14 +118,14 @@ class Prepared:
         self.recipe = Recipe(given.steps + steps, f"{program()} {__version__}" if steps else given.made_by)
         if steps:
             say(f"images as given: each goes through {', '.join(map(str, steps))}, here and in mri-predict")
-        looks = self._each("look", "mrilib.training.volumes:look", [(c, (c, steps)) for c in cases])
+        looks = self._each("look", "mrilib.training.volumes:look", [(c, (c, steps)) for c in [*cases, *held]])
         self.scheme = scheme_of([c for c, _ in looks], [numbers for _, (*_, numbers) in looks], scheme)
         self.values = self.scheme.values
         channels = looks[0][1][1]
         self.spacing = settings.spacing or planned_spacing(looks)
         if self.spacing:
             say(f"spacing: {','.join(f'{v:g}' for v in self.spacing[::-1])} mm for all")
-        calls = [(c, (c, steps, channels, self.spacing, self.values, cache)) for c, _ in looks]
+        calls = [(c, (c, steps, channels, self.spacing, self.values, cache)) for c, _ in looks if c not in held]
         self.folders = {c.id: name for c, name in self._each("prepare", "mrilib.training.volumes:prepare", calls)}
 
     def _each(self, label: str, target: str, calls) -> list:
