@@ -15,7 +15,7 @@ from mrilib.images import affine, augment, files, warp
 from mrilib.images.foreground import finite, outline
 from mrilib.images.grid import Grid, Image
 from mrilib.images.transforms import CHOICES, DRAWN, NUMBERS
-from mrilib.recipe import check_origin, finished, input_files, source_record, write_case
+from mrilib.recipe import as_given, check_origin, finished, input_files, source_record, write_case
 
 TABLE = "augmented.csv"
 HEADER = ("case", "of", "copy", *DRAWN)
@@ -34,7 +34,7 @@ def make(case, plan: dict, out: Path, suffix: str | None, recipe_hash: str, forc
     that of the case, or its id when it has none: no split parts them. Complete copies are kept unless force.
     Raises CaseError as reading does.
     """
-    sources = [records.stamp(p) for p in input_files(case)]
+    sources, given = [records.stamp(p) for p in input_files(case)], as_given(case)
     check_origin(case)
     before = source_record(case)
     image = files.read_case(case)
@@ -48,14 +48,14 @@ def make(case, plan: dict, out: Path, suffix: str | None, recipe_hash: str, forc
             note["before"] = before["augmented"]
         mine = copy_id(case.id, copy)
         old = None if force else finished(mine, out, sources, recipe_hash)
-        if old and old.get("augmented") == note:
+        if old and (old.get("augmented"), old.get("given")) == (note, given):
             paths.append(out / old["path"])
             continue
         made, moved, boxes = image, label, case.boxes
         if drawn:
             made, moved, boxes = apply(image, label, case.boxes, drawn)
-        record = {"source": sources, **before, "native_grid": before.get("native_grid") or image.grid.as_dict(),
-                  "augmented": note}  # fmt: skip
+        record = {"source": sources, "given": given, **before,
+                  "native_grid": before.get("native_grid") or image.grid.as_dict(), "augmented": note}  # fmt: skip
         new = replace(case, id=mine, subject=case.subject or case.id, boxes=tuple(map(tuple, boxes)))
         paths.append(write_case(new, made, moved, out, suffix, recipe_hash, record))
     return paths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from mrilib.images.grid import Image
 from mrilib.images.registry import BIAS, DENOISERS, STEPS
 
 FORMAT = 1
+NAMES = ("subject", "class", "scheme")  # what is said of a case and changes nothing in its files
 
 
 @dataclass(frozen=True)
@@ -189,15 +191,21 @@ def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force:
 
     One file stays one file; a case of several channel files becomes a folder of as many. suffix None: `.tif`
     for 2D, `.nii.gz` for volumes. The record is written last and makes the case complete. Label maps and boxes
-    move along with the geometry. A complete output of the same recipe and inputs is kept unless force.
+    move along with the geometry. A complete output of the same recipe and inputs is kept unless force; where only
+    the class, the subject or the scheme has another name by now, its record alone is written anew.
     beside: folders for what else is wanted, float32, named as the outputs: "residual", what the steps took away,
     before less after, of steps that leave the grid and the channels alone; "field", what the bias step divided by,
     on the grid of that step.
     """
     beside = beside or {}
-    sources = [records.stamp(p) for p in input_files(case)]
-    if not force and (record := finished(case.id, out, sources, recipe_hash)) and all(
+    sources, given = [records.stamp(p) for p in input_files(case)], as_given(case)
+    if not force and (record := finished(case.id, out, sources, recipe_hash)) and _but_for_names(record, given) and all(
             (folder / name).is_file() for what, folder in beside.items() for name in record.get(what, ["."])):
+        if record["given"] != given:
+            files.read_label(case)  # refuses numbers that the scheme of now lacks
+            known = record["case"] | {name: given.get(name) for name in NAMES}
+            record |= {"case": {k: v for k, v in known.items() if v}, "given": given}
+            records.write_json(records.record_path(out, case.id), record)
         return out / record["path"]
     check_origin(case)
     before = source_record(case)
@@ -213,6 +221,7 @@ def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force:
         grid = native
     record = {
         "source": sources,
+        "given": given,
         **before,
         "native_grid": before.get("native_grid") or native.as_dict(),
         "measured": [*before.get("measured", []), *measured],
@@ -255,6 +264,20 @@ def _write_beside(case, image: Image, folder: Path, suffix: str | None) -> list[
         with records.whole(folder / f"{case.id}{name}{suffix}") as temporary:
             files.write(temporary, part)
     return [f"{case.id}{name}{suffix}" for name in whole]
+
+
+def as_given(case) -> dict:
+    """What is said of a case beside its files, as a record keeps it: its channels, and what they are in the file;
+    boxes in pixels as given; subject, class and scheme. What is empty is left out."""
+    told = {"channels": list(case.channels), "held": list(case.held), "boxes": [list(box) for box in case.boxes],
+            "subject": case.subject, "class": case.class_name, "scheme": case.scheme}
+    return {name: value for name, value in told.items() if value}
+
+
+def _but_for_names(record: dict, given: dict) -> bool:
+    """Whether a case is what its record was given, but for names on which no voxel and no box depends."""
+    one, other = ({k: v for k, v in told.items() if k not in NAMES} for told in (record.get("given", {}), given))
+    return one == other
 
 
 def finished(case_id: str, out: Path, sources: list[dict], recipe_hash: str) -> dict | None:
@@ -305,6 +328,9 @@ def write_case(case, image: Image | dict[str, Image], label: Image | None, out: 
         with records.whole(target) as temporary:
             files.write(temporary, part, recipe_hash=recipe_hash)
         outputs[target.relative_to(out).as_posix()] = target.stat().st_size
+    with contextlib.suppress(CaseError):  # no record yet, or a damaged one
+        for name in records.read_json(records.record_path(out, case.id)).get("outputs", {}).keys() - outputs.keys():
+            (out / name).unlink(missing_ok=True)  # of the same case with other channels: it would pass for a case
     records.write_json(records.record_path(out, case.id), {
         "case": {k: v for k, v in known.items() if v},
         "path": first.relative_to(out).as_posix(),

@@ -117,6 +117,40 @@ def test_finished_work_is_kept_until_its_input_or_recipe_changes(tmp_path):
     assert path.stat().st_mtime_ns > second
 
 
+def test_what_is_said_of_a_case_is_mended_when_it_is_prepared_again(tmp_path):
+    mask = np.zeros((72, 64), np.uint8)
+    mask[20:40, 10:30] = 3
+    save(tmp_path / "in/a_mask.png", mask)
+    case, out = case_at(tmp_path / "in/a.png", class_name="no", boxes=((10, 20, 30, 40, "x"),)), tmp_path / "out"
+    steps = (Step("resize", {"size": [144], "fit": "pad"}),)
+
+    def again(**more):
+        path = recipe.prepare(cases.replace(case, **more), steps, out, None, "h")
+        return path.stat().st_mtime_ns, records.read_json(out / "a.json")["case"]
+
+    first, known = again()
+    assert known["class"] == "no" and "scheme" not in known
+    kept, known = again(class_name="yes", subject="p1", scheme="brats2023")
+    assert kept == first and (known["class"], known["subject"], known["scheme"]) == ("yes", "p1", "brats2023")
+    assert known["label"] == "a_mask.tif" and again(class_name=None)[1].get("class") is None
+    with pytest.raises(CaseError, match="brats2020"):
+        again(scheme="brats2020")  # which has no 3
+    made, known = again(boxes=((0, 20, 30, 40, "x"),))
+    assert made > first and np.allclose(known["boxes"][0][:4], (8, 40, 68, 80), atol=1e-6)
+
+
+def test_other_channels_of_a_case_take_the_place_of_the_first(tmp_path):
+    volume = np.stack([head(i) for i in range(4)])
+    (tmp_path / "in/c").mkdir(parents=True)
+    for name in ("t1", "flair"):
+        files.write(tmp_path / f"in/c/c-{name}.nii.gz", Image(volume, Grid.of(volume.shape)))
+    (both,), (one,) = (list(cases.find([tmp_path / "in"], cases.Reading(channels=c))) for c in ((), ("flair",)))
+    out = tmp_path / "out"
+    recipe.prepare(both, (MEDIAN,), out, None, "h")
+    assert recipe.prepare(one, (MEDIAN,), out, None, "h") == out / "c.nii.gz"
+    assert [p.name for p in out.rglob("*.nii.gz")] == ["c.nii.gz"]
+
+
 @pytest.mark.parametrize("suffix", [".tif", ".png", ".nii.gz", ".nii", ".mha"])
 def test_a_prepared_file_without_its_recipe_is_refused(tmp_path, suffix):
     mine = Recipe((MEDIAN,))
