@@ -17,6 +17,7 @@ from mrilib.images.grid import Grid, Image
 from mrilib.inference import native, postprocess
 from mrilib.inference.prepare import Prepared, prepare_volume
 from mrilib.inference.segment import output_names
+from mrilib.recipe import as_given
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def finished(case, target: Target) -> Path | None:
     if not path.is_file():
         return None
     record = records.read_json(path)
-    if not records.is_complete(record, target.out, sources(case), target.hash):
+    if not records.is_complete(record, target.out, sources(case), target.hash) or record.get("given") != picked(case):
         return None
     if target.probabilities is not None:
         folder, known = (target.probabilities / case.id).absolute(), record.get("probabilities", {})
@@ -67,6 +68,11 @@ def _is(path: Path, size: int) -> bool:
 def sources(case) -> list[dict]:
     """What tells whether the images of a case changed; its label map has no say in a prediction."""
     return [records.stamp(path) for path in case.image_files]
+
+
+def picked(case) -> dict:
+    """Which channels of its files a case is, in order, and what those files hold (see recipe.as_given)."""
+    return {name: value for name, value in as_given(case).items() if name in ("channels", "held")}
 
 
 def write(case, prepared: Prepared, probabilities: np.ndarray, record: Mapping, target: Target, *,
@@ -97,6 +103,7 @@ def write(case, prepared: Prepared, probabilities: np.ndarray, record: Mapping, 
         **({"case": {"subject": case.subject}} if case.subject else {}),
         "path": path.relative_to(target.out).as_posix(),
         "source": sources(case),
+        "given": picked(case),
         "content": prepared.content,
         "native_grid": there.as_dict(),
         **known,

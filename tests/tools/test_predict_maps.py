@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from mrilib.cases import find
+from mrilib.cases import Reading, find
 from mrilib.images import files
 from mrilib.images.geometry import resample
 from mrilib.images.grid import Grid, Image
-from mrilib.inference.predictions import Target, finished
+from mrilib.inference.predictions import Target, finished, write
+from mrilib.inference.prepare import prepare_volume
 from mrilib.recipe import Recipe, Step
 from mrilib.records import content_hash
 
@@ -261,6 +262,17 @@ def test_maps_that_a_forced_run_of_another_model_left_behind_are_said(raw, model
     for options in (("-r", raw, "--metrics", "dice"), ("--check", "--like", raw)):
         said, = complaints("mixed", *options)
         assert "mixed: 3 of 4 label maps are of another model, or other settings, than its recipe.json" in said
+
+
+def test_a_map_is_complete_for_these_channels_of_its_file_in_this_order(tmp_path):
+    files.write(tmp_path / "p.nii.gz", Image(np.stack([head(0), head(1)], -1), GRID, ("t1", "flair")))
+    record = {**RECORD, "channels": ["flair", "t1"]}
+    first, second = (next(iter(find([tmp_path / "p.nii.gz"], Reading(channels=c))))
+                     for c in (("t1", "flair"), ("flair", "t1")))
+    target = Target(tmp_path / "out", "h")
+    made = prepare_volume(first, (), record["channels"])
+    write(first, made, np.ones((*GRID.size, 3), np.float32), record, target, settings={}, known={})
+    assert finished(first, target) == tmp_path / "out/p.nii.gz" and finished(second, target) is None
 
 
 def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, models, plain, tmp_path):
