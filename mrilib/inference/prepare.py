@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrilib import recipe
+from mrilib import recipe, records
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.grid import Grid, Image
@@ -40,12 +40,19 @@ class Prepared:
     given_grid: Grid | None = None
 
 
-def remaining_steps(record: dict, root: Path, as_is: bool = False) -> tuple[Step, ...]:
+def is_picture(case: Case) -> bool:
+    """Whether a prepared case is 2D, as its record tells; False of a case without one."""
+    path = records.record_path(case.root, case.id)
+    return path.is_file() and len(records.read_json(path).get("native_grid", {}).get("size", ())) == 2
+
+
+def remaining_steps(record: dict, root: Path, as_is: bool = False, pictures: bool = False) -> tuple[Step, ...]:
     """The steps of a model's recipe that the cases of a root have not been through.
 
     A root without recipe.json holds cases as given: all steps. as_is: none, whatever the root's recipe. A model for
     label maps bears with another size, crop and spacing, for its windows slide, volumes are brought to its spacing and
     its maps go back to the native grid: where recipes differ in these alone, only the model's own spacing is kept.
+    pictures: the cases are 2D; their scale is that of the size they were brought to, which then must be the model's.
     Raises UsageError that names the first difference when the root was prepared otherwise or further.
     """
     if as_is:
@@ -54,10 +61,15 @@ def remaining_steps(record: dict, root: Path, as_is: bool = False) -> tuple[Step
     try:
         return mine.remaining(have)
     except UsageError as error:
-        if record.get("task") == "segment":
+        if record.get("task") == "segment" and not (pictures and _sizes(mine) != _sizes(have)):
             with contextlib.suppress(UsageError):
                 return _but_for_geometry(mine, have)
         raise UsageError(error.what, where=root, remedy=error.remedy) from error
+
+
+def _sizes(recipe: Recipe) -> list[dict]:
+    """The steps that bring cases to a size, and so scale a picture."""
+    return [step.as_dict() for step in recipe.steps if step.step == "resize"]
 
 
 def _but_for_geometry(mine: Recipe, have: Recipe) -> tuple[Step, ...]:

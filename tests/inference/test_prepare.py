@@ -9,7 +9,7 @@ from mrilib.cases import Case, find
 from mrilib.errors import CaseError, UsageError
 from mrilib.images import files
 from mrilib.images.grid import Grid, Image
-from mrilib.inference.prepare import array_of, prepare, prepare_volume, remaining_steps, upright
+from mrilib.inference.prepare import array_of, is_picture, prepare, prepare_volume, remaining_steps, upright
 from mrilib.recipe import Recipe, Step
 
 MEDIAN, RESIZE, ZSCORE = Step("median", {"radius": 1}), Step("resize", {"size": [32, 32]}), Step("zscore", {})
@@ -175,3 +175,17 @@ def test_a_model_for_label_maps_bears_with_another_size_and_crop_but_not_with_ot
         remaining_steps({**record, "task": "classify"}, sized)
     with pytest.raises(UsageError, match="prepared otherwise"):
         remaining_steps(record, through(raw, (size, MEDIAN, scale), tmp_path / "smooth"))
+
+
+def test_pictures_of_another_size_are_refused_and_volumes_are_not(raw, tmp_path):
+    scale = Step("zscore", {"region": "image"})
+    record = {"task": "segment", "recipe": Recipe((Step("resize", {"size": [16, 16]}), scale)).as_dict()}
+    sized = through(raw, (RESIZE, scale), tmp_path / "sized")
+    pictures = is_picture(next(find([sized])))
+    assert pictures and not is_picture(next(find([raw])))
+    with pytest.raises(UsageError, match=r"sized: prepared otherwise: step 1 is resize\(size=\[32, 32\]"):
+        remaining_steps(record, sized, pictures=pictures)
+    (tmp_path / "v").mkdir()
+    files.write(tmp_path / "v/v.nii.gz", Image(np.random.default_rng(0).normal(size=(4, 40, 50)), Grid.of((4, 40, 50))))
+    volumes = through(tmp_path / "v", (Step("resize", {"size": [4, 32, 32]}), scale), tmp_path / "volumes")
+    assert remaining_steps(record, volumes, pictures=is_picture(next(find([volumes])))) == ()

@@ -93,11 +93,11 @@ def calls(found, models: Models, as_is: bool, below: Path | None,
     others: the steps of each further model, where they are not the same for all. below: a folder in which each case
     gets a file of its id. Raises UsageError for a root of another recipe.
     """
-    from mrilib.inference.prepare import remaining_steps
+    from mrilib.inference.prepare import is_picture, remaining_steps
 
     @lru_cache(maxsize=64)
-    def steps_of(root: Path):
-        each = [remaining_steps(record, root, as_is) for record in models.records.values()]
+    def steps_of(root: Path, pictures: bool):
+        each = [remaining_steps(record, root, as_is, pictures) for record in models.records.values()]
         steps, others = each[0], () if all(own == each[0] for own in each) else tuple(each[1:])
         detail(f"{root}: {_listed((steps, *others)) or 'taken as it is'}")
         return steps, others
@@ -110,7 +110,7 @@ def calls(found, models: Models, as_is: bool, below: Path | None,
         try:
             if not claim(taken, case, below):
                 continue
-            steps = steps_of(case.root)
+            steps = steps_of(case.root, is_picture(case))
         except CaseError as error:
             yield case, error
             continue
