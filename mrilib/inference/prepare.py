@@ -96,8 +96,12 @@ def array_of(case: Case, image: Image, channels: Sequence[str]) -> tuple[np.ndar
     return wanted_channels(case, image, channels)
 
 
-def wanted_channels(case: Case, image: Image, channels: Sequence[str]) -> tuple[np.ndarray, str]:
-    """array_of for an image of any dimension: float32 (..., channel), and what was adapted."""
+def wanted_channels(case: Case, image: Image, channels: Sequence[str],
+                    named: bool = True) -> tuple[np.ndarray, str]:  # fmt: skip
+    """array_of for an image of any dimension: float32 (..., channel), and what was adapted.
+
+    named: colour and grey stand for one another even where the one channel has the name of a sequence.
+    """
     have, want = channels_of(case, image), tuple(channels)
     array = np.asarray(image.by_channel(), np.float32)
     if not np.isfinite(array).all():
@@ -106,9 +110,9 @@ def wanted_channels(case: Case, image: Image, channels: Sequence[str]) -> tuple[
         return array, ""
     if set(have) == set(want):
         return np.ascontiguousarray(array[..., [have.index(name) for name in want]]), "channels reordered"
-    if have == COLOURS and len(want) == 1:
+    if have == COLOURS and len(want) == 1 and (named or want == ("image",)):
         return (array @ np.array(LUMINANCE, np.float32))[..., None], "colour taken as grey"
-    if want == COLOURS and len(have) == 1:
+    if want == COLOURS and len(have) == 1 and (named or have == ("image",)):
         return np.repeat(array, 3, axis=-1), "grey taken as colour"
     if len(have) == len(want) == 1 and "image" in (*have, *want):
         return array, ""
@@ -164,7 +168,7 @@ def prepare_volume(case: Case, steps: Sequence[Step], channels: Sequence[str],
     given, steps, _ = recipe.read(case, steps)
     source = recipe.source_record(case)
     image, _ = recipe.apply(steps, given)
-    array, adapted = wanted_channels(case, image, channels)
+    array, adapted = wanted_channels(case, image, channels, named=False)  # red green blue may be three sequences
     image = upright(Image(array, image.grid, tuple(channels)))
     if spacing is not None and image.grid.dimension == 3:
         image = _spaced(image, spacing)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from mrilib.cases import Case, find
 from mrilib.errors import CaseError, UsageError
 from mrilib.images import files
 from mrilib.images.grid import Grid, Image
-from mrilib.inference.prepare import array_of, is_picture, prepare, prepare_volume, remaining_steps, upright
+from mrilib.inference.prepare import COLOURS, array_of, is_picture, prepare, prepare_volume, remaining_steps, upright
 from mrilib.recipe import Recipe, Step
 
 MEDIAN, RESIZE, ZSCORE = Step("median", {"radius": 1}), Step("resize", {"size": [32, 32]}), Step("zscore", {})
@@ -106,6 +107,17 @@ def test_colour_becomes_grey_and_grey_becomes_colour_and_both_are_said():
     assert grey[..., 0] == pytest.approx(colour.array @ [0.299, 0.587, 0.114], abs=1e-5) and "grey" in said
     wide, said = array_of(CASE, image("image"), ["red", "green", "blue"])
     assert wide.shape == (2, 3, 3) and np.array_equal(wide[..., 0], wide[..., 2]) and "colour" in said
+
+
+def test_a_model_for_label_maps_takes_colour_for_grey_only_where_the_grey_has_no_name(tmp_path):
+    for name, array in (("grey", image("image")), ("rgb", image("red", "green", "blue"))):
+        files.write(tmp_path / f"{name}.tif", array)
+    grey, colour = find([tmp_path])
+    assert prepare_volume(colour, (), ["image"]).adapted and prepare_volume(grey, (), COLOURS).adapted
+    with pytest.raises(CaseError, match=r"has channels red green blue; the model was trained on flair \(no flair\)"):
+        prepare_volume(colour, (), ["flair"])
+    with pytest.raises(CaseError, match="has channels flair; the model was trained on red green blue"):
+        prepare_volume(replace(grey, channels={"flair": grey.path}), (), COLOURS)
 
 
 def test_the_native_image_is_the_one_as_given_or_brought_back_to_its_grid(raw, tmp_path):
