@@ -70,6 +70,7 @@ def main(paths, null, root, layout, models, output, flips, as_is, split, fold, p
       mri-predict -m 'fold*.h5' scans/ --min-volume ET=50 -o submission
     """
     from mri_tools.common import predicting
+    from mri_tools.common.convert import refuse_beside, refuse_output_in_input
 
     chosen = predicting.Models(models)
     wanted = predicting.cases_of_split(split, fold, part, chosen)
@@ -82,6 +83,8 @@ def main(paths, null, root, layout, models, output, flips, as_is, split, fold, p
             "keep-largest": keep_largest, "min-volume": min_volume, "fill-holes": fill_holes,
             "no-postprocess": no_postprocess, "scheme": scheme, "suffix": suffix, "force": force,
         })  # fmt: skip
+        if explain:
+            refuse_output_in_input(paths, explain)
         if dry_run:
             return predicting.rehearse(found, chosen, as_is)
         network = predicting_classes.Network(chosen, device=device, threads=threads, batch_size=batch_size or 16,
@@ -89,11 +92,12 @@ def main(paths, null, root, layout, models, output, flips, as_is, split, fold, p
         table = predicting_classes.Table(chosen, output, as_json)
         return predicting_classes.run(found, chosen, network, table, as_is=as_is, explain=explain, jobs=jobs)
     from mri_tools.common import predicting_maps
-    from mri_tools.common.convert import refuse_output_in_input
 
     predicting.refuse(chosen, {"json": as_json, "explain": explain})
     output = output or Path("predictions")
     refuse_output_in_input(paths, output)
+    if probabilities:
+        refuse_beside(paths, probabilities, output)
     settings = predicting_maps.settings_of(
         chosen, flips=flips, axes=flip_axes, overlap=overlap, precision=precision, as_is=as_is, scheme=scheme,
         suffix=suffix, stored=not no_postprocess, keep_largest=keep_largest, min_volume=min_volume,

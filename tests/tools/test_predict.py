@@ -157,6 +157,7 @@ def test_dry_run_lists_the_steps_left_to_do(raw, models, tmp_path):
     (["-m", "MODELS/fold0.h5", "OTHER"], 2, "other: prepared otherwise: step 1 is zscore"),
     (["-m", "MODELS/fold0.h5", "PARTED/1.tif"], 1, "parted from its recipe.json"),
     (["-m", "MODELS/fold0.h5", "RAW", "--fold", "1"], 2, "--fold has no effect without --split"),
+    (["-m", "MODELS/fold0.h5", "RAW", "--explain", "RAW/cam"], 2, "raw/cam: lies in the input"),
     (["RAW"], 2, "Missing option.*--model"),
 ])  # fmt: skip
 def test_what_cannot_be_done_is_said_before_tensorflow_starts(raw, models, other, arguments, code, said):

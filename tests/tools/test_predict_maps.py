@@ -302,6 +302,8 @@ def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, mod
     (["-m", "MODELS/fold0.h5", "RAW", "--scheme", "binary"], 2, "has no place in binary"),
     (["-m", "MODELS/fold0.h5", "RAW", "--flip-axes", "xq"], 2, "no axis 'q' to flip"),
     (["-m", "MODELS/fold0.h5", "RAW", "-o", "OTHER"], 2, "other: holds prepared cases, no predictions"),
+    (["-m", "MODELS/fold0.h5", "RAW", "--probabilities", "RAW/p"], 2, "raw/p: lies in the input"),
+    (["-m", "MODELS/fold0.h5", "RAW", "--probabilities", "predictions"], 2, "lies in the output"),
     (["-m", "MODELS/fold0.h5", "RAW", "-o", "MODELS"], 2, "is not empty and not an output"),
 ])  # fmt: skip
 def test_what_cannot_be_done_is_said_before_tensorflow_starts(raw, models, other, tmp_path, arguments, code, said):

@@ -24,12 +24,9 @@ def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, 
     from mrilib.recipe import Recipe
 
     beside = {what: folder for what, folder in beside.items() if folder is not None}
-    for folder in (output, *beside.values()):
-        refuse_output_in_input(paths, folder)
+    refuse_output_in_input(paths, output)
     for folder in beside.values():
-        if folder.resolve().is_relative_to(output.resolve()):
-            raise UsageError("lies in the output, where it would pass for a case", where=folder,
-                             remedy="choose another folder")
+        refuse_beside(paths, folder, output)
     found = stream.each(paths, null=null, root=root, layout=layout)
     recipe = None
     targets: dict[str, Path] = {}
@@ -87,7 +84,15 @@ def refuse_output_in_input(paths, output: Path) -> None:
     """Raises UsageError when the output is, or lies in, a folder given as input: it would be read next time."""
     for path in paths:
         if path != stream.STDIN and path.is_dir() and output.resolve().is_relative_to(path.resolve()):
-            raise UsageError("lies in the input", where=output, remedy="choose another folder with -o")
+            raise UsageError("lies in the input", where=output, remedy="choose another folder")
+
+
+def refuse_beside(paths, folder: Path, output: Path) -> None:
+    """Raises UsageError for a folder of what is wanted beside the output that lies in the input or in the output."""
+    refuse_output_in_input(paths, folder)
+    if folder.resolve().is_relative_to(output.resolve()):
+        raise UsageError("lies in the output, where it would pass for a case", where=folder,
+                         remedy="choose another folder")
 
 
 def open_output(output: Path, recipe, force: bool) -> None:
