@@ -236,6 +236,8 @@ def _itk_reason(error: RuntimeError) -> str:
         return "its axes are not at right angles, a defect of its header; save it as NIfTI and use --fix-orientation"
     if "Unable to determine ImageIO" in str(error):
         return "not an image of any known kind"
+    if "MetaImageIO" in str(error) and "cannot be read" in str(error):  # whose reason is "No such file" for all of it
+        return "damaged or cut short" + (", or its file of voxels is missing" if ".mhd for" in str(error) else "")
     return text.split("): ")[-1][:200]
 
 

@@ -186,6 +186,7 @@ def test_a_file_that_is_cut_short_is_an_error(tmp_path, suffix, share):
     with pytest.raises(CaseError) as error:
         files.read(path)
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+    assert "No such file" not in str(error.value)
 
 
 @settings(max_examples=150, deadline=None)
