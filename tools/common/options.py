@@ -113,7 +113,8 @@ seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=Tr
                     help="Where chance starts; the same seed gives the same result.")
 dry_run = click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
 json_ = click.option("--json", "as_json", is_flag=True, help="Results as JSON.")
-jobs = click.option("-j", "--jobs", type=click.IntRange(1), help="Cases done side by side.  [default: all cores]")
+jobs = click.option("-j", "--jobs", type=click.IntRange(1),
+                    help="Cases done side by side.  [default: all cores, or 2 to predict label maps]")
 device = click.option("--device", default="auto", show_default=True, metavar="auto|cpu|gpu[:N]",
                       help="Where the network runs.")
 model = click.option("-m", "--model", "models", required=True, multiple=True, type=click.Path(path_type=Path),
