@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mrilib import labels, records
-from mrilib.cases import VOLUMES
+from mrilib.cases import PICTURES, VOLUMES
 from mrilib.errors import CaseError
 from mrilib.images import files
 from mrilib.images.grid import Grid, Image
@@ -37,10 +37,17 @@ class Target:
 
 def ready(case, steps: Sequence, channels: Sequence[str], spacing, check: bool, target: Target,
           others: Sequence[Sequence]) -> Path | Prepared:
-    """The case's label map when it is complete already, else the case prepared (see prepare_volume)."""
+    """The case's label map when it is complete already, else the case prepared (see prepare_volume).
+
+    Raises CaseError, before any network runs, for a volume whose label map is to be a picture.
+    """
     if not target.force and (path := finished(case, target)):
         return path
-    return prepare_volume(case, steps, channels, spacing, check, others)
+    prepared = prepare_volume(case, steps, channels, spacing, check, others)
+    if prepared.native_grid.dimension == 3 and target.suffix in PICTURES:
+        raise CaseError(f"is a volume, and a volume cannot be a {target.suffix}", where=case.path,
+                        remedy="use --suffix .nii.gz")
+    return prepared
 
 
 def finished(case, target: Target) -> Path | None:

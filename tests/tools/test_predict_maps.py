@@ -18,10 +18,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mrilib.cases import Reading, find
+from mrilib.errors import CaseError
 from mrilib.images import files
 from mrilib.images.geometry import resample
 from mrilib.images.grid import Grid, Image
-from mrilib.inference.predictions import Target, finished, write
+from mrilib.inference.predictions import Target, finished, ready, write
 from mrilib.inference.prepare import prepare_volume
 from mrilib.recipe import Recipe, Step
 from mrilib.records import content_hash
@@ -275,6 +276,12 @@ def test_a_map_is_complete_for_these_channels_of_its_file_in_this_order(tmp_path
     assert finished(first, target) == tmp_path / "out/p.nii.gz" and finished(second, target) is None
 
 
+def test_a_volume_whose_map_is_to_be_a_picture_is_refused_before_it_is_computed(raw, tmp_path):
+    case = next(iter(find([raw / "p0.nii.gz"])))
+    with pytest.raises(CaseError, match=r"p0.nii.gz: is a volume, and a volume cannot be a \.tif"):
+        ready(case, (), ["image"], None, True, Target(tmp_path / "out", "h", ".tif"), ())
+
+
 def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, models, plain, tmp_path):
     words = [BIN / "mri-predict", "-m", models / "fold0.h5", raw]
     for wait in ("recipe.json", "p1.json"):
@@ -300,6 +307,7 @@ def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, mod
     (["-m", "MODELS/fold0.h5", "RAW", "--min-volume", "XX=3"], 2, "min volume: XX is no label or region"),
     (["-m", "MODELS/fold0.h5", "RAW", "--min-volume", "a few"], 2, "is not MM3 or PART=MM3"),
     (["-m", "MODELS/fold0.h5", "RAW", "--scheme", "binary"], 2, "has no place in binary"),
+    (["-m", "MODELS/fold0.h5", "RAW", "--suffix", ".png"], 2, "a volume cannot be a .png"),
     (["-m", "MODELS/fold0.h5", "RAW", "--flip-axes", "xq"], 2, "no axis 'q' to flip"),
     (["-m", "MODELS/fold0.h5", "RAW", "-o", "OTHER"], 2, "other: holds prepared cases, no predictions"),
     (["-m", "MODELS/fold0.h5", "RAW", "--probabilities", "RAW/p"], 2, "raw/p: lies in the input"),

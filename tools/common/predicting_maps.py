@@ -50,6 +50,9 @@ def settings_of(models: Models, *, flips: bool, axes: str | None, overlap: float
     record = models.record
     if axes and not flips:
         raise UsageError("--flip-axes has no effect with --no-flips")
+    if suffix in (".png", ".tif") and record["dimension"] == 3:
+        raise UsageError(f"--suffix {suffix}: the model takes volumes, and a volume cannot be a {suffix}",
+                         remedy="use --suffix .nii.gz")
     segment.mirrors(axes or flips, record["dimension"])
     post = dict(record.get("postprocess") or {}) if stored else {}
     if any((other.get("postprocess") or {}) != post for other in models.records.values() if stored):
