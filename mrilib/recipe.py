@@ -201,7 +201,7 @@ def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force:
     sources, given = [records.stamp(p) for p in input_files(case)], as_given(case)
     if not force and (record := finished(case.id, out, sources, recipe_hash)) and _but_for_names(record, given) and all(
             (folder / name).is_file() for what, folder in beside.items() for name in record.get(what, ["."])):
-        if record["given"] != given:
+        if record.get("given") != given:
             files.read_label(case)  # refuses numbers that the scheme of now lacks
             known = record["case"] | {name: given.get(name) for name in NAMES}
             record |= {"case": {k: v for k, v in known.items() if v}, "given": given}

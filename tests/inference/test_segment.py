@@ -159,5 +159,7 @@ def test_wrong_input_and_settings_are_refused():
 ])  # fmt: skip
 def test_a_record_that_cannot_be_is_refused(change, said):
     assert check_records({"a.h5": LABELS}) is LABELS
+    near = {**LABELS, "spacing": [1.0, 0.94, 0.94]}  # the medians of two folds
+    assert check_records({"a.h5": near, "b.h5": {**near, "spacing": [1.0, 0.9375, 0.9375]}}) is near
     with pytest.raises(CaseError, match=said):
         check_records({"a.h5": {**LABELS, **change}})

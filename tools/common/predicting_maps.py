@@ -59,7 +59,7 @@ def settings_of(models: Models, *, flips: bool, axes: str | None, overlap: float
         say(f"the models keep different post-processing; that of {models.paths[0]} is used (or --no-postprocess)")
     for kind, asked in (("keep_largest", keep_largest), ("fill_holes", fill_holes)):
         if asked:
-            post[kind] = [*post.get(kind, ()), postprocess.ALL]
+            post[kind] = list(dict.fromkeys([*post.get(kind, ()), postprocess.ALL]))
     if min_volume:
         post["min_volume"] = {**post.get("min_volume", {}), **_volumes(min_volume, postprocess.scored(record))}
     postprocess.check(post, record)

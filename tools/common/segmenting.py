@@ -55,7 +55,7 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
     own = cache is None
     cache = cache or output.with_name(f"{output.name}.cache")
     used = [c for c in cases if any(c.id in parts for _, parts, _ in runs)]
-    held = [c for c in cases if c not in used] if fold is not None else []
+    held = [c for c in cases if c.id not in runs[0][1]] if fold is not None else []
     prepared = Prepared(used, held, settings, cache, scheme, threads)
     for number, (name, parts, origin) in enumerate(runs):
         began = time.monotonic() if number else BEGAN
@@ -125,7 +125,8 @@ class Prepared:
         self.spacing = settings.spacing or planned_spacing(looks)
         if self.spacing:
             say(f"spacing: {','.join(f'{v:g}' for v in self.spacing[::-1])} mm for all")
-        calls = [(c, (c, steps, channels, self.spacing, self.values, cache)) for c, _ in looks if c not in held]
+        mine = {c.id for c in cases}
+        calls = [(c, (c, steps, channels, self.spacing, self.values, cache)) for c, _ in looks if c.id in mine]
         self.folders = {c.id: name for c, name in self._each("prepare", "mrilib.training.volumes:prepare", calls)}
 
     def _each(self, label: str, target: str, calls) -> list:
