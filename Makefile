@@ -36,7 +36,7 @@ help: ## list the targets
 	@printf '\nSettings (now). classify: SIZE=%s DENOISE="%s" NORMALIZE="%s" FOLDS=%s\n' \
 	  '$(SIZE)' '$(DENOISE)' '$(NORMALIZE)' '$(or $(FOLDS),5)'
 	@printf 'segment: BUDGET=%s (training of one model; empty: --epochs of TRAIN) MAPS="%s" (options of mri-normalize); both: SEED=%s\n' '$(BUDGET)' '$(MAPS)' '$(SEED)'
-	@echo 'Empty unless given: FOLDS= (segment: cross-validate) SCHEME= PREDICT="more options of mri-predict"'
+	@echo 'Empty unless given: FOLDS= (segment: cross-validate; with TEST, average) SCHEME= PREDICT="more options of mri-predict"'
 	@echo '  BACKBONE= WIDTH= WEIGHTS=FILE TRAIN="more options of mri-train"'
 
 install: $(VENV)/installed ## make .venv with the suite and TensorFlow, for the GPU where there is one
