@@ -166,13 +166,13 @@ $(OUT)/map-normalized.txt: $(OUT)/files.txt $(OUT)/maps.txt
 	@$(if $(filter %/maps.txt,$?),rm -rf $(OUT)/map-normalized)
 	@mri-normalize "$(DATA)" $(MAPS) -o $(OUT)/map-normalized $(whole)
 
-# a case that cannot be trained on was named and left out (exit 1): the model of the others counts
+# a case that cannot be trained on was named and left out (exit 1): the model of the others, if it is new, counts
 $(OUT)/%-maps.h5: $(OUT)/map-split.csv $(OUT)/map-normalized.txt $(OUT)/map-training.txt
 	@echo "train: $*$(if $(BUDGET),$(comma) $(BUDGET))"
 	@for name in $^; do [ $@.checkpoint -nt $$name ] || rm -f $@.checkpoint; done  # of an interrupted run: go on
 	@mri-train --task segment $(MAP_SCHEME) $(NETWORK) $(if $(BUDGET),--budget $(BUDGET)) $(TRAIN) --seed $(SEED) \
 	  --split $(OUT)/map-split.csv $(if $(FOLDS),--fold $(*:fold%=%)) --cache $(OUT)/cache --resume --force -o $@ \
-	  < $(OUT)/map-normalized.txt > /dev/null || { [ $$? = 1 ] && [ $@ -nt $(OUT)/map-training.txt ]; } || $(mend)
+	  < $(OUT)/map-normalized.txt > /dev/null || { [ $$? = 1 ] && [ -f $@ ] && [ -z "$$(find $^ -newer $@)" ]; } || $(mend)
 
 .PRECIOUS: $(OUT)/%-maps.h5
 $(OUT)/%-maps.txt: $(OUT)/%-maps.h5 $(OUT)/map-predicting.txt

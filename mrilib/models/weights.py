@@ -49,7 +49,8 @@ def width_of(path: str | Path, name: str) -> float | None:
     A model of this suite says it; a Keras file of MobileNet shows it by the filters of its first convolution.
     """
     if _is_model_file(Path(path)):
-        return read_record(Path(path)).get("architecture", {}).get("width")
+        known = read_record(Path(path)).get("architecture", {})
+        return known.get("width") if known.get("backbone") == name else None  # a U-Net's is another kind of number
     if name != "mobilenet":
         return None
     found = []

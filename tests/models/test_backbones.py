@@ -172,6 +172,7 @@ def test_a_file_of_weights_says_how_wide_its_backbone_is(keras_weights, tmp_path
     model = classifier("small", (32, 32, 1), 2, width=0.5)
     file.save(model, tmp_path / "ours.h5", {"task": "classify", "architecture": {"backbone": "small", "width": 0.5}})
     assert width_of(tmp_path / "ours.h5", "small") == 0.5
+    assert width_of(tmp_path / "ours.h5", "mobilenet") is None
     (tmp_path / "text.h5").write_text("not weights")
     assert width_of(tmp_path / "text.h5", "mobilenet") is None
 
