@@ -101,6 +101,20 @@ UCSF = ("ADC", "brain_parenchyma_segmentation", "brain_segmentation", "DTI_eddy_
         "SWI", "SWI_bias", "T1", "T1_bias", "T1c", "T1c_bias", "T2", "T2_bias", "tumor_segmentation")
 
 
+def test_the_label_map_of_the_tumour_where_the_files_of_all_cases_lie_in_one_folder(tmp_path):
+    for name in ("UCSF-PDGM-0004", "UCSF-PDGM-0004_FU003d", "UCSF-PDGM-0005"):
+        for end in UCSF:
+            volume(tmp_path / f"{name}_{end}.nii.gz", label="segmentation" in end)
+    volume(tmp_path / "UCSF-PDGM-0005_2_T1.nii.gz")  # a visit with one sequence: its T1 is not a second one of 0005
+    found = told(tmp_path)
+    alone = found.pop("UCSF-PDGM-0005_2_T1")
+    assert len(alone.channels) == 1 and alone.label is None
+    assert list(found) == ["UCSF-PDGM-0004", "UCSF-PDGM-0004_FU003d", "UCSF-PDGM-0005"]
+    for name, case in found.items():
+        ends = [path.name.removeprefix(f"{name}_") for path in (*case.channels.values(), case.label)]
+        assert ends == ["T1.nii.gz", "T1c.nii.gz", "T2.nii.gz", "FLAIR.nii.gz", "tumor_segmentation.nii.gz"]
+
+
 def test_the_label_map_of_the_tumour_among_those_of_the_brain(tmp_path):
     for name in ("UCSF-PDGM-0004", "UCSF-PDGM-0005"):
         for end in UCSF:

@@ -34,10 +34,7 @@ def brats(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
             found.append((*place, channels, labels))
             rest += others
             continue
-        grouped = defaultdict(list)
-        for path in members:
-            grouped[_before_channel(path)].append(path)
-        for start, mine in grouped.items():
+        for start, mine in _by_case(members).items():
             channels, labels, others = _channels(mine) if start else ({}, [], mine)
             if len(channels) > 1:
                 name = f"{search.id_of(folder)}/{start}".removeprefix("./")
@@ -97,6 +94,23 @@ def _before_channel(path: Path) -> str:
     if suffix_of(path) not in VOLUMES or not last or channel_of(path) is None:
         return ""
     return stem_of(path)[: -len(last[0])].rstrip("-_. ")
+
+
+def _by_case(members: list[Path]) -> dict[str, list[Path]]:
+    """Files of many cases in one folder by what stands before the channel in their names. What only begins with the
+    name of a case of two channels or more is that case's too: `p1_tumor_seg` and `p1_adc` beside `p1_t1`, `p1_t2`."""
+    grouped = defaultdict(list)
+    for path in members:
+        grouped[_before_channel(path)].append(path)
+    cases = [start for start, mine in grouped.items() if start and len(_channels(mine)[0]) > 1]
+    found = defaultdict(list)
+    for start, mine in grouped.items():
+        own = start and any(words_of(path)[-1] in CHANNELS for path in mine)
+        for path in mine:
+            stem = stem_of(path)
+            begins = [c for c in cases if stem.startswith(c) and stem[len(c):][:1] in tuple("-_. ")]
+            found[start if own or not begins else max(begins, key=len)].append(path)
+    return found
 
 
 def _scheme(channels: dict[str, Path], label: Path | None) -> str | None:
