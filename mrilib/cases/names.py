@@ -24,7 +24,8 @@ CLASS_WORDS = {
     "benign", "malignant", "positive", "negative", "0", "1",
 }  # fmt: skip
 MASK_ENDINGS = ("_mask", "-mask", "_seg", "-seg")
-MASK_FOLDERS = {"masks": "images", "labels": "images", "labelsTr": "imagesTr", "labelsTs": "imagesTs", "mask": "image"}
+MASK_FOLDERS = {"masks": "images", "labels": "images", "labelsTr": "imagesTr", "labelsTs": "imagesTs",
+                "label": "image", "mask": "image"}  # fmt: skip
 SUBJECTS = (  # each finds the person at the beginning of a case's own name; what follows is the visit or the date
     r"BraTS-[A-Za-z]+-\d+(?=-\d+$)",
     r"TCGA[-_][A-Z0-9]{2}[-_][A-Z0-9]{4}",
