@@ -97,6 +97,14 @@ def test_channel_files_of_many_cases_in_one_folder(tmp_path):
         "a": (["t1", "flair"], "a_seg.nii.gz"), "b_2": (["t1", "flair"], "b_2_seg.nii.gz")}
 
 
+def test_cases_of_one_channel_and_a_label_map_in_one_folder(tmp_path):
+    for name in ("a_flair", "a_seg", "b_flair", "b_seg", "c_flair"):
+        volume(tmp_path / f"{name}.nii.gz", label="seg" in name)
+    found = told(tmp_path)
+    assert {k: (list(c.channels), c.label and c.label.name) for k, c in found.items()} == {
+        "a": (["flair"], "a_seg.nii.gz"), "b": (["flair"], "b_seg.nii.gz"), "c": (["flair"], None)}
+
+
 UCSF = ("ADC", "brain_parenchyma_segmentation", "brain_segmentation", "DTI_eddy_FA", "DWI", "FLAIR", "FLAIR_bias",
         "SWI", "SWI_bias", "T1", "T1_bias", "T1c", "T1c_bias", "T2", "T2_bias", "tumor_segmentation")
 

@@ -34,12 +34,15 @@ def brats(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
             found.append((*place, channels, labels))
             rest += others
             continue
-        for start, mine in _by_case(members).items():
-            channels, labels, others = _channels(mine) if start else ({}, [], mine)
-            if len(channels) > 1:
+        by_case = _by_case(members)
+        of_case = {start: _channels(mine) if start else ({}, [], mine) for start, mine in by_case.items()}
+        single = any(len(channels) == 1 and labels for channels, labels, _ in of_case.values())
+        for start, (channels, labels, others) in of_case.items():
+            known = len(channels) > 1 or (channels and single)
+            if known:
                 name = f"{search.id_of(folder)}/{start}".removeprefix("./")
                 found.append((name, search.root, channels, labels, next(iter(in_order(channels).values()))))
-            rest += others if len(channels) > 1 else mine
+            rest += others if known else by_case[start]
     for one in found:
         try:
             cases.append(_case(*one))
