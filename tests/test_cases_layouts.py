@@ -105,6 +105,18 @@ def test_cases_of_one_channel_and_a_label_map_in_one_folder(tmp_path):
         "a": (["flair"], "a_seg.nii.gz"), "b": (["flair"], "b_seg.nii.gz"), "c": (["flair"], None)}
 
 
+def test_a_folder_for_each_channel(tmp_path):
+    _, start, ends, *_ = BRATS["2013"]
+    for name in ("HG/0001", "HG/0002"):
+        for end in ends:
+            volume(tmp_path / name / f"{start}{end[:-10]}" / f"{start}{end}", label=end[:2] == "OT")
+    found = told(tmp_path)
+    assert {k: (*c.channels, c.label.name, c.scheme, c.path) for k, c in found.items()} == {
+        k: ("t1", "t1ce", "t2", "flair", f"{start}{ends[4]}", "brats2013", tmp_path / k)
+        for k in ("HG/0001", "HG/0002")}
+    assert told(found["HG/0001"].path).keys() == {"0001"}
+
+
 UCSF = ("ADC", "brain_parenchyma_segmentation", "brain_segmentation", "DTI_eddy_FA", "DWI", "FLAIR", "FLAIR_bias",
         "SWI", "SWI_bias", "T1", "T1_bias", "T1c", "T1c_bias", "T2", "T2_bias", "tumor_segmentation")
 

@@ -25,13 +25,14 @@ def by_folder(files: list[Path]) -> dict[Path, list[Path]]:
 def brats(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     """a folder for each case, a volume for each channel"""
     found, cases, rest = [], [], []
-    folders = by_folder(files)
+    folders = _by_case_folder(search, files)
     several = any(len(_channels(members)[0]) > 1 for members in folders.values())
     for folder, members in folders.items():
         channels, labels, others = _channels(members)
         place = search.place(folder)
         if place and (len(channels) > 1 or (channels and (several or labels))):
-            found.append((*place, channels, labels))
+            inside = any(path.parent == folder for path in channels.values())
+            found.append((*place, channels, labels, None if inside else folder))
             rest += others
             continue
         by_case = _by_case(members)
@@ -49,6 +50,17 @@ def brats(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
         except CaseError as error:
             search.fail(error)
     return cases, rest
+
+
+def _by_case_folder(search: Search, files: list[Path]) -> dict[Path, list[Path]]:
+    """Files by the folder of their case. A volume alone in a folder of its channel, as BRATS 2013 to 2015 come
+    (`0001/VSD.Brain.XX.O.MR_T1.54513/VSD.Brain.XX.O.MR_T1.54513.mha`), is one of the folder above."""
+    found = defaultdict(list)
+    for folder, members in by_folder(files).items():
+        kinds = {channel_of(folder), *map(channel_of, members)}
+        alone = len(members) == len(kinds) == 1 and None not in kinds and suffix_of(members[0]) in VOLUMES
+        found[folder.parent if alone and folder != search.folder else folder] += members
+    return found
 
 
 def _case(name: str, root: Path, channels: dict[str, Path], labels: list[Path], goes_by: Path | None = None) -> Case:
