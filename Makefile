@@ -69,6 +69,8 @@ accuracy = awk -F, -v more="$(2)" '$$1 == "accuracy" && $$8 == "all" { \
 mend = { code=$$?; echo "make: see the lines above; mend or move what is named there, then run make again" >&2; exit $$code; }
 # a list is whole or not there, also after make itself was killed
 whole = > $@.new || $(mend); mv $@.new $@
+# what a tool wrote before its settings changed goes; what an interrupted run of these very settings wrote stays
+anew = for name in $(2); do [ $(1)/recipe.json -nt $$name ] || rm -rf $(1); done
 keep = { mkdir -p $(@D); cat > $@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi; }
 
 classify: $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv) ## DATA=folder [OUT=folder] [TEST=folder]: cross-validate on one's own images
@@ -80,11 +82,11 @@ classify: $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scor
 .PHONY: FORCE
 $(OUT)/files.txt: FORCE | install
 	@[ -d "$(DATA)" ] || { echo "make: DATA=$(DATA) is no folder" >&2; exit 2; }
-	@find -L "$(DATA)" -type f -exec cksum {} + | LC_ALL=C sort | $(keep)
+	@find -L "$$(cd "$(DATA)" && pwd -P)" -type f -exec cksum {} + | LC_ALL=C sort | $(keep)
 
 $(OUT)/test-files.txt: FORCE
 	@[ -d "$(TEST)" ] || { echo "make: TEST=$(TEST) is no folder" >&2; exit 2; }
-	@find -L "$(TEST)" -type f -exec cksum {} + | LC_ALL=C sort | $(keep)
+	@find -L "$$(cd "$(TEST)" && pwd -P)" -type f -exec cksum {} + | LC_ALL=C sort | $(keep)
 
 $(OUT)/settings.txt: FORCE
 	@printf '%s\n' '$(DENOISE)' '$(NORMALIZE)' '--size $(SIZE)' | $(keep)
@@ -98,7 +100,8 @@ $(OUT)/split.csv: $(OUT)/files.txt $(OUT)/training.txt
 
 $(OUT)/normalized.txt: $(OUT)/files.txt $(OUT)/settings.txt
 	@echo "prepare: mri-denoise $(DENOISE) | mri-normalize $(NORMALIZE) --size $(SIZE)"
-	@$(if $(filter %/settings.txt,$?),rm -rf $(OUT)/denoised $(OUT)/normalized)
+	@$(call anew,$(OUT)/denoised,$(OUT)/settings.txt)
+	@$(call anew,$(OUT)/normalized,$(OUT)/settings.txt)
 	@mri-denoise "$(DATA)" $(DENOISE) -o $(OUT)/denoised | \
 	  mri-normalize $(NORMALIZE) --size $(SIZE) -o $(OUT)/normalized $(whole)
 
@@ -163,7 +166,7 @@ $(OUT)/map-split.csv: $(OUT)/files.txt $(OUT)/map-training.txt
 
 $(OUT)/map-normalized.txt: $(OUT)/files.txt $(OUT)/maps.txt
 	@echo "prepare: mri-normalize $(MAPS)"
-	@$(if $(filter %/maps.txt,$?),rm -rf $(OUT)/map-normalized)
+	@$(call anew,$(OUT)/map-normalized,$(OUT)/maps.txt)
 	@mri-normalize "$(DATA)" $(MAPS) -o $(OUT)/map-normalized $(whole)
 
 # a case that cannot be trained on was named and left out (exit 1): the model of the others, if it is new, counts
@@ -177,12 +180,14 @@ $(OUT)/%-maps.h5: $(OUT)/map-split.csv $(OUT)/map-normalized.txt $(OUT)/map-trai
 .PRECIOUS: $(OUT)/%-maps.h5
 $(OUT)/%-maps.txt: $(OUT)/%-maps.h5 $(OUT)/map-predicting.txt
 	@echo "predict: the part held out of $*"
+	@$(call anew,$(OUT)/predictions/$*,$^)
 	@mri-predict --model $< --split $(OUT)/map-split.csv $(if $(FOLDS),--fold $(*:fold%=%)) < $(OUT)/map-normalized.txt \
-	  $(PREDICT) --force -o $(OUT)/predictions/$* $(whole)
+	  $(PREDICT) -o $(OUT)/predictions/$* $(whole)
 
 $(OUT)/test-maps.txt: $(MAP_MODELS) $(OUT)/map-predicting.txt $(if $(TEST),$(OUT)/test-files.txt)
 	@echo "predict: $(TEST), by $(if $(FOLDS),the average of the $(COUNT) models,the model)"
-	@mri-predict "$(TEST)" $(MAP_MODELS:%=--model %) $(PREDICT) --force -o $(OUT)/predictions/test $(whole)
+	@$(call anew,$(OUT)/predictions/test,$^)
+	@mri-predict "$(TEST)" $(MAP_MODELS:%=--model %) $(PREDICT) -o $(OUT)/predictions/test $(whole)
 
 $(OUT)/map-scores.csv: $(MAP_RUNS:%=$(OUT)/%-maps.txt)
 	@cat $^ | mri-score --reference "$(DATA)" $(MAP_SCHEME) --split $(OUT)/map-split.csv $(if $(FOLDS),,--part test) $(whole)

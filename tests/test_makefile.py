@@ -1,6 +1,7 @@
 """make classify: the whole experiment, its last line, and that finished stages are not done again."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -57,15 +58,38 @@ def test_segment_ends_with_dice_and_does_nothing_twice(tmp_path):
     assert float(re.search(r"Dice WT (\S+)", first.stdout)[1]) > 0.5
     again = make("segment", *settings, f"TEST={tmp_path}/others")
     assert not re.search("^(prepare|train|predict):", again.stdout, re.M)
+    (tmp_path / "out/test-maps.txt").unlink()  # as if killed before all were predicted
+    first_map = tmp_path / "out/predictions/test/BraTS20_Training_005.nii.gz"
+    when = first_map.stat().st_mtime_ns
+    killed = make("segment", *settings, f"TEST={tmp_path}/others")
+    assert re.findall("^(prepare|train|predict):", killed.stdout, re.M) == ["predict"]
+    assert first_map.stat().st_mtime_ns == when and killed.stdout.splitlines()[-3:] == first.stdout.splitlines()[-3:]
     unflipped = make("segment", *settings, f"TEST={tmp_path}/others", "PREDICT=--no-flips")
     assert re.findall("^(prepare|train|predict):", unflipped.stdout, re.M) == ["predict"]
     write(tmp_path / "others", 8)
+    (tmp_path / "others/BraTS20_Training_005").rename(tmp_path / "others/BraTS20_Training_009")
     more = make("segment", *settings, f"TEST={tmp_path}/others", "PREDICT=--no-flips")
     assert re.findall("^(prepare|train|predict):", more.stdout, re.M) == ["predict"]
-    assert re.search(r"Dice WT .*, 4 cases\)", more.stdout)
+    assert re.search(r"Dice WT .*, 4 cases\)", more.stdout) and not first_map.exists()  # of a case that is gone
     held = make("segment", *settings)
     assert held.returncode == 0 and "prepare:" not in held.stdout
     assert re.search(r"Dice WT .*, 1 cases\)", held.stdout)
+
+
+@pytest.mark.parametrize(("last", "settings", "folder"), [
+    ("map-normalized.txt", "MAPS=--method minmax", "map-normalized"), ("normalized.txt", "SIZE=48", "denoised")])
+def test_a_killed_preparation_goes_on_and_a_path_spelt_otherwise_is_the_same(scans, tmp_path, last, settings, folder):
+    (tmp_path / "in").symlink_to(scans)
+    target = (f"{tmp_path}/out/{last}", f"OUT={tmp_path}/out", "SIZE=32")
+    first = make(*target, f"DATA={tmp_path}/in")
+    assert first.returncode == 0 and "prepare:" in first.stdout, first.stderr
+    image = next((tmp_path / "out" / folder).glob("*/*.tif"))
+    when = image.stat().st_mtime_ns
+    assert "prepare:" not in make(*target, f"DATA={os.path.relpath(scans, ROOT)}").stdout
+    (tmp_path / "out" / last).unlink()  # as if killed before all were prepared
+    again = make(*target, f"DATA={tmp_path}/in")
+    assert "prepare:" in again.stdout and image.stat().st_mtime_ns == when
+    assert make(*target, f"DATA={tmp_path}/in", settings).returncode == 0 and image.stat().st_mtime_ns != when
 
 
 def test_folds_of_label_maps_are_averaged_on_other_cases_and_one_without_a_map_is_left_out(tmp_path):
