@@ -173,7 +173,8 @@ def _with_record(case: Case) -> Case:
     path = record_path(case.root, case.id)
     if not path.is_file():
         return case
-    known = read_json(path).get("case", {})
+    record = read_json(path)
+    known = record.get("case", {})
     label, channels = known.get("label"), known.get("channels")
     if channels:
         channels = {name: Path(case.root) / place for name, place in channels.items()}
@@ -185,7 +186,7 @@ def _with_record(case: Case) -> Case:
         class_name=known.get("class"),
         label=Path(case.root) / label if label else case.label,
         boxes=tuple(tuple(box) for box in known.get("boxes", ())),
-        scheme=known.get("scheme") or case.scheme,
+        scheme=known.get("scheme") or record.get("scheme") or case.scheme,  # the latter of a predicted label map
         layout="prepared",
     )
 

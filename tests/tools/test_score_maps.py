@@ -192,6 +192,17 @@ def test_schemes_meet_by_name(folders, tmp_path):
     assert {part for metric, part in own if metric == "dice"} == {"a", "b", "c"}
 
 
+def test_the_scheme_of_a_reference_that_was_predicted_is_what_its_records_say(tmp_path):
+    for name, scheme, labels in (("a", "msd", (1, 2, 3)), ("b", "brats2023", (2, 1, 3))):
+        save(tmp_path / name / "p.nii.gz", tumour(1, labels))
+        (tmp_path / name / "recipe.json").write_text('{"format": 1, "steps": [], "prediction": {}}')
+        (tmp_path / name / "p.json").write_text(f'{{"scheme": "{scheme}", "model": ["x"]}}')
+    done = score("b", "-r", "a", "--labels", "--metrics", "dice", cwd=tmp_path)
+    assert "scheme msd" in done.stderr
+    assert {part: float(row["value"]) for (_, part), row in means(done).items()} == dict.fromkeys(
+        ("WT", "TC", "ET", "oedema", "non-enhancing", "enhancing"), 1.0)
+
+
 def test_numbers_that_tell_no_scheme_are_labels_of_their_own(tmp_path):
     save(tmp_path / "t/a.nii.gz", tumour(1, (1, 2, 3)))
     save(tmp_path / "p/a.nii.gz", tumour(2, (1, 2, 3)))
