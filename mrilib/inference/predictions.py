@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +107,7 @@ def write(case, prepared: Prepared, probabilities: np.ndarray, record: Mapping, 
     path = target.out / f"{case.id}{target.suffix}"
     with records.whole(path) as temporary:
         files.write(temporary, Image(found, there))
+    _remove_former(case, path, extra.get("probabilities", ()), target)
     records.write_json(records.record_path(target.out, case.id), {
         **({"case": {"subject": case.subject}} if case.subject else {}),
         "path": path.relative_to(target.out).as_posix(),
@@ -120,6 +122,18 @@ def write(case, prepared: Prepared, probabilities: np.ndarray, record: Mapping, 
         "recipe": target.hash,
     })  # fmt: skip
     return path
+
+
+def _remove_former(case, path: Path, probabilities: Collection[str], target: Target) -> None:
+    """Remove what other settings made of a case: its map in another format, probabilities of other labels."""
+    with contextlib.suppress(CaseError):  # no record yet, or a damaged one
+        former = records.read_json(records.record_path(target.out, case.id))
+        for name in former.get("outputs", {}):
+            if target.out / name != path:
+                (target.out / name).unlink(missing_ok=True)
+        for name in former.get("probabilities", {}) if probabilities else ():
+            if name not in probabilities and Path(name).parent == (target.probabilities / case.id).absolute():
+                Path(name).unlink(missing_ok=True)
 
 
 def _write_probabilities(case, values, grid: Grid, there: Grid, record: Mapping, target: Target) -> dict[str, int]:

@@ -180,6 +180,8 @@ def test_again_is_cheap_and_another_model_is_refused(raw, models, plain, tmp_pat
                           (("-m", models / "fold0.h5", "--no-flips"), "other settings: flips 'x', now ''")):
         done = predict(*options, raw, cwd=plain[0].parent)
         assert done.returncode == 2 and said in done.stderr and "--force replaces" in done.stderr
+    done = predict("-m", models / "fold1.h5", raw, "-o", tmp_path / "y", "--probabilities", plain[0])
+    assert done.returncode == 2 and "predictions: holds predictions of another model" in done.stderr
     (tmp_path / "p0.nii.gz").write_bytes((raw / "p0.nii.gz").read_bytes())
     assert predict("-m", models / "fold0.h5", tmp_path, "-o", tmp_path / "x").returncode == 2  # within the input
 
@@ -274,6 +276,16 @@ def test_a_map_is_complete_for_these_channels_of_its_file_in_this_order(tmp_path
     made = prepare_volume(first, (), record["channels"])
     write(first, made, np.ones((*GRID.size, 3), np.float32), record, target, settings={}, known={})
     assert finished(first, target) == tmp_path / "out/p.nii.gz" and finished(second, target) is None
+
+
+def test_what_other_settings_made_of_a_case_goes_when_they_are_replaced(raw, tmp_path):
+    case = next(iter(find([raw / "p0.nii.gz"])))
+    made = prepare_volume(case, (), RECORD["channels"])
+    for name, suffix, record in (("a", ".nii.gz", RECORD), ("b", ".nii", {**RECORD, "values": [0, 2, 1]})):
+        target = Target(tmp_path / "out", name, suffix, tmp_path / "maps")
+        write(case, made, np.ones((*GRID.size, 3), np.float32), record, target, settings={}, known={})
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"p0.nii", "p0.json"}
+    assert {p.name for p in (tmp_path / "maps/p0").iterdir()} == {"background.nii", "oedema.nii", "necrotic.nii"}
 
 
 def test_a_volume_whose_map_is_to_be_a_picture_is_refused_before_it_is_computed(raw, tmp_path):

@@ -84,7 +84,7 @@ def _volumes(given: tuple[str, ...], parts: list[str]) -> dict[str, float]:
 
 
 def open_output(output: Path, models: Models, settings: Settings, force: bool) -> str:
-    """Make the output a root of predictions by these models and settings; returns the hash that names them.
+    """Make a folder the root of predictions by these models and settings; returns the hash that names them.
 
     recipe.json marks it, before any case. Raises UsageError for a folder of others (force replaces them) or one that
     holds other things.
@@ -100,15 +100,15 @@ def open_output(output: Path, models: Models, settings: Settings, force: bool) -
             return name
         if old is None:
             raise UsageError("holds prepared cases, no predictions", where=output,
-                             remedy="choose another folder with -o")
+                             remedy="choose another folder")
         if not force:
             what = next((key for key in mine if old.get(key) != mine[key]), "all")
             raise UsageError("holds predictions of another model" if what == "models" else
                              f"holds predictions with other settings: {what} {old.get(what)!r}, now {mine.get(what)!r}",
-                             where=output, remedy="--force replaces them, or choose another folder with -o")
+                             where=output, remedy="--force replaces them, or choose another folder")
     elif output.is_dir() and any(not p.name.startswith(".") for p in output.iterdir()):
         raise UsageError("is not empty and not an output of this suite", where=output,
-                         remedy="choose another folder with -o")
+                         remedy="choose another folder")
     write_json(mark, {"format": 1, "steps": [], "made_by": f"mri-predict {__version__}", "prediction": mine})
     return name
 
@@ -221,7 +221,10 @@ def run(found, models: Models, settings: Settings, network: Network, output: Pat
     def arguments(case, steps, others):
         nonlocal target
         if target is None:  # late, so that a run that turns out to be wrong use makes no folder
-            target = Target(output, open_output(output, models, settings, force), settings.suffix, probabilities, force)
+            name = open_output(output, models, settings, force)
+            if probabilities:  # else another run's would be replaced, and this one's pass for complete by their sizes
+                open_output(probabilities, models, settings, force)
+            target = Target(output, name, settings.suffix, probabilities, force)
         return case, steps, record["channels"], record["spacing"], not settings.as_is, target, others
 
     todo = calls(found, models, settings.as_is, output, arguments)
