@@ -35,6 +35,13 @@ def scored(record: Mapping) -> list[str]:
     return list(regions_of(record) or parts_of(record))
 
 
+def scored_name(name: str, record: Mapping) -> str:
+    """The name that a part is scored by where it has several ("4" and "enhancing" are ET); else the name given."""
+    parts = parts_of(record)
+    numbers = parts.get(name) or ((int(name),) if name.isdecimal() else None)
+    return next((part for part in scored(record) if set(parts[part]) == set(numbers or ())), name)
+
+
 def _scheme(record: Mapping) -> labels.Scheme:
     return labels.scheme(record["scheme"]) if record["scheme"] else labels.Scheme("", {})
 

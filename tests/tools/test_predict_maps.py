@@ -236,6 +236,10 @@ def test_options_of_post_processing_add_to_what_the_model_keeps(models, tmp_path
     assert post("WT=0", largest=True, holes=True) == {"min_volume": {"WT": 0, "ET": 10}, "keep_largest": ["TC", "all"],
                                                       "threshold": {"ET": 0.4}, "fill_holes": ["all"]}
     assert post("ET=50", stored=False) == {"min_volume": {"ET": 50}}
+    for label in ("enhancing", "4"):  # which are ET
+        assert post(f"{label}=0")["min_volume"] == {"WT": 100, "ET": 0}
+        assert post(f"{label}=5", "20", stored=False)["min_volume"] == {"WT": 20, "TC": 20, "ET": 5}
+    assert post("oedema=3")["min_volume"] == {"WT": 100, "ET": 10, "oedema": 3}
 
 
 def test_maps_that_a_forced_run_of_another_model_left_behind_are_said(raw, models, plain, tmp_path):

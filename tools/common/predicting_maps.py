@@ -61,7 +61,10 @@ def settings_of(models: Models, *, flips: bool, axes: str | None, overlap: float
         if asked:
             post[kind] = list(dict.fromkeys([*post.get(kind, ()), postprocess.ALL]))
     if min_volume:
-        post["min_volume"] = {**post.get("min_volume", {}), **_volumes(min_volume, postprocess.scored(record))}
+        asked = _volumes(min_volume, record)
+        kept = {name: least for name, least in post.get("min_volume", {}).items()
+                if postprocess.scored_name(name, record) not in asked}
+        post["min_volume"] = {**kept, **asked}
     postprocess.check(post, record)
     if scheme:
         if not record["scheme"]:
@@ -71,13 +74,15 @@ def settings_of(models: Models, *, flips: bool, axes: str | None, overlap: float
                     scheme or "", suffix or ".nii.gz", post)
 
 
-def _volumes(given: tuple[str, ...], parts: list[str]) -> dict[str, float]:
-    """--min-volume: a number for each part that is scored, PART=MM3 for one."""
+def _volumes(given: tuple[str, ...], record: dict) -> dict[str, float]:
+    """--min-volume: a number for each part that is scored, PART=MM3 for one, by whichever of its names."""
+    from mrilib.inference.postprocess import scored, scored_name
+
     found: dict[str, float] = {}
     for text in sorted(given, key=lambda text: "=" in text):  # what is said of one part stands before what is of all
         name, _, number = text.rpartition("=")
         try:
-            found.update(dict.fromkeys([name] if name else parts, float(number)))
+            found.update(dict.fromkeys([scored_name(name, record)] if name else scored(record), float(number)))
         except ValueError as error:
             raise UsageError(f"--min-volume {text} is not MM3 or PART=MM3") from error
     return found
