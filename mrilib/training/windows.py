@@ -61,8 +61,8 @@ class Windows(keras.utils.PyDataset):
         labels = np.stack([label for _, label in made])
         images = np.stack([image for image, _ in made])
         images, truth = sampling.mixed(images, self.targets[labels], self.settings, self.epoch, index)
-        each = [_coarser(truth, shape) for shape in self.shapes]
-        return images, each if len(each) > 1 else each[0]
+        each = tuple(_coarser(truth, shape) for shape in self.shapes)
+        return images, each if len(each) > 1 else each[0]  # a tuple: TensorFlow takes no list
 
     def window(self, epoch: int, number: int) -> tuple[np.ndarray, np.ndarray]:
         """One augmented window: ([z,] y, x, channel) float32, and ([z,] y, x) uint8 places in the label numbers.

@@ -41,10 +41,11 @@ def record_of(path: Path) -> dict:
 
 def test_killed_and_resumed_it_writes_the_very_same_file(cases, tmp_path):
     options = [cases, *QUICK, "--patch", "16,16,8", "--epochs", "6", "--steps", "5", "--validation", "0.25",
-               "--validate-every", "3", "--residual", "--deep-supervision", "--average", "1"]  # fmt: skip
+               "--validate-every", "3", "--residual", "--levels", "3", "--deep-supervision",
+               "--average", "1"]  # fmt: skip
     whole = run("mri-train", *options, "-o", "whole.h5", cwd=tmp_path)
     assert (whole.returncode, whole.stdout) == (0, "whole.h5\n"), whole.stderr
-    for part in ("labels: 1 necrotic, 2 oedema, 4 enhancing (scheme brats2020)", "plan: 3D, residual U-Net of 2 levels",
+    for part in ("labels: 1 necrotic, 2 oedema, 4 enhancing (scheme brats2020)", "plan: 3D, residual U-Net of 3 levels",
                  "zscore(region=foreground), here and in mri-predict", "waiting for windows", "mean Dice"):
         assert part in whole.stderr
     assert not (tmp_path / "whole.h5.cache").exists() and not (tmp_path / "whole.h5.checkpoint").exists()
