@@ -223,7 +223,7 @@ def optimizer(settings, per_epoch: int):
     """The Keras optimizer of the settings. Biases and the scales of normalisation do not decay."""
     reach = settings.average * per_epoch
     common = {"learning_rate": settings.learning_rate, "clipnorm": settings.clip or None,
-              "weight_decay": settings.weight_decay or None, "use_ema": settings.average > 0,
+              "weight_decay": settings.weight_decay, "use_ema": settings.average > 0,
               "ema_momentum": max(0.0, 1 - 1 / reach) if reach else 0.99}  # fmt: skip
     if settings.optimizer == "sgd":
         made = keras.optimizers.SGD(momentum=settings.momentum, nesterov=settings.momentum > 0, **common)
