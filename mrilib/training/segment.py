@@ -48,10 +48,11 @@ class Data:
 
     @property
     def hash(self) -> str:
-        """16 hex digits that name the cases with their contents and parts, the scheme and the recipe."""
+        """16 hex digits that name the cases with their contents, label maps and parts, the scheme and the recipe."""
         digest = hashlib.sha256(repr((self.recipe.hash, str(self.scheme), self.values)).encode())
         for volume, part in zip(self.volumes, self.parts, strict=True):
-            digest.update(repr((volume.id, volume.content, volume.size, part)).encode("utf-8", "surrogateescape"))
+            known = (volume.id, volume.content, volume.label_content, volume.size, part)
+            digest.update(repr(known).encode("utf-8", "surrogateescape"))
         return digest.hexdigest()[:16]
 
 

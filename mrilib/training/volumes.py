@@ -24,7 +24,7 @@ from mrilib.images.foreground import border
 from mrilib.inference import segment
 from mrilib.inference.prepare import channels_of, prepare_volume, upright
 
-FORMAT = 1
+FORMAT = 2
 PLACES = 4096  # positions kept of each label in a volume
 PLACES_SLICE = 16  # and of each label in a slice, for 2D networks: every slice counts, however small its part
 LARGEST = 60000.0  # float16 ends at 65504
@@ -33,7 +33,8 @@ LARGEST = 60000.0  # float16 ends at 65504
 @dataclass(frozen=True)
 class Volume:
     """One prepared case. size: (z, y, x), z = 1 for a picture. air: the value of each channel outside. counts: voxels
-    of each label. content: hash of the case as first given. spacing: mm, (z, y, x).
+    of each label. content: hash of the case as first given. label_content: of its label map as prepared. spacing: mm,
+    (z, y, x).
 
     Each array holds a file open as long as it lives: thousands of cases are read one by one, not kept.
     """
@@ -46,6 +47,7 @@ class Volume:
     air: np.ndarray
     counts: dict[int, int]
     content: str
+    label_content: str
 
     def image(self) -> np.ndarray:
         """(z, y, x, channel) float16, mapped from disk."""
@@ -79,10 +81,11 @@ def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[fl
     """
     key = {"format": FORMAT, "sources": [records.stamp(path) for path in recipe.input_files(case)],
            "steps": [step.as_dict() for step in steps], "channels": list(channels), "values": list(values),
-           "spacing": None if spacing is None else list(spacing), "id": case.id}  # fmt: skip
+           "spacing": None if spacing is None else list(spacing), "held": list(case.held), "id": case.id}  # fmt: skip
     folder = folder_of(cache, key)
-    if folder.is_dir():
+    if _is_whole(folder):
         return folder.name
+    records.remove(folder)
     made = prepare_volume(case, steps, channels, spacing)
     array, flat = made.array, made.grid.dimension == 2
     if np.abs(array).max() > LARGEST:
@@ -102,8 +105,19 @@ def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[fl
         records.write_json(making / "case.json", {
             "key": key, "content": made.content, "air": air, "spacing": [*([1.0] if flat else []), *made.grid.spacing],
             "size": list(label.shape), "counts": {str(i): int(n) for i, n in enumerate(counts) if n},
+            "label_content": records.content_hash([making / "label.npy"]),
+            "outputs": {path.name: path.stat().st_size for path in sorted(making.iterdir())},
         })  # fmt: skip
     return folder.name
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a prepared case is there in full: a power cut, or a copy of the cache, may leave files cut short."""
+    try:
+        outputs = records.read_json(folder / "case.json")["outputs"]
+        return all((folder / name).stat().st_size == size for name, size in outputs.items())
+    except (CaseError, KeyError, OSError):
+        return False
 
 
 def _box(array: np.ndarray, label: np.ndarray) -> tuple[slice, ...]:
@@ -153,7 +167,7 @@ def load(cache: Path, names: Sequence[str]) -> list[Volume]:
         known = records.read_json(folder / "case.json")
         found.append(Volume(known["key"]["id"], folder, tuple(known["size"]), tuple(known["spacing"]),
                             tuple(known["key"]["channels"]), np.array(known["air"], np.float32),
-                            {int(k): n for k, n in known["counts"].items()}, known["content"]))
+                            {int(k): n for k, n in known["counts"].items()}, known["content"], known["label_content"]))
     return found
 
 
