@@ -212,15 +212,17 @@ def tune_postprocess(model, record: dict, volumes: Sequence[Volume]) -> tuple[di
 
 def class_weights(settings: SegmentSettings, data: Data, table: np.ndarray, regions) -> list[float] | None:
     """The weight of each output, or None. balanced: one over the square root of its voxels, 1 on average (a plain
-    inverse would make a tumour of 0.5 % weigh 200 times). Raises UsageError for names that are not the outputs'."""
+    inverse would make a tumour of 0.5 % weigh 200 times) and for what no training case has. Raises UsageError for
+    names that are not the outputs'."""
     wanted = settings.class_weights
     if wanted in ("none", None):
         return None
     names = list(regions) if regions else ["background", *(data.scheme.labels.get(v, str(v)) for v in data.values[1:])]
     if wanted == "balanced":
-        voxels = np.array([sum(v.counts.get(i, 0) for v in data.of("train")) for i in range(len(data.values))], float)
-        each = 1 / np.sqrt(np.maximum(voxels @ table, 1))
-        return (each / each.mean()).tolist()
+        counted = [sum(v.counts.get(i, 0) for v in data.of("train")) for i in range(len(data.values))]
+        voxels = np.array(counted, float) @ table
+        each = 1 / np.sqrt(np.maximum(voxels, 1))
+        return np.where(voxels, each / each[voxels > 0].mean(), 1).tolist()
     if set(wanted) != set(names):
         raise UsageError(f"class weights for {' '.join(sorted(wanted))}, but the outputs are {' '.join(names)}",
                          remedy="one weight for each")

@@ -1,12 +1,15 @@
 """Schedules, sampling, settings and the checkpoint's comparison: all that needs no network."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mrilib.errors import UsageError
-from mrilib.training import checkpoint, sampling
+from mrilib.labels import SCHEMES
+from mrilib.recipe import Recipe
+from mrilib.training import checkpoint, sampling, volumes
 from mrilib.training.schedules import rate
 from mrilib.training.settings import Settings, complete
 
@@ -64,6 +67,17 @@ def test_balanced_weights_even_out_the_classes():
     weights = sampling.balanced(np.array([0] * 30 + [1] * 10), 2)
     assert 30 * weights[0] == pytest.approx(10 * weights[1])
     assert 30 * weights[0] + 10 * weights[1] == pytest.approx(40)
+
+
+def test_a_label_that_no_case_has_leaves_the_weights_of_the_others_as_they_are():
+    from mrilib.training import segment
+    from mrilib.training.segment_settings import SegmentSettings
+
+    settings, scheme = SegmentSettings(loss="weighted-ce", class_weights="balanced"), SCHEMES["brats2020"]
+    volume = volumes.Volume("a", Path(), (1, 1, 1), (1, 1, 1), ("t1",), np.zeros(1), {0: 90_000, 1: 900, 2: 9}, "", "")
+    data = segment.Data([volume], ["train"], scheme, (0, 1, 2, 4), Recipe())
+    found = segment.class_weights(settings, data, np.eye(4), None)
+    assert found == pytest.approx([3 / 111, 30 / 111, 300 / 111, 1])
 
 
 @pytest.mark.parametrize(("given", "validated", "what"), [
