@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,18 @@ def test_wrong_use_is_one_line_and_writes_nothing(cases, tmp_path, options, what
     ran = run("mri-train", cases, *options, cwd=tmp_path)
     assert (ran.returncode, ran.stdout, os.listdir(tmp_path)) == (2, "", []), ran.stderr
     assert what in ran.stderr.splitlines()[-1] and "Traceback" not in ran.stderr
+
+
+def test_maps_of_two_schemes_are_not_joined_by_naming_one(cases):
+    from mri_tools.common.segmenting import scheme_of
+    from mrilib.cases import find
+    from mrilib.errors import UsageError
+
+    one, two = list(find([cases]))[:2]
+    with pytest.raises(UsageError, match="brats2020 and msd .train on one of them"):
+        scheme_of([one, replace(two, scheme="msd")], [[0, 1], [0, 1]], None)
+    with pytest.raises(UsageError, match="brats2020 and one not known .--scheme"):
+        scheme_of([one, replace(two, scheme=None)], [[0, 1], [0, 1]], None)
 
 
 def test_a_plan_that_cannot_be_says_what_would(cases, tmp_path):

@@ -180,8 +180,8 @@ def scheme_of(cases, numbers: list[list[int]], asked: str | None):
 
     known = {case.scheme for case in cases} if asked is None else {asked}
     if len(known) > 1:
-        raise UsageError(f"label maps of several schemes: {' and '.join(sorted(str(k) for k in known))}",
-                         remedy="train on one of them, or name one with --scheme")
+        raise UsageError(f"label maps of several schemes: {' and '.join(sorted(k or 'one not known' for k in known))}",
+                         remedy="--scheme, if one holds for all" if None in known else "train on one of them")
     found = labels.scheme(known.pop()) if None not in known else labels.of_values(v for each in numbers for v in each)
     meaning = ", ".join(f"{value} {name}" for value, name in found.labels.items())
     say(f"labels: {meaning} (scheme {found.name})" if found.name else
