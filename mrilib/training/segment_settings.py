@@ -132,8 +132,11 @@ def _check(given: SegmentSettings, s: SegmentSettings, validated: bool) -> None:
         raise UsageError(f"--momentum has no effect on {s.optimizer}", remedy="--optimizer sgd")
     if s.optimizer == "adam" and s.weight_decay:
         raise UsageError("--weight-decay makes adam adamw", remedy="--optimizer adamw")
-    if not {"weighted-ce", "focal"} & {name for _, name in voxel_losses.parse(s.loss)} and s.class_weights != "none":
+    terms = {name for _, name in voxel_losses.parse(s.loss)}
+    if not {"weighted-ce", "focal"} & terms and s.class_weights != "none":
         raise UsageError(f"--class-weights has no effect on --loss {s.loss}", remedy="weighted-ce or focal")
+    if "weighted-ce" in terms and s.class_weights == "none":
+        raise UsageError("weighted-ce without weights is ce", remedy="--class-weights balanced or a=1,b=2")
     if not validated:
         for name, value in (("--patience", s.patience is not None), ("--schedule plateau", s.schedule == "plateau"),
                             ("--validate-every", given.validate_every is not None)):
