@@ -116,6 +116,10 @@ def test_folds_of_slices_for_regions_make_a_road_to_dice(cases, tmp_path):
               "-o", "m.h5", "--curve", "c.csv", cwd=tmp_path)  # fmt: skip
     assert (ran.returncode, ran.stdout) == (0, "m-fold0.h5\nm-fold1.h5\n"), ran.stderr
     assert sorted(path.name for path in tmp_path.glob("*.csv")) == ["c-fold0.csv", "c-fold1.csv", "m-split.csv"]
+    split = (tmp_path / "m-split.csv").read_text()
+    other = run("mri-train", cases, *QUICK, "--folds", "2", "--seed", "1", "-o", "m.h5", cwd=tmp_path)
+    assert other.returncode == 2 and "m-split.csv: is another split, that of m-fold0.h5" in other.stderr
+    assert (tmp_path / "m-split.csv").read_text() == split  # the models go by it
     record = record_of(tmp_path / "m-fold0.h5")
     assert (record["regions"], record["paint"], record["context"]) == (
         {"WT": [1, 2, 4], "TC": [1, 4], "ET": [4]}, [2, 1, 4], 1)

@@ -23,7 +23,7 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
         threads, curve, resume, force, dry_run, tune) -> int:  # fmt: skip
     """Train on label maps and print each model's name; returns the exit code."""
     from mrilib import splits
-    from mrilib.records import content_hash, write_text
+    from mrilib.records import content_hash
     from mrilib.training import segment_settings
 
     if folds and (split or fold is not None):
@@ -49,7 +49,9 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
             training.describe(cases, parts, settings, name)
         return 1 if failed else 0
     if folds:
-        write_text(split, splits.write(rows))
+        _write_split(split, splits.write(rows), [name for name, *_ in runs], force)
+        if (left := _of_fold(output, folds)).exists():
+            say(f"{left} is of a run of more folds and not replaced: it belongs to no fold of {split}")
         for *_, origin in runs:
             origin["content"] = content_hash([split])
     own = cache is None
@@ -66,6 +68,17 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
     if own:
         shutil.rmtree(cache, ignore_errors=True)
     return 1 if failed or prepared.failed else 0
+
+
+def _write_split(path: Path, text: str, models: list[Path], force: bool) -> None:
+    """Write the split of a cross-validation. Raises UsageError where models are there that another split parted."""
+    from mrilib.records import write_text
+
+    other = path.exists() and path.read_bytes() != text.encode("utf-8", "surrogateescape")
+    if other and not force and (known := [model for model in models if model.exists()]):
+        raise UsageError(f"is another split, that of {known[0]}", where=path,
+                         remedy="--force replaces both, or choose another name with -o")
+    write_text(path, text)
 
 
 def _of_fold(path: Path, number: int) -> Path:
