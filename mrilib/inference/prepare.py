@@ -117,9 +117,9 @@ def wanted_channels(case: Case, image: Image, channels: Sequence[str],
     if len(have) == len(want) == 1 and "image" in (*have, *want):
         return array, ""
     missing = [name for name in want if name not in have]
-    difference = f"no {' '.join(missing)}" if missing else "more than it takes"
-    raise CaseError(f"has channels {' '.join(have)}; the model was trained on {' '.join(want)} ({difference})",
-                    where=case.path)
+    remedy = f"no {' '.join(missing)}" if missing else f"choose them with --channels {','.join(want)}"
+    raise CaseError(f"has channels {' '.join(have)}; the model was trained on {' '.join(want)}", where=case.path,
+                    remedy=remedy)
 
 
 def prepare(case: Case, steps: Sequence[Step], channels: Sequence[str], shape: Sequence[int] | None = None,

@@ -95,8 +95,10 @@ def test_channels_are_brought_to_the_models_order():
     assert np.array_equal(array, given.array[..., [2, 0, 1]]) and said
 
 
-def test_missing_channels_are_named():
+def test_missing_channels_are_named_and_how_to_choose_among_too_many():
     case = Case("c", None, {"t1": Path("/d/t1.nii"), "t2": Path("/d/t2.nii")})
+    with pytest.raises(CaseError, match=r"trained on t2 \(choose them with --channels t2\)"):
+        array_of(case, image("t1", "t2"), ["t2"])
     with pytest.raises(CaseError, match=r"t1 t2; the model was trained on t1 t2 flair \(no flair\)"):
         array_of(case, image("t1", "t2"), ["t1", "t2", "flair"])
 
