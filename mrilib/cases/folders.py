@@ -135,12 +135,13 @@ def _scheme(channels: dict[str, Path], label: Path | None) -> str | None:
     words = words_of(label)
     if words[-1] == "otmulticlass" or "ot" in words:
         return "brats2013"
-    if words[-1] != "seg":
+    if words[-1] not in ("seg", "segm"):
         return None
     spelt = {words_of(path)[-1] for path in channels.values()}
     if stem_of(label).lower().endswith("-seg") and spelt <= set(YEARS["seg"]):
         return "brats2023" if "-gli-" in stem_of(label).lower() else None
-    return "brats2020" if stem_of(label).lower().startswith("brats") else None
+    starts = {stem_of(path).lower()[:5] for path in channels.values()}  # the label map of case 355 of 2020 has no such
+    return "brats2020" if "brats" == stem_of(label).lower()[:5] or starts == {"brats"} else None
 
 
 def prepared(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
