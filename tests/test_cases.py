@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mrilib import cases
+from mrilib.cases.dicom import channel_in
 from mrilib.errors import CaseError, UsageError
 from mrilib.records import write_json, write_text
 
@@ -218,3 +219,26 @@ def test_what_is_no_case_is_said_and_the_others_go_on(tmp_path):
         list(cases.find([tmp_path / "empty"]))
     with pytest.raises(UsageError, match="has no cases.csv"):
         list(cases.find([tmp_path / "empty"], layout="csv"))
+
+
+@pytest.mark.parametrize(("channel", "names"), [
+    ("t1ce", "T1_post p1_T1-Gd t1_ce T1_C t1_post_contrast AX_T1_SE_POST_GAD t1_ce_bias T1wCE T1+C"),
+    ("t1", "c_t1 post_T1 t1_pre_contrast t1_no_contrast t1_mprage_sag T1_bias"),
+    ("flair", "T2_FLAIR post_flair"), ("label", "t1_contrast_seg"),
+])
+def test_channels_by_name(channel, names):
+    assert {name: cases.channel_of(f"{name}.nii.gz") for name in names.split()} == dict.fromkeys(names.split(), channel)
+
+
+@pytest.mark.parametrize("start", ["", "p1/", "p1_"])
+def test_a_t1_with_a_contrast_agent_beside_one_without(start, tmp_path):
+    names = ("T1", "T1_post_bias", "T1_post", "FLAIR", "seg")
+    paths = [touch(tmp_path / f"p1/{start}{name}.nii.gz") for name in names]
+    other = [touch(tmp_path / f"p1/p2_{name}.nii.gz") for name in names if start == "p1_"]
+    found = [(list(case.channels.values()), case.label) for case in cases.find([tmp_path])]
+    assert found == [([one[0], one[2], one[3]], one[4]) for one in (paths, other) if one]
+
+
+@pytest.mark.parametrize(("text", "channel"), [("T1wCE", "t1ce"), ("T1w", "t1"), ("t1c", "t1ce"), ("T1 C-SPINE", "t1")])
+def test_channels_by_description(text, channel):
+    assert channel_in(text) == channel

@@ -15,7 +15,7 @@ from mrilib.cases.names import in_order
 # tags of a DICOM header
 STUDY, SERIES, DESCRIPTION, PROTOCOL = "0020|000d", "0020|000e", "0008|103e", "0018|1030"
 PATIENT, CONTRAST = "0010|0020", "0018|0010"
-ENHANCED = r"\b(post|gad|gado|gd|ce|km|contrast|enhanced|c\+)|\+\s?(c|gd|gad|km)\b"
+ENHANCED = r"\b(post|gad|gado|gd|ce|km|contrast|enhanced|c\+)|\+\s?(c|gd|gad|km)\b|\bt1w?(ce|c|gd|gad)\b"
 
 
 @dataclass(frozen=True)

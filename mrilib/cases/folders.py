@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
 from mrilib.cases.case import Case, Search
-from mrilib.cases.names import CHANNELS, VOLUMES, channel_of, in_order, stem_of, subject_of, suffix_of, words_of
+from mrilib.cases.names import (
+    AGENTS,
+    CHANNELS,
+    VOLUMES,
+    channel_of,
+    enhanced,
+    in_order,
+    stem_of,
+    subject_of,
+    suffix_of,
+    words_of,
+)
 from mrilib.errors import CaseError
 from mrilib.records import read_json, record_path
 
@@ -88,7 +100,7 @@ def _channels(members: list[Path]) -> tuple[dict[str, Path], list[Path], list[Pa
     chosen = {}
     for name, paths in named.items():
         if len(paths) > 1:
-            paths = [p for p in paths if CHANNELS.get(words_of(p)[-1]) == name]
+            paths = [p for p in paths if CHANNELS.get(words_of(p)[-1]) == name or _at_end(p) > 1]
         if len(paths) != 1:
             return {}, [], members
         chosen[name] = paths[0]
@@ -105,10 +117,15 @@ def _channels(members: list[Path]) -> tuple[dict[str, Path], list[Path], list[Pa
 
 def _before_channel(path: Path) -> str:
     """What stands before the channel at the end of a volume's name; empty where no channel does."""
-    last = words_of(path)[-1:]
-    if suffix_of(path) not in VOLUMES or not last or channel_of(path) is None:
+    if suffix_of(path) not in VOLUMES or channel_of(path) is None:
         return ""
-    return stem_of(path)[: -len(last[0])].rstrip("-_. ")
+    return "".join(re.split(r"([-_. ]+)", stem_of(path))[: 1 - 2 * _at_end(path)]).rstrip("-_. ")
+
+
+def _at_end(path: Path) -> int:
+    """How many words at the end of a volume's name say its channel: of `p1_T1_post` two, else one."""
+    said = enhanced(words_of(path)) if channel_of(path) == "t1ce" else []
+    return len(said) if said and {*said[1:]} <= {*AGENTS, "c"} else 1
 
 
 def _by_case(members: list[Path]) -> dict[str, list[Path]]:
@@ -141,7 +158,7 @@ def _scheme(channels: dict[str, Path], label: Path | None) -> str | None:
     if stem_of(label).lower().endswith("-seg") and spelt <= set(YEARS["seg"]):
         return "brats2023" if "-gli-" in stem_of(label).lower() else None
     starts = {stem_of(path).lower()[:5] for path in channels.values()}  # the label map of case 355 of 2020 has no such
-    return "brats2020" if "brats" == stem_of(label).lower()[:5] or starts == {"brats"} else None
+    return "brats2020" if stem_of(label).lower().startswith("brats") or starts == {"brats"} else None
 
 
 def prepared(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:

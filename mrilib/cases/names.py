@@ -11,9 +11,11 @@ VOLUMES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".dcm")
 SUFFIXES = VOLUMES + PICTURES
 CHANNELS = {  # any year's and data set's spelling -> our name
     "t1": "t1", "t1n": "t1", "t1w": "t1", "t1pre": "t1", "t1ce": "t1ce", "t1c": "t1ce", "t1gd": "t1ce",
-    "t1post": "t1ce", "t1ca": "t1ce", "t2": "t2", "t2w": "t2", "flair": "flair", "t2f": "flair", "t2flair": "flair",
-    "fla": "flair", "red": "red", "green": "green", "blue": "blue",
+    "t1post": "t1ce", "t1ca": "t1ce", "t1wce": "t1ce", "t1gad": "t1ce", "t1+c": "t1ce", "t1c+": "t1ce",
+    "t2": "t2", "t2w": "t2", "flair": "flair", "t2f": "flair", "t2flair": "flair", "fla": "flair",
+    "red": "red", "green": "green", "blue": "blue",
 }  # fmt: skip
+AGENTS = {"ce", "gd", "gad", "gado", "gadolinium", "post", "postcontrast", "postgd", "contrast", "enhanced", "km", "+c"}
 ORDER = ("t1", "t1ce", "t2", "flair", "red", "green", "blue")  # of the channels of a case; others follow by name
 COLOURS = ("red", "green", "blue")
 LABEL_WORDS = {"seg", "segm", "label", "labels", "gt", "ot", "otmulticlass", "segmentation"}
@@ -58,7 +60,8 @@ def channel_of(path: Path) -> str | None:
     """Which MRI sequence a file name speaks of (`p07-t1c.nii.gz` -> t1ce), `label` for a label map, else None.
 
     Its last word decides; where that says nothing, the one sequence that any other word names
-    (`Flair_subtrMeanDivStd`, `VSD.Brain.XX.O.MR_T1c.54541`).
+    (`Flair_subtrMeanDivStd`, `VSD.Brain.XX.O.MR_T1c.54541`). A T1 with a contrast agent named after it is a t1ce
+    (`T1_post`, `AX_T1_SE_POST_GAD`).
     """
     words = words_of(path)
     if not words or words[-1] in OTHER_WORDS:
@@ -69,7 +72,17 @@ def channel_of(path: Path) -> str | None:
         if word in CHANNELS:
             return CHANNELS[word]
     inside = {CHANNELS[w] for w in words if w in CHANNELS} - set(COLOURS)
+    if inside == {"t1"} and enhanced(words):
+        return "t1ce"
     return inside.pop() if len(inside) == 1 else None
+
+
+def enhanced(words: list[str]) -> list[str]:
+    """The words from the T1 on in a name that speaks of a contrast agent after it; none in any other name."""
+    after = next((words[i:] for i, word in enumerate(words) if CHANNELS.get(word) == "t1"), [])
+    given = any(word in AGENTS and before not in ("no", "non", "pre", "without")
+                for before, word in zip(after, after[1:], strict=False))
+    return after if given or after[1:2] == ["c"] else []
 
 
 def in_order(channels: dict[str, Path]) -> dict[str, Path]:
