@@ -62,10 +62,10 @@ def _our_word(name: str) -> str:
 
 # our words for what a label names, and how it is spelt; the first that fits
 WORDS = {
-    "non-enhancing": r"non.?enhanc",
+    "oedema": r"o?edema|^ed$|^snfh$|flair hyperint",
+    "non-enhancing": r"non.?enhanc|^netc$",
     "necrosis": r"^necrosis$",
     "necrotic": r"necro|^ncr|^net$",
-    "oedema": r"o?edema|^ed$",
     "enhancing": r"enhanc|^et$",
     "tumour": r"^(tumou?r|lesion|whole tumou?r|mask)$",
 }

@@ -24,6 +24,8 @@ def test_a_scheme_of_ones_own():
     assert plain.values == (0, 1, 3) and plain.parts == {"rim": (1,), "centre": (3,)}
     cavity = labels.scheme("1=necrotic,2=oedema,3=enhancing,4=resection cavity")
     assert cavity.parts == {"WT": (1, 2, 3), "TC": (1, 3), "ET": (3,), "resection cavity": (4,)}
+    later = labels.scheme("1=NETC,2=SNFH,3=ET,4=RC")  # as BraTS 2024 calls them
+    assert later.parts == {"WT": (1, 2, 3), "TC": (1, 3), "ET": (3,), "RC": (4,)}
     spelt = labels.scheme("1=rim,2=centre,3=scar,lesion=1+2")
     assert spelt.parts == {"lesion": (1, 2), "scar": (3,)} and labels.scheme(str(spelt)) == spelt
 
@@ -50,6 +52,9 @@ def test_numbers_alone(values, name):
     ({"background": 0, "whole tumor": [1, 2, 3], "tumor core": [2, 3], "enhancing tumor": [3]}, "msd"),
     ({"background": 0, "whole tumor": [1, 2, 3], "tumor core": [1, 3], "enhancing tumor": 3}, "brats2023"),
     ({"background": 0, "NCR": 1, "ED": 2, "ET": 3}, "brats2023"),
+    ({"background": 0, "NETC": 1, "SNFH": 2, "ET": 3}, "brats2023"),
+    ({"0": "background", "1": "non-enhancing tumor core", "2": "surrounding non-enhancing FLAIR hyperintensity",
+      "3": "enhancing tumor"}, "brats2023"),
     ({"0": "background", "1": "necrotic and non-enhancing", "2": "edema", "4": "enhancing"}, "brats2020"),
     ({"background": 0, "necrosis": 1, "edema": 2, "non-enhancing": 3, "enhancing": 4}, "brats2013"),
     ({"background": 0, "tumor": 1}, "binary"),
