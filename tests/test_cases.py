@@ -171,6 +171,7 @@ def test_brats_folders(tmp_path):
     {"p1/a_1.tif": "p1/a_1_mask.tif", "p2/a_1.tif": "p2/a_1_mask.tif"},
     {"images/a.png": "masks/a.png", "images/b.png": None},
     {"image/a.png": "label/a.png", "image/b.png": None},
+    {"Images/p1/a.png": "Masks/p1/a.png", "Images/p2/a.png": "Masks/p2/a_mask.png", "Images/p2/b.png": None},
     {"imagesTr/a.nii.gz": "labelsTr/a.nii.gz"},
 ])  # fmt: skip
 def test_mask_twins(names, tmp_path):

@@ -34,16 +34,21 @@ def masks(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 
 
 def twins_of(files: list[Path]) -> dict[Path, Path]:
-    """Image -> its label map: `x_mask.png` beside `x.png`, masks/x.png or masks/x_mask.png beside images/x.png."""
+    """Image -> its label map: `x_mask.png` beside `x.png`, masks/x.png or masks/x_mask.png beside images/x.png, and
+    as deep below both folders, in capitals or not."""
     known = {(p.parent, stem_of(p)): p for p in files}
+    below = {(str(folder).lower(), stem): path for (folder, stem), path in known.items()}
+    images_of = {masks.lower(): images.lower() for masks, images in MASK_FOLDERS.items()}
     labels: dict[Path, Path] = {}
     for path in files:
         stem = stem_of(path)
         short = next((stem[: -len(end)] for end in MASK_ENDINGS if stem.lower().endswith(end)), None)
         twin = known.get((path.parent, short))
-        if images := MASK_FOLDERS.get(path.parent.name):
-            beside = path.parent.parent / images
-            twin = twin or known.get((beside, stem)) or known.get((beside, short))
+        parts = Path(str(path.parent).lower()).parts
+        for i, part in enumerate(parts):
+            if images := images_of.get(part):
+                beside = str(Path(*parts[:i], images, *parts[i + 1 :]))
+                twin = twin or below.get((beside, stem)) or below.get((beside, short))
         if twin is not None:
             labels[twin] = path
     return labels
