@@ -62,6 +62,8 @@ endif
 COUNT := $(or $(FOLDS),5)
 FOLD_IDS := $(shell seq 0 $$(( $(COUNT) - 1 )))
 FOLD_TABLES := $(FOLD_IDS:%=$(OUT)/fold%.csv)
+# looked at first: a wrong name is told before hours of training
+TEST_FILES := $(if $(TEST),$(OUT)/test-files.txt)
 NETWORK := $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WIDTH),--width $(WIDTH)) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 # an experiment's settings and its images stand in small files, which change only when these do
 accuracy = awk -F, -v more="$(2)" '$$1 == "accuracy" && $$8 == "all" { \
@@ -73,7 +75,7 @@ whole = > $@.new || $(mend); mv $@.new $@
 anew = for name in $(2); do [ $(1)/recipe.json -nt $$name ] || rm -rf $(1); done
 keep = { mkdir -p $(@D); cat > $@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi; }
 
-classify: $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv) ## DATA=folder [OUT=folder] [TEST=folder]: cross-validate on one's own images
+classify: $(TEST_FILES) $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv) ## DATA=folder [OUT=folder] [TEST=folder]: cross-validate on one's own images
 	@cat $(FOLD_TABLES) | mri-score --reference "$(DATA)" --split $(OUT)/split.csv
 	@echo "picture: $(OUT)/predictions.png   table: $(OUT)/scores.csv   models: $(OUT)/fold*.h5"
 	@$(if $(TEST),$(call accuracy,$(OUT)/test-scores.csv,of TEST by the average of $(COUNT) models))
@@ -184,7 +186,7 @@ $(OUT)/%-maps.txt: $(OUT)/%-maps.h5 $(OUT)/map-predicting.txt
 	@mri-predict --model $< --split $(OUT)/map-split.csv $(if $(FOLDS),--fold $(*:fold%=%)) < $(OUT)/map-normalized.txt \
 	  $(PREDICT) -o $(OUT)/predictions/$* $(whole)
 
-$(OUT)/test-maps.txt: $(MAP_MODELS) $(OUT)/map-predicting.txt $(if $(TEST),$(OUT)/test-files.txt)
+$(OUT)/test-maps.txt: $(TEST_FILES) $(MAP_MODELS) $(OUT)/map-predicting.txt
 	@echo "predict: $(TEST), by $(if $(FOLDS),the average of the $(COUNT) models,the model)"
 	@$(call anew,$(OUT)/predictions/test,$^)
 	@mri-predict "$(TEST)" $(MAP_MODELS:%=--model %) $(PREDICT) -o $(OUT)/predictions/test $(whole)

@@ -108,6 +108,12 @@ def test_folds_of_label_maps_are_averaged_on_other_cases_and_one_without_a_map_i
     assert len(record["model"]) == 2
 
 
+@pytest.mark.parametrize("target", ["classify", "segment"])
+def test_a_wrong_name_of_test_images_is_told_before_anything_is_done(target, scans, tmp_path):
+    ran = make(target, f"DATA={scans}", "TEST=nowhere", f"OUT={tmp_path}/out", "BUDGET=1s")
+    assert ran.returncode == 2 and "TEST=nowhere is no folder" in ran.stderr and ran.stdout == ""
+
+
 def test_what_is_missing_is_said(scans):
     assert "make classify DATA=folder" in make("classify").stderr
     assert "is no folder" in make("classify", "DATA=nowhere", f"OUT={scans.parent}/none").stderr
