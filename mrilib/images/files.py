@@ -137,8 +137,8 @@ def read_label(case: Case, grid: Grid | None = None) -> Image | None:
     """The label map of a case, (z, y, x) or (y, x) uint8, on its own grid, or nearest on `grid`; None without one.
 
     A mask of 0 and 255 alone, as pictures have it, is 0 and 1. Raises CaseError for one that holds other values
-    than whole numbers from 0 to 255 or numbers that the case's scheme lacks, and for one that does not cover
-    `grid`: what is outside of it is not known.
+    than whole numbers from 0 to 255 or numbers that the case's scheme lacks, for a JPEG with any but these two, and
+    for one that does not cover `grid`: what is outside of it is not known.
     """
     if case.label is None:
         return None
@@ -148,6 +148,8 @@ def read_label(case: Case, grid: Grid | None = None) -> Image | None:
     if image.has_channels:
         raise CaseError(f"is no label map: it holds {image.array.shape[-1]} channels", where=where)
     made = Image(whole_numbers(image.array, where), image.grid)
+    if suffix_of((slices or (where,))[0]) in (".jpg", ".jpeg") and made.array.max() > 1:
+        raise CaseError("is no label map: JPEG does not keep its numbers", where=where, remedy="save masks as PNG")
     if case.scheme:
         values = np.flatnonzero(np.bincount(made.array.ravel(), minlength=256))
         schemes.check(values, schemes.scheme(case.scheme), where)

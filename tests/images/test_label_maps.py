@@ -82,3 +82,14 @@ def test_a_mask_of_a_picture_must_be_of_its_size(tmp_path):
     one = Case("a", tmp_path, {"image": tmp_path / "a.png"}, label=tmp_path / "a_mask.png")
     with pytest.raises(CaseError, match="is of 13x10 voxels, its image of 12x10"):
         files.read_label(one, files.read_case(one).grid)
+
+
+def test_a_jpeg_keeps_no_numbers(tmp_path):
+    mask = np.zeros((40, 50), np.uint8)
+    save(tmp_path / "empty.jpg", mask)
+    mask[11:23, 13:31] = 255
+    save(tmp_path / "mask.jpg", mask)
+    empty, full = (Case("a", tmp_path, {}, label=tmp_path / name) for name in ("empty.jpg", "mask.jpg"))
+    assert not files.read_label(empty).array.any()
+    with pytest.raises(CaseError, match="mask.jpg: is no label map: JPEG does not keep its numbers .save masks as"):
+        files.read_label(full)
