@@ -222,6 +222,13 @@ def test_what_is_no_case_is_said_and_the_others_go_on(tmp_path):
         list(cases.find([tmp_path / "empty"], layout="csv"))
 
 
+def test_columns_of_a_table_in_capitals_or_with_spaces(tmp_path):
+    touch(tmp_path / "a.png")
+    write_text(tmp_path / "cases.csv", "File, Label ,Subject,CLASS\na.png,b.png,p1,glioma\n")
+    case, = cases.find([tmp_path])
+    assert (case.label, case.subject, case.class_name) == (tmp_path / "b.png", "p1", "glioma")
+
+
 @pytest.mark.parametrize(("channel", "names"), [
     ("t1ce", "T1_post p1_T1-Gd t1_ce T1_C t1_post_contrast AX_T1_SE_POST_GAD t1_ce_bias T1wCE T1+C"),
     ("t1", "c_t1 post_T1 t1_pre_contrast t1_no_contrast t1_mprage_sag T1_bias"),

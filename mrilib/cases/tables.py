@@ -29,8 +29,9 @@ def in_csv(path: Path, root: Path) -> list[Case]:
     """
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        if "file" not in (reader.fieldnames or ()):
-            raise UsageError(f"has no column file (columns: {' '.join(reader.fieldnames or ())})", where=path)
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]  # as people write them
+        if "file" not in reader.fieldnames:
+            raise UsageError(f"has no column file (columns: {' '.join(reader.fieldnames)})", where=path)
         rows, masks = list(reader), None if "label" in reader.fieldnames else {}
     found: dict[Path, Case] = {}
     base = os.path.join(os.path.abspath(root), "")
