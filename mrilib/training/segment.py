@@ -59,8 +59,9 @@ class Data:
 def targets(data: Data, settings: SegmentSettings) -> tuple[np.ndarray, dict | None, list[int] | None]:
     """The (label, output) table of what the network is to give, the regions, and the number each is painted with.
 
-    Labels: one output each, the background first. Regions: from the largest to the smallest, each painted with the
-    label that it has and the next one lacks. Raises UsageError when a scheme has no regions to train on.
+    Labels: one output each, the background first. Regions: from the largest to the smallest, each painted with a
+    label that it has and the smaller ones lack, else that the next one lacks. Raises UsageError when a scheme has no
+    regions to train on.
     """
     if settings.targets == "labels":
         return np.eye(len(data.values), dtype=np.float32), None, None
@@ -69,10 +70,12 @@ def targets(data: Data, settings: SegmentSettings) -> tuple[np.ndarray, dict | N
     if not regions:
         raise UsageError(f"the label scheme {data.scheme} has no regions", remedy="--targets labels, or name --scheme")
     names, paint = list(regions), []
-    for name, inner in zip(names, [*names[1:], None], strict=True):
-        own = [v for v in regions[name] if inner is None or v not in regions[inner]]
+    for place, name in enumerate(names, 1):
+        smaller = names[place:]
+        own = ([v for v in regions[name] if not any(v in regions[other] for other in smaller)]
+               or [v for v in regions[name] if v not in regions[smaller[0]]])
         if not own:
-            raise UsageError(f"region {name} holds no label that {inner} lacks", remedy="--targets labels")
+            raise UsageError(f"region {name} holds no label that {smaller[0]} lacks", remedy="--targets labels")
         paint.append(own[0])
     table = np.array([[float(v in regions[name]) for name in names] for v in data.values], np.float32)
     return table, regions, paint

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mrilib import labels
 from mrilib.errors import UsageError
-from mrilib.labels import SCHEMES
 from mrilib.recipe import Recipe
 from mrilib.training import checkpoint, sampling, volumes
 from mrilib.training.schedules import rate
@@ -73,11 +73,24 @@ def test_a_label_that_no_case_has_leaves_the_weights_of_the_others_as_they_are()
     from mrilib.training import segment
     from mrilib.training.segment_settings import SegmentSettings
 
-    settings, scheme = SegmentSettings(loss="weighted-ce", class_weights="balanced"), SCHEMES["brats2020"]
+    settings, scheme = SegmentSettings(loss="weighted-ce", class_weights="balanced"), labels.scheme("brats2020")
     volume = volumes.Volume("a", Path(), (1, 1, 1), (1, 1, 1), ("t1",), np.zeros(1), {0: 90_000, 1: 900, 2: 9}, "", "")
     data = segment.Data([volume], ["train"], scheme, (0, 1, 2, 4), Recipe())
     found = segment.class_weights(settings, data, np.eye(4), None)
     assert found == pytest.approx([3 / 111, 30 / 111, 300 / 111, 1])
+
+
+@pytest.mark.parametrize(("known", "paint"), [
+    ("brats2020", [2, 1, 4]),
+    ("1=a,2=b,3=c,4=d,5=e,whole=1+2+3+4+5,left=1+2,right=3+4", [5, 1, 3]),  # a whole that is neither is 5, not right
+    ("1=a,2=b,3=c,whole=1+2+3,some=1+2,more=2+3", [3, 1, 2]),
+])  # fmt: skip
+def test_a_region_is_painted_with_a_label_of_its_own(known, paint):
+    from mrilib.training import segment
+    from mrilib.training.segment_settings import SegmentSettings
+
+    data = segment.Data([], [], labels.scheme(known), labels.scheme(known).values, Recipe())
+    assert segment.targets(data, SegmentSettings(targets="regions"))[2] == paint
 
 
 @pytest.mark.parametrize(("given", "validated", "what"), [
