@@ -114,7 +114,7 @@ def strides_of(patch, mm, levels: int, stem: int) -> list[tuple[int, ...]]:
     if any(max(s) == 1 for s in strides):
         most = sum(max(s) > 1 for s in strides) + 1
         raise UsageError(f"a window of {'x'.join(map(str, patch[::-1]))} voxels has no room for {levels} levels",
-                         remedy=f"--levels {most}, or a larger --patch")
+                         remedy=f"--levels {most}, or a larger --patch" if most > 1 else "a larger --patch")
     return strides
 
 

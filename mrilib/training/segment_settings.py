@@ -144,6 +144,8 @@ def _check(given: SegmentSettings, s: SegmentSettings, validated: bool) -> None:
                 raise UsageError(f"{name} needs validation cases", remedy="--validation 0.15, or a split with some")
     if s.schedule == "plateau" and s.budget is not None:
         raise UsageError("--schedule plateau does not follow a clock", remedy="--epochs with it, or another schedule")
+    if s.epochs == 0:
+        raise UsageError("0 epochs train nothing", remedy="1 or more")
     if s.epochs is not None and s.warmup >= s.epochs:
         raise UsageError(f"a warm-up of {s.warmup:g} epochs leaves nothing of {s.epochs}", remedy="lower --warmup")
     if s.budget is not None and s.budget < 1:

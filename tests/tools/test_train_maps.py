@@ -182,6 +182,7 @@ def test_a_resumed_budget_is_told_in_seconds(tmp_path, capfd):
     (["--mixup", "0.2", "--cutmix", "1"], "two ways to mix a batch"),
     (["--weights", "imagenet", "--backbone", "small"], "no ImageNet weights for small"),
     (["--loss", "dice+weighted-ce", "--class-weights", "none"], "weighted-ce without weights is ce"),
+    (["--epochs", "0"], "0 epochs train nothing"),
 ])  # fmt: skip
 def test_wrong_use_is_one_line_and_writes_nothing(cases, tmp_path, options, what):
     ran = run("mri-train", cases, *options, cwd=tmp_path)

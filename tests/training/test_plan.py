@@ -62,6 +62,8 @@ def test_a_window_says_whether_the_network_is_of_volumes():
 
 
 def test_what_cannot_be_is_said():
+    with pytest.raises(UsageError, match=r"no room for 2 levels \(a larger --patch\)"):  # one level is no U-Net
+        planned([(5, 7, 6)], (1, 1, 1))
     with pytest.raises(UsageError, match="too thin for a 3D network"):
         planned([(5, 200, 200)], (5, 1, 1), dimension=3)
     with pytest.raises(UsageError, match="2 numbers for a 3D network"):
