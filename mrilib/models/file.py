@@ -19,6 +19,7 @@ from mrilib.models import safety
 FORMAT = 1
 ATTRIBUTE = "mri"
 SUFFIXES = (".h5", ".keras")
+PER_WEIGHT = 8192  # bytes that a file takes for each array beside its values, and for the network's config
 REMEDY = "a model is a file that mri-train wrote; was it copied whole?"
 
 
@@ -28,8 +29,8 @@ def save(model, path: Path, record: dict) -> None:
     path: ends with .h5 or .keras. record: JSON types only, no NaN; its "format" is set here. The network is
     stored without optimizer and as float32, whatever precision it was trained in, so that it works alike on
     every machine. It opens with keras.models.load_model(path, compile=False). Raises UsageError for another
-    suffix, and for a network that this module would refuse to load; MachineError for weights that are no numbers,
-    which a half-precision run can end with though its loss is one.
+    suffix, and for a network that this module would refuse to load; MachineError for a full disk, and for weights that
+    are no numbers, which a half-precision run can end with though its loss is one.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
@@ -43,6 +44,8 @@ def save(model, path: Path, record: dict) -> None:
     text = json.dumps({**record, "format": FORMAT}, allow_nan=False)
     model = keras.Model(model.input, model.output, name=model.name)  # the same layers, not compiled
     with records.whole(path, sync=True) as temporary, _quiet():
+        room = len(text) + sum(4 * int(np.prod(w.shape)) + PER_WEIGHT for w in model.weights)
+        temporary.write_bytes(bytes(room))  # where a disk is full, HDF5 itself would take the process down
         if path.suffix == ".h5":
             model.save(temporary)
             _finish_h5(temporary, text)

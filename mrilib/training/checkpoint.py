@@ -6,6 +6,7 @@ them), the best weights so far, and as JSON the counters, the curve and a descri
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,17 +47,19 @@ class State:
 def write(path: Path, state: State, variables: dict[str, list[np.ndarray]], run: dict) -> None:
     """Write a checkpoint, whole or not at all, forced to disk. variables: arrays of `model` and `optimizer`.
 
-    run: what must be the same when it is taken up again, flat: {what: value}.
+    run: what must be the same when it is taken up again, flat: {what: value}. A full disk is a MachineError.
     """
     import h5py
 
-    groups = {**variables, "best": state.best_weights or []}
-    with records.whole(path, sync=True) as temporary, h5py.File(temporary, "w") as file:
+    groups, made = {**variables, "best": state.best_weights or []}, io.BytesIO()
+    with h5py.File(made, "w") as file:  # in memory: where a disk is full, HDF5 itself takes the process down
         for name, arrays in groups.items():
             group = file.create_group(name)
             for i, array in enumerate(arrays):
                 group.create_dataset(f"{i:05}", data=array)
         file.attrs["checkpoint"] = json.dumps({"format": FORMAT, "state": state.as_dict(), "run": run})
+    with records.whole(path, sync=True) as temporary:
+        temporary.write_bytes(made.getbuffer())
 
 
 def read(path: Path, run: dict) -> tuple[State, dict[str, list[np.ndarray]]]:

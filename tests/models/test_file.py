@@ -2,6 +2,7 @@
 
 import io
 import json
+import resource
 import subprocess
 import sys
 import zipfile
@@ -40,6 +41,18 @@ def test_a_large_record_and_the_network_come_back(network, tmp_path, suffix):
     assert found == {**record, "format": 1} == file.read_record(path)
     assert np.array_equal(np.asarray(model(VALUES)), np.asarray(network(VALUES)))
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_model_that_finds_no_room_is_said(network, tmp_path, suffix):
+    known = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, known[1]))
+    try:
+        with pytest.raises(MachineError, match="cannot write: file too large"):
+            file.save(network, tmp_path / f"m{suffix}", {"task": "classify"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, known)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_the_attribute_is_a_str(saved):

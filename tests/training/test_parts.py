@@ -1,13 +1,14 @@
 """Schedules, sampling, settings and the checkpoint's comparison: all that needs no network."""
 
 import math
+import resource
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mrilib import labels
-from mrilib.errors import UsageError
+from mrilib.errors import MachineError, UsageError
 from mrilib.recipe import Recipe
 from mrilib.training import checkpoint, sampling, volumes
 from mrilib.training.schedules import rate
@@ -142,3 +143,15 @@ def test_a_checkpoint_of_another_run_is_refused_with_the_difference(tmp_path):
                          ({"augment": None}, 'augment was {"flip": "lr"}, now not set')):
         with pytest.raises(UsageError, match=text):
             checkpoint.read(tmp_path / "c", {**run, **change})
+
+
+def test_a_checkpoint_that_finds_no_room_is_said_and_the_one_before_it_stays(tmp_path):
+    checkpoint.write(tmp_path / "c", checkpoint.State(epoch=1), {"model": [], "optimizer": []}, {})
+    known = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, known[1]))
+    try:
+        with pytest.raises(MachineError, match="cannot write: file too large"):
+            checkpoint.write(tmp_path / "c", checkpoint.State(epoch=2), {"model": [np.zeros(300)] * 60}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, known)
+    assert checkpoint.read(tmp_path / "c", {})[0].epoch == 1
