@@ -40,7 +40,8 @@ def ready(case, steps: Sequence, channels: Sequence[str], spacing, check: bool, 
           others: Sequence[Sequence]) -> Path | Prepared:
     """The case's label map when it is complete already, else the case prepared (see prepare_volume).
 
-    Raises CaseError, before any network runs, for a volume whose label map is to be a picture.
+    Raises CaseError, before any network runs, for a volume whose label map is to be a picture, and for a picture
+    where the model's spacing is that of volumes.
     """
     if not target.force and (path := finished(case, target)):
         return path
@@ -48,6 +49,9 @@ def ready(case, steps: Sequence, channels: Sequence[str], spacing, check: bool, 
     if prepared.native_grid.dimension == 3 and target.suffix in PICTURES:
         raise CaseError(f"is a volume, and a volume cannot be a {target.suffix}", where=case.path,
                         remedy="use --suffix .nii.gz")
+    grid = prepared.native_grid
+    if grid.dimension == 2 and grid.volume is None and len(spacing or ()) == 3:
+        raise CaseError("is a picture; this model takes volumes", where=case.path, remedy="give it the whole stack")
     return prepared
 
 

@@ -298,6 +298,17 @@ def test_a_volume_whose_map_is_to_be_a_picture_is_refused_before_it_is_computed(
         ready(case, (), ["image"], None, True, Target(tmp_path / "out", "h", ".tif"), ())
 
 
+def test_a_picture_is_refused_by_a_model_of_volumes_and_the_one_slice_of_a_volume_is_not(tmp_path):
+    files.write(tmp_path / "a.png", Image(head(0)[14], Grid.of((44, 40))))
+    files.write(tmp_path / "b.nii.gz", Image(head(0)[14:15], Grid.of((1, 44, 40))))
+    picture, slice_ = find([tmp_path])
+    target = Target(tmp_path / "out", "h")
+    with pytest.raises(CaseError, match=r"a.png: is a picture; this model takes volumes"):
+        ready(picture, (), ["image"], [2.0, 2.0, 2.0], True, target, ())
+    for case, spacing in ((slice_, [2.0, 2.0, 2.0]), (slice_, [1.0, 1.0]), (picture, [1.0, 1.0]), (picture, None)):
+        assert ready(case, (), ["image"], spacing, True, target, ()).array.shape == (1, 44, 40, 1)
+
+
 def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, models, plain, tmp_path):
     words = [BIN / "mri-predict", "-m", models / "fold0.h5", raw]
     for wait in ("recipe.json", "p1.json"):
