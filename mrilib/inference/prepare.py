@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,10 +59,13 @@ def remaining_steps(record: dict, root: Path, as_is: bool = False, pictures: boo
     mine, have = Recipe.from_dict(record["recipe"], where="the model"), Recipe.of_root(root)
     try:
         return mine.remaining(have)
-    except UsageError as error:
+    except UsageError as first:
+        error = first
         if record.get("task") == "segment" and not (pictures and _sizes(mine) != _sizes(have)):
-            with contextlib.suppress(UsageError):
+            try:
                 return _but_for_geometry(mine, have)
+            except UsageError as left:  # it names what does matter, not the first size or crop
+                error = left
         raise UsageError(error.what, where=root, remedy=error.remedy) from error
 
 

@@ -187,8 +187,10 @@ def test_a_model_for_label_maps_bears_with_another_size_and_crop_but_not_with_ot
     assert remaining_steps(record, through(raw, (size,), tmp_path / "raw-sized")) == (spacing, scale)
     with pytest.raises(UsageError, match="prepared otherwise: step 1 is pad"):
         remaining_steps({**record, "task": "classify"}, sized)
-    with pytest.raises(UsageError, match="prepared otherwise"):
+    with pytest.raises(UsageError, match="prepared otherwise: step 1 is median"):  # but for sizes and crops
         remaining_steps(record, through(raw, (size, MEDIAN, scale), tmp_path / "smooth"))
+    with pytest.raises(UsageError, match="prepared further than the model's training data: median"):
+        remaining_steps(record, through(raw, (size, scale, MEDIAN), tmp_path / "further"))
 
 
 def test_pictures_of_another_size_are_refused_and_volumes_are_not(raw, tmp_path):
