@@ -202,6 +202,17 @@ def test_maps_of_two_schemes_are_not_joined_by_naming_one(cases):
         scheme_of([one, replace(two, scheme=None)], [[0, 1], [0, 1]], None)
 
 
+def test_pictures_among_volumes_are_refused(cases):
+    from mri_tools.common.segmenting import planned_spacing
+    from mrilib.cases import find
+    from mrilib.errors import UsageError
+
+    case = next(find([cases]))
+    for spacings in (((1, 1, 1), (1, 1), (1, 1, 1)), ((1, 1), (1, 1, 1), (1, 1, 1))):
+        with pytest.raises(UsageError, match="1 of 3 cases are pictures, the others volumes"):
+            planned_spacing([(case, (spacing, ("image",), [0, 1])) for spacing in spacings])
+
+
 def test_a_plan_that_cannot_be_says_what_would(cases, tmp_path):
     ran = run("mri-train", cases, "--device", "cpu", "--patch", "16,16,8", "--dimension", "3", "--levels", "5",
               cwd=tmp_path)

@@ -203,11 +203,16 @@ def scheme_of(cases, numbers: list[list[int]], asked: str | None):
 
 
 def planned_spacing(looks) -> tuple[float, ...] | None:
-    """The spacing that volumes are brought to; None where they agree, or say nothing of it."""
+    """The spacing that volumes are brought to; None where they agree, or say nothing of it. Raises UsageError where
+    pictures are among them."""
     from mrilib.training import plan
 
     every = [spacing for _, (spacing, *_) in looks]
-    if len(every[0]) < 3:
+    pictures = sum(len(spacing) < 3 for spacing in every)
+    if 0 < pictures < len(every):
+        raise UsageError(f"{pictures} of {len(every)} cases are pictures, the others volumes",
+                         remedy="train on one kind")
+    if pictures:
         return None
     return plan.spacing_of(every, stated=not any(case.slices for case, _ in looks))
 
