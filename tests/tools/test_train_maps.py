@@ -229,3 +229,14 @@ def test_a_damaged_case_is_named_and_the_rest_train(cases, tmp_path):
     assert (ran.returncode, ran.stdout) == (1, "model.h5\n")
     assert f"{path}: is damaged or cut short" in ran.stderr
     assert len(record_of(tmp_path / "model.h5")["training"]["cases"]) == 7
+
+
+def test_without_a_case_left_to_validate_with_there_is_no_early_stop(cases, tmp_path):
+    for i in range(3):
+        shutil.copytree(cases / f"BraTS20_Training_{i:03d}", tmp_path / "in" / f"BraTS20_Training_{i:03d}")
+    next(tmp_path.glob("in/*000/*_flair.nii.gz")).write_bytes(b"cut")
+    rows = [f"BraTS20_Training_{i:03d},{'train' if i else 'validation'}" for i in range(3)]
+    (tmp_path / "s.csv").write_text("\n".join(["case,part", *rows]))
+    ran = run("mri-train", "in", *QUICK, "--split", "s.csv", "--patience", "1", "--epochs", "1", "--steps", "1",
+              cwd=tmp_path)
+    assert ran.returncode == 2 and "no case is left to validate with" in ran.stderr.splitlines()[-1]
