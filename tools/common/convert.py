@@ -120,7 +120,10 @@ def open_output(output: Path, recipe, force: bool) -> None:
 
 
 def claim(targets: dict[str, Path], case: Case, output: Path) -> None:
-    """Note the output name of a case; raises CaseError when another case of this run has it already."""
+    """Note the output name of a case; raises CaseError when another case of this run, or recipe.json, has it."""
+    if case.id.split("/")[-1] == "recipe":
+        raise CaseError("its record would be called recipe.json, which marks a whole folder", where=case.path,
+                        remedy="rename it")
     if case.id.split("/")[0] == ".." or case.id in targets and targets[case.id] != case.path:
         other = targets.get(case.id, "a place outside the output")
         raise CaseError(f"would be written over {other} (both are {case.id})", where=case.path,

@@ -126,8 +126,11 @@ def claim(taken: dict[str, Path], case: Case, below: Path | None) -> bool:
     """Whether a case is new; one that is named twice is predicted once.
 
     Raises CaseError when another case of this run has its id, for their results could not be told apart, and for
-    an id that leads a file out of the folder `below`.
+    an id that leads a file out of the folder `below` or whose record would be that folder's recipe.json.
     """
+    if below is not None and case.id.split("/")[-1] == "recipe":
+        raise CaseError("its record would be called recipe.json, which marks a whole folder", where=case.path,
+                        remedy="rename it")
     remedy = "count ids from a folder above, with --root"
     if below is not None and ".." in case.id.split("/"):
         raise CaseError(f"has the id {case.id}, which leads out of {below}", where=case.path, remedy=remedy)
