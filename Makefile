@@ -73,6 +73,8 @@ mend = { code=$$?; echo "make: see the lines above; mend or move what is named t
 whole = > $@.new || $(mend); mv $@.new $@
 # what a tool wrote before its settings changed goes; what an interrupted run of these very settings wrote stays
 anew = for name in $(2); do [ $(1)/recipe.json -nt $$name ] || rm -rf $(1); done
+# begun anew, --probabilities of PREDICT are replaced, too
+forced = $$([ -d $(1) ] || echo --force)
 keep = { mkdir -p $(@D); cat > $@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi; }
 
 classify: $(TEST_FILES) $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv) ## DATA=folder [OUT=folder] [TEST=folder]: cross-validate on one's own images
@@ -184,12 +186,13 @@ $(OUT)/%-maps.txt: $(OUT)/%-maps.h5 $(OUT)/map-predicting.txt
 	@echo "predict: the part held out of $*"
 	@$(call anew,$(OUT)/predictions/$*,$^)
 	@mri-predict --model $< --split $(OUT)/map-split.csv $(if $(FOLDS),--fold $(*:fold%=%)) < $(OUT)/map-normalized.txt \
-	  $(PREDICT) -o $(OUT)/predictions/$* $(whole)
+	  $(PREDICT) $(call forced,$(OUT)/predictions/$*) -o $(OUT)/predictions/$* $(whole)
 
 $(OUT)/test-maps.txt: $(TEST_FILES) $(MAP_MODELS) $(OUT)/map-predicting.txt
 	@echo "predict: $(TEST), by $(if $(FOLDS),the average of the $(COUNT) models,the model)"
 	@$(call anew,$(OUT)/predictions/test,$^)
-	@mri-predict "$(TEST)" $(MAP_MODELS:%=--model %) $(PREDICT) -o $(OUT)/predictions/test $(whole)
+	@mri-predict "$(TEST)" $(MAP_MODELS:%=--model %) $(PREDICT) $(call forced,$(OUT)/predictions/test) \
+	  -o $(OUT)/predictions/test $(whole)
 
 $(OUT)/map-scores.csv: $(MAP_RUNS:%=$(OUT)/%-maps.txt)
 	@cat $^ | mri-score --reference "$(DATA)" $(MAP_SCHEME) --split $(OUT)/map-split.csv $(if $(FOLDS),,--part test) $(whole)

@@ -64,11 +64,12 @@ def test_segment_ends_with_dice_and_does_nothing_twice(tmp_path):
     killed = make("segment", *settings, f"TEST={tmp_path}/others")
     assert re.findall("^(prepare|train|predict):", killed.stdout, re.M) == ["predict"]
     assert first_map.stat().st_mtime_ns == when and killed.stdout.splitlines()[-3:] == first.stdout.splitlines()[-3:]
-    unflipped = make("segment", *settings, f"TEST={tmp_path}/others", "PREDICT=--no-flips")
+    settings = (*settings, f"PREDICT=--no-flips --probabilities {tmp_path}/p")
+    unflipped = make("segment", *settings, f"TEST={tmp_path}/others")
     assert re.findall("^(prepare|train|predict):", unflipped.stdout, re.M) == ["predict"]
     write(tmp_path / "others", 8)
     (tmp_path / "others/BraTS20_Training_005").rename(tmp_path / "others/BraTS20_Training_009")
-    more = make("segment", *settings, f"TEST={tmp_path}/others", "PREDICT=--no-flips")
+    more = make("segment", *settings, f"TEST={tmp_path}/others")
     assert re.findall("^(prepare|train|predict):", more.stdout, re.M) == ["predict"]
     assert re.search(r"Dice WT .*, 4 cases\)", more.stdout) and not first_map.exists()  # of a case that is gone
     held = make("segment", *settings)
