@@ -144,6 +144,16 @@ def test_folds_keep_copies_together_and_a_dry_run_writes_nothing(cases, tmp_path
         assert places[fold : fold + 4] == places[fold + 4 : fold + 8]
 
 
+def test_a_model_of_more_folds_is_named(tmp_path):
+    for i in range(2):
+        write(tmp_path / "in", i)
+    for path in tmp_path.glob("in/*/*_seg.nii.gz"):
+        path.write_bytes(b"cut")  # so that it ends before it trains
+    (tmp_path / "m-fold2.h5").touch()
+    ran = run("mri-train", "in", "--folds", "2", "--force", "-o", "m.h5", cwd=tmp_path)
+    assert "m-fold2.h5 is of a run of more folds and not replaced" in ran.stderr
+
+
 def test_a_budget_ends_the_run_in_time(cases, tmp_path):
     began = time.monotonic()
     ran = run("mri-train", cases, *QUICK, "--patch", "16,16,8", "--budget", "25s", "--steps", "3", "-o", "m.h5",
