@@ -19,6 +19,7 @@ SMALLEST = 4  # voxels along an axis at the coarsest level, at least
 THIN = 24  # a volume with fewer voxels along an axis is worked on slice by slice
 LARGEST = {2: 320, 3: 128}  # voxels along an axis of a window, at most
 BATCH = {2: 8, 3: 2}
+FEW = 8  # training cases: a batch of fewer heads has statistics that others do not have (docs/experiments.md)
 CONTEXT = 1  # neighbouring slices each side that a 2D network sees of a volume
 CPU_VOXELS = 300_000  # of a 3D window on a CPU, at most: more would leave too few steps
 LEVELS = {2: 6, 3: 5}
@@ -40,8 +41,8 @@ def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacin
              wide: bool) -> SegmentSettings:  # fmt: skip
     """The settings with dimension, window, levels, stem, depth, width, norm and batch filled in.
 
-    sizes: (z, y, x) of the prepared volumes, z = 1 for pictures. spacing: mm, (z, y, x), of all of them. memory:
-    bytes that a training step may take. wide: a GPU: 32 filters at the first level, and 3D where it fits.
+    sizes: (z, y, x) of the prepared training volumes, z = 1 for pictures. spacing: mm, (z, y, x), of all of them.
+    memory: bytes that a training step may take. wide: a GPU: 32 filters at the first level, and 3D where it fits.
     Raises UsageError for a window that does not fit the network.
     """
     middle = np.median(np.asarray(sizes), 0)
@@ -50,7 +51,8 @@ def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacin
         raise UsageError(f"volumes of {middle[0]:g} slices are too thin for a 3D network", remedy="--dimension 2")
     stem = settings.stem or (2 if dimension == 2 and not wide and settings.backbone is None else 1)
     width = settings.width or (1.0 if settings.backbone else 32 if wide else 16)
-    norm = settings.norm or ("batch" if dimension == 2 else "instance")
+    batch_norm = settings.backbone is not None or dimension == 2 and len(sizes) >= FEW
+    norm = settings.norm or ("batch" if batch_norm else "instance")
     most = settings.levels or LEVELS[dimension] - (stem > 1)
     batch = settings.batch_size or BATCH[dimension]
     window = settings.patch

@@ -23,7 +23,10 @@ def test_isotropic_volumes_get_a_network_of_volumes_and_stacks_one_of_slices():
     for sizes, spacing in (([(36, 235, 190)], (1, 1, 1)), ([(20, 230, 190)], (5.5, 0.9, 0.9)),
                            ([(1, 256, 256)], (1, 1, 1))):  # fmt: skip
         assert planned(sizes, spacing, wide=True).dimension == 2
-    assert planned([(36, 235, 190)], (1, 1, 1)).context == 1 and planned([(1, 256, 256)], (1, 1, 1)).context == 0
+    stack = planned([(36, 235, 190)], (1, 1, 1))
+    assert stack.context == 1 and planned([(1, 256, 256)], (1, 1, 1)).context == 0
+    assert stack.norm == "instance" and planned([(36, 235, 190)], (1, 1, 1), backbone="mobilenet").norm == "batch"
+    assert planned([(36, 235, 190)] * 8, (1, 1, 1)).norm == "batch"
 
 
 def test_windows_fit_the_levels_the_volume_and_the_memory():

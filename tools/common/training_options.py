@@ -81,7 +81,8 @@ of_maps = _several(
                                                             "encoder at each level.  [default: 2]"),
     click.option("--residual/--plain", default=None, help="Label maps: a residual encoder.  [default: plain]"),
     click.option("--norm", type=click.Choice(NORMS),
-                 help="Label maps: normalisation between convolutions.  [default: batch in 2D, instance in 3D]"),
+                 help="Label maps: normalisation between convolutions.  [default: batch with a --backbone, or in 2D "
+                      "with 8 training cases or more; else instance]"),
     click.option("--deep-supervision/--no-deep-supervision", default=None,
                  help="Label maps: train coarser outputs as well.  [default: no]"),
     click.option("--targets", type=click.Choice(["labels", "regions"]),
