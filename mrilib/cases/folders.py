@@ -157,8 +157,8 @@ def _scheme(channels: dict[str, Path], label: Path | None) -> str | None:
     spelt = {words_of(path)[-1] for path in channels.values()}
     if stem_of(label).lower().endswith("-seg") and spelt <= set(YEARS["seg"]):
         return "brats2023" if "-gli-" in stem_of(label).lower() else None
-    starts = {stem_of(path).lower()[:5] for path in channels.values()}  # the label map of case 355 of 2020 has no such
-    return "brats2020" if stem_of(label).lower().startswith("brats") or starts == {"brats"} else None
+    ours = [label] if words[-1] == "seg" else channels.values()  # case 355 of 2020 has its label map as W39_…_Segm
+    return "brats2020" if all(stem_of(path).lower().startswith("brats") for path in ours) else None
 
 
 def prepared(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
