@@ -111,9 +111,9 @@ def _weights(path: Path) -> dict:
 
 
 def test_folds_of_slices_for_regions_make_a_road_to_dice(cases, tmp_path):
-    ran = run("mri-train", cases, *QUICK, "--dimension", "2", "--targets", "regions", "--folds", "2", "--steps", "60",
-              "--epochs", "2", "--validation", "0.3", "--sampling", "equal", "--loss", "tversky+0.5*focal",
-              "-o", "m.h5", "--curve", "c.csv", cwd=tmp_path)  # fmt: skip
+    ran = run("mri-train", cases, *QUICK, "--dimension", "2", "--targets", "regions", "--norm", "batch", "--folds", "2",
+              "--steps", "60", "--epochs", "2", "--validation", "0.3", "--sampling", "equal",
+              "--loss", "tversky+0.5*focal", "-o", "m.h5", "--curve", "c.csv", cwd=tmp_path)  # fmt: skip
     assert (ran.returncode, ran.stdout) == (0, "m-fold0.h5\nm-fold1.h5\n"), ran.stderr
     assert sorted(path.name for path in tmp_path.glob("*.csv")) == ["c-fold0.csv", "c-fold1.csv", "m-split.csv"]
     split = (tmp_path / "m-split.csv").read_text()
