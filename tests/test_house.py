@@ -104,7 +104,8 @@ def test_packages_are_those_of_the_tree():
 
 def help_of(tool):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ran = subprocess.run([BIN / tool, "--help"], capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"})
+    ran = subprocess.run([BIN / tool, "--help"], capture_output=True, encoding="utf-8",
+                         env={**os.environ, "COLUMNS": "80", "PYTHONUTF8": "1"})
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert ran.returncode == 0, ran.stderr

@@ -137,11 +137,13 @@ def _by_case(members: list[Path]) -> dict[str, list[Path]]:
     cases = [start for start, mine in grouped.items() if start and len(_channels(mine)[0]) > 1]
     found = defaultdict(list)
     for start, mine in grouped.items():
-        own = start and any(words_of(path)[-1] in CHANNELS for path in mine)
+        if start and any(words_of(path)[-1] in CHANNELS for path in mine):
+            found[start] += mine
+            continue
         for path in mine:
             stem = stem_of(path)
             begins = [c for c in cases if stem.startswith(c) and stem[len(c):][:1] in tuple("-_. ")]
-            found[start if own or not begins else max(begins, key=len)].append(path)
+            found[max(begins, key=len, default=start)].append(path)
     return found
 
 

@@ -119,11 +119,16 @@ def open_output(output: Path, recipe, force: bool) -> None:
     write_json(mark, recipe.as_dict())
 
 
-def claim(targets: dict[str, Path], case: Case, output: Path) -> None:
-    """Note the output name of a case; raises CaseError when another case of this run, or recipe.json, has it."""
+def refuse_mark(case: Case) -> None:
+    """Raise CaseError for a case whose record would be the recipe.json of the output."""
     if case.id.split("/")[-1] == "recipe":
         raise CaseError("its record would be called recipe.json, which marks a whole folder", where=case.path,
                         remedy="rename it")
+
+
+def claim(targets: dict[str, Path], case: Case, output: Path) -> None:
+    """Note the output name of a case; raises CaseError when another case of this run, or recipe.json, has it."""
+    refuse_mark(case)
     if case.id.split("/")[0] == ".." or case.id in targets and targets[case.id] != case.path:
         other = targets.get(case.id, "a place outside the output")
         raise CaseError(f"would be written over {other} (both are {case.id})", where=case.path,

@@ -8,6 +8,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from mri_tools.common import stream
+from mri_tools.common.convert import refuse_mark
 from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, emit
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
@@ -128,9 +129,8 @@ def claim(taken: dict[str, Path], case: Case, below: Path | None) -> bool:
     Raises CaseError when another case of this run has its id, for their results could not be told apart, and for
     an id that leads a file out of the folder `below` or whose record would be that folder's recipe.json.
     """
-    if below is not None and case.id.split("/")[-1] == "recipe":
-        raise CaseError("its record would be called recipe.json, which marks a whole folder", where=case.path,
-                        remedy="rename it")
+    if below is not None:
+        refuse_mark(case)
     remedy = "count ids from a folder above, with --root"
     if below is not None and ".." in case.id.split("/"):
         raise CaseError(f"has the id {case.id}, which leads out of {below}", where=case.path, remedy=remedy)
