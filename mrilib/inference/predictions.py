@@ -37,11 +37,11 @@ class Target:
 
 
 def ready(case, steps: Sequence, channels: Sequence[str], spacing, check: bool, target: Target,
-          others: Sequence[Sequence]) -> Path | Prepared:
+          others: Sequence[Sequence], deep: bool) -> Path | Prepared:
     """The case's label map when it is complete already, else the case prepared (see prepare_volume).
 
-    Raises CaseError, before any network runs, for a volume whose label map is to be a picture, and for a picture
-    where the model's spacing is that of volumes.
+    deep: whether a network sees several slices at once. Raises CaseError, before any network runs, for a volume whose
+    label map is to be a picture, and for a picture where a network is deep.
     """
     if not target.force and (path := finished(case, target)):
         return path
@@ -50,7 +50,7 @@ def ready(case, steps: Sequence, channels: Sequence[str], spacing, check: bool, 
         raise CaseError(f"is a volume, and a volume cannot be a {target.suffix}", where=case.path,
                         remedy="use --suffix .nii.gz")
     grid = prepared.native_grid
-    if grid.dimension == 2 and grid.volume is None and len(spacing or ()) == 3:
+    if deep and grid.dimension == 2 and grid.volume is None:
         raise CaseError("is a picture; this model takes volumes", where=case.path, remedy="give it the whole stack")
     return prepared
 

@@ -295,7 +295,7 @@ def test_what_other_settings_made_of_a_case_goes_when_they_are_replaced(raw, tmp
 def test_a_volume_whose_map_is_to_be_a_picture_is_refused_before_it_is_computed(raw, tmp_path):
     case = next(iter(find([raw / "p0.nii.gz"])))
     with pytest.raises(CaseError, match=r"p0.nii.gz: is a volume, and a volume cannot be a \.tif"):
-        ready(case, (), ["image"], None, True, Target(tmp_path / "out", "h", ".tif"), ())
+        ready(case, (), ["image"], None, True, Target(tmp_path / "out", "h", ".tif"), (), True)
 
 
 def test_a_picture_is_refused_by_a_model_of_volumes_and_the_one_slice_of_a_volume_is_not(tmp_path):
@@ -304,9 +304,24 @@ def test_a_picture_is_refused_by_a_model_of_volumes_and_the_one_slice_of_a_volum
     picture, slice_ = find([tmp_path])
     target = Target(tmp_path / "out", "h")
     with pytest.raises(CaseError, match=r"a.png: is a picture; this model takes volumes"):
-        ready(picture, (), ["image"], [2.0, 2.0, 2.0], True, target, ())
-    for case, spacing in ((slice_, [2.0, 2.0, 2.0]), (slice_, [1.0, 1.0]), (picture, [1.0, 1.0]), (picture, None)):
-        assert ready(case, (), ["image"], spacing, True, target, ()).array.shape == (1, 44, 40, 1)
+        ready(picture, (), ["image"], [2.0, 2.0, 2.0], True, target, (), True)
+    for case, spacing, deep in ((slice_, [2.0, 2.0, 2.0], True), (slice_, [1.0, 1.0], True),
+                                (picture, [1.0, 1.0, 1.0], False), (picture, None, False)):
+        assert ready(case, (), ["image"], spacing, True, target, (), deep).array.shape == (1, 44, 40, 1)
+
+
+def test_a_model_trained_on_pictures_takes_pictures(tmp_path):
+    for i in range(3):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        files.write(tmp_path / f"in/p{i}.png", Image(head(i)[14].clip(0).astype(np.uint16), Grid.of((44, 40))))
+        files.write(tmp_path / f"in/p{i}_mask.png", Image((head(i)[14] > 450).astype(np.uint8), Grid.of((44, 40))))
+    done = subprocess.run([BIN / "mri-train", "in", "--device", "cpu", "--threads", "1", "--epochs", "1", "--steps",
+                           "1", "--warmup", "0", "--patch", "32", "--width", "4", "--levels", "2", "--seed", "1"],
+                          cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    done = predict("-m", "model.h5", "in", "--suffix", ".png", cwd=tmp_path)
+    assert (done.returncode, done.stdout.splitlines()) == (0, [f"predictions/p{i}.png" for i in range(3)]), done.stderr
+    assert files.read(tmp_path / "predictions/p0.png").array.shape == (44, 40)
 
 
 def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, models, plain, tmp_path):

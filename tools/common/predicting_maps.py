@@ -221,6 +221,7 @@ def run(found, models: Models, settings: Settings, network: Network, output: Pat
     if (found := begun(found)) is None:
         return SOME_FAILED
     record = models.record
+    deep = any(one["dimension"] == 3 or one["context"] for one in models.records.values())
     target: Target | None = None
 
     def arguments(case, steps, others):
@@ -230,7 +231,7 @@ def run(found, models: Models, settings: Settings, network: Network, output: Pat
             if probabilities:  # else another run's would be replaced, and this one's pass for complete by their sizes
                 open_output(probabilities, models, settings, force)
             target = Target(output, name, settings.suffix, probabilities, force)
-        return case, steps, record["channels"], record["spacing"], not settings.as_is, target, others
+        return case, steps, record["channels"], record["spacing"], not settings.as_is, target, others, deep
 
     todo = calls(found, models, settings.as_is, output, arguments)
     results = ordered("mrilib.inference.predictions:ready", todo, jobs or min(cores(), AHEAD), ahead=1, apart=True)
