@@ -16,6 +16,7 @@ from mrilib.images.grid import Grid
 
 APART = 0.05  # of a voxel's edge, in which the two ways of a header to place an image may differ: writers round
 RIGHT = 1e-3  # what the cosine between two axes may be off from a right angle
+ROUNDING = 1.2e-7  # of the sum of squares of a quaternion's three numbers, which are float32
 HOW = "--fix-orientation"
 
 
@@ -90,6 +91,8 @@ def _of_quaternion(numbers: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """The (4, 4) matrix of qform's b, c, d, x, y, z; edges: pixdim 0 to 3, the first of which tells a flip of z."""
     b, c, d = numbers[:3]
     a = np.sqrt(max(1 - b * b - c * c - d * d, 0.0))
+    if a * a < 1e-7:  # half a turn, as everybody has it who reads NIfTI: `a` is what rounding has left
+        a, (b, c, d) = 0.0, numbers[:3] / np.linalg.norm(numbers[:3])
     turn = np.array([[a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
                      [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
                      [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c]])
@@ -111,9 +114,19 @@ def misplaced(found: Header) -> tuple[str, str] | None:
     ends = np.array([(x, y, z, 1) for x in (0, found.size[0] - 1) for y in (0, found.size[1] - 1)
                      for z in (0, found.size[2] - 1)])
     apart = np.abs(ends @ (found.sform - found.qform).T).max()
-    if apart <= APART * np.linalg.norm(found.sform[:3, :3], axis=0).min():
+    edges = np.linalg.norm(found.sform[:3, :3], axis=0)
+    if apart <= APART * edges.min() + _unsure(found.qform) * np.linalg.norm(edges * found.size):
         return None
     return f"its qform and sform put it in two places, up to {apart:.3g} mm apart", f"{HOW} takes the sform"
+
+
+def _unsure(qform: np.ndarray) -> float:
+    """The angle (radians) that a qform may be off for the rounding of its quaternion: near half a turn, as of coronal
+    volumes, far more than float32 of its numbers."""
+    axes = qform[:3, :3] / np.maximum(np.linalg.norm(qform[:3, :3], axis=0), 1e-12)
+    axes[:, 2] *= np.sign(np.linalg.det(axes))
+    a = np.sqrt(max(1 + np.trace(axes), 0.0)) / 2
+    return ROUNDING / max(a, np.sqrt(ROUNDING) / 2)
 
 
 def _skew(matrix: np.ndarray, size: tuple[int, ...]) -> float:
