@@ -15,7 +15,7 @@ from mri_tools.common.run import entry
 @score_options.rules
 @score_options.statistics
 @score_options.results
-def main(predictions, null, layout, as_, fix_orientation, **given):
+def main(predictions, null, layout, channels, as_, fix_orientation, **given):
     """Score predictions against the truth, with intervals, and rank submissions.
 
     PREDICTIONS are label maps (a folder, a zip archive, or names of files), or
@@ -49,7 +49,8 @@ def main(predictions, null, layout, as_, fix_orientation, **given):
     from mri_tools.common import scoring_run
     from mrilib.cases import Reading
 
-    return scoring_run.score(predictions, null, Reading(layout, slices=as_ == "slices", fix=fix_orientation), given)
+    reading = Reading(layout, channels or (), as_ == "slices", fix=fix_orientation)
+    return scoring_run.score(predictions, null, reading, given)
 
 
 run = entry(main)

@@ -211,6 +211,17 @@ def test_numbers_that_tell_no_scheme_are_labels_of_their_own(tmp_path):
     assert {part for _, part in means(done)} == {"1", "2", "3"}
 
 
+def test_a_case_of_the_reference_that_lacks_a_channel_is_scored_where_others_are_chosen(folders, tmp_path):
+    import shutil
+
+    shutil.copytree(folders / "truth", tmp_path / "truth")
+    (tmp_path / "truth/p2/p2_t1.nii.gz").unlink()
+    refused = score(folders / "pred", "-r", "truth", cwd=tmp_path)
+    assert refused.returncode == 2 and "has no t1; the other cases have t1 flair" in refused.stderr
+    done = score(folders / "pred", "-r", "truth", "--channels", "flair", "--metrics", "dice", cwd=tmp_path)
+    assert means(done)["dice", "WT"]["n"] == "6"
+
+
 def test_empty_parts_by_the_rule(tmp_path):
     nothing = np.zeros((10, 24, 20))
     for name, truth, called in (("both", nothing, nothing), ("missed", tumour(1), nothing),

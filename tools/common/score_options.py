@@ -39,6 +39,7 @@ truth = options._several(
     click.option("-r", "--reference", type=FILE,
                  help="The truth: a folder of cases with their classes, label maps or boxes, or a CSV of them."),
     options.layout,
+    options.channels,
     options.as_,
     options.fix,
     options.split,
