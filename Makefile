@@ -24,6 +24,7 @@ WIDTH ?=
 WEIGHTS ?=
 TRAIN ?=
 SEED ?= 0
+READ ?=
 BUDGET ?= 30m
 SCHEME ?=
 MAPS ?=
@@ -35,9 +36,10 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nSettings (now). classify: SIZE=%s DENOISE="%s" NORMALIZE="%s" FOLDS=%s\n' \
 	  '$(SIZE)' '$(DENOISE)' '$(NORMALIZE)' '$(or $(FOLDS),5)'
-	@printf 'segment: BUDGET=%s (training of one model; empty: --epochs of TRAIN) MAPS="%s" (options of mri-normalize); both: SEED=%s\n' '$(BUDGET)' '$(MAPS)' '$(SEED)'
-	@echo 'Empty unless given: FOLDS= (segment: cross-validate; with TEST, average) SCHEME= PREDICT="more options of mri-predict"'
-	@echo '  BACKBONE= WIDTH= WEIGHTS=FILE TRAIN="more options of mri-train"'
+	@printf 'segment: BUDGET=%s (training of one model; empty: --epochs of TRAIN) MAPS="%s" (options of mri-normalize)\n' '$(BUDGET)' '$(MAPS)'
+	@echo '  FOLDS= (cross-validate; with TEST, average) SCHEME= PREDICT="more options of mri-predict"'
+	@printf 'both: SEED=%s BACKBONE= WIDTH= WEIGHTS=FILE TRAIN="more options of mri-train"\n' '$(SEED)'
+	@echo '  READ="how every tool reads your images: --layout, --channels, --as, --fix-orientation"'
 
 install: $(VENV)/installed ## make .venv with the suite and TensorFlow, for the GPU where there is one
 
@@ -78,7 +80,7 @@ forced = $$([ -d $(1) ] || echo --force)
 keep = { mkdir -p $(@D); cat > $@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi; }
 
 classify: $(TEST_FILES) $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv) ## DATA=folder [OUT=folder] [TEST=folder]: cross-validate on one's own images
-	@cat $(FOLD_TABLES) | mri-score --reference "$(DATA)" --split $(OUT)/split.csv
+	@cat $(FOLD_TABLES) | mri-score --reference "$(DATA)" $(READ) --split $(OUT)/split.csv
 	@echo "picture: $(OUT)/predictions.png   table: $(OUT)/scores.csv   models: $(OUT)/fold*.h5"
 	@$(if $(TEST),$(call accuracy,$(OUT)/test-scores.csv,of TEST by the average of $(COUNT) models))
 	@$(call accuracy,$(OUT)/scores.csv,$(COUNT) duplicate-safe folds)
@@ -93,26 +95,26 @@ $(OUT)/test-files.txt: FORCE
 	@find -L "$$(cd "$(TEST)" && pwd -P)" -type f -exec cksum {} + | LC_ALL=C sort | $(keep)
 
 $(OUT)/settings.txt: FORCE
-	@printf '%s\n' '$(DENOISE)' '$(NORMALIZE)' '--size $(SIZE)' | $(keep)
+	@printf '%s\n' '$(DENOISE)' '$(NORMALIZE)' '--size $(SIZE)' $(if $(READ),'$(READ)') | $(keep)
 
 $(OUT)/training.txt: FORCE
-	@printf '%s\n' '$(COUNT)' '$(SEED)' '$(NETWORK)' '$(TRAIN)' | $(keep)
+	@printf '%s\n' '$(COUNT)' '$(SEED)' '$(NETWORK)' '$(TRAIN)' $(if $(READ),'$(READ)') | $(keep)
 
 $(OUT)/split.csv: $(OUT)/files.txt $(OUT)/training.txt
 	@echo "split: $(COUNT) folds that part no subject and no near-duplicates"
-	@mri-split "$(DATA)" --folds $(COUNT) --seed $(SEED) $(whole)
+	@mri-split "$(DATA)" $(READ) --folds $(COUNT) --seed $(SEED) $(whole)
 
 $(OUT)/normalized.txt: $(OUT)/files.txt $(OUT)/settings.txt
 	@echo "prepare: mri-denoise $(DENOISE) | mri-normalize $(NORMALIZE) --size $(SIZE)"
 	@$(call anew,$(OUT)/denoised,$(OUT)/settings.txt)
 	@$(call anew,$(OUT)/normalized,$(OUT)/settings.txt)
-	@mri-denoise "$(DATA)" $(DENOISE) -o $(OUT)/denoised | \
+	@mri-denoise "$(DATA)" $(READ) $(DENOISE) -o $(OUT)/denoised | \
 	  mri-normalize $(NORMALIZE) --size $(SIZE) -o $(OUT)/normalized $(whole)
 
 $(OUT)/fold%.h5: $(OUT)/split.csv $(OUT)/normalized.txt $(OUT)/training.txt
 	@echo "train: fold $* of $(COUNT)"
 	@for name in $^; do [ $@.checkpoint -nt $$name ] || rm -f $@.checkpoint; done  # of an interrupted run: go on
-	@mri-train $(NETWORK) $(TRAIN) --seed $(SEED) --split $(OUT)/split.csv --fold $* --resume --force -o $@ \
+	@mri-train --seed $(SEED) $(NETWORK) $(TRAIN) --split $(OUT)/split.csv --fold $* --resume --force -o $@ \
 	  < $(OUT)/normalized.txt > /dev/null
 
 $(OUT)/fold%.csv: $(OUT)/fold%.h5
@@ -121,17 +123,17 @@ $(OUT)/fold%.csv: $(OUT)/fold%.h5
 
 .PRECIOUS: $(OUT)/fold%.h5
 $(OUT)/scores.csv: $(FOLD_TABLES)
-	@cat $^ | mri-score --reference "$(DATA)" --split $(OUT)/split.csv $(whole)
+	@cat $^ | mri-score --reference "$(DATA)" $(READ) --split $(OUT)/split.csv $(whole)
 
 $(OUT)/predictions.png: $(FOLD_TABLES)
-	@cat $^ | mri-view --cases "$(DATA)" -o $@ > /dev/null
+	@cat $^ | mri-view --cases "$(DATA)" $(READ) -o $@ > /dev/null
 
 $(OUT)/test.csv: $(FOLD_TABLES) $(OUT)/test-files.txt
 	@echo "predict: $(TEST), by the average of the $(COUNT) models"
-	@mri-predict "$(TEST)" $(FOLD_IDS:%=--model $(OUT)/fold%.h5) $(whole)
+	@mri-predict "$(TEST)" $(READ) $(FOLD_IDS:%=--model $(OUT)/fold%.h5) $(whole)
 
 $(OUT)/test-scores.csv: $(OUT)/test.csv
-	@mri-score $< --reference "$(TEST)" $(whole)
+	@mri-score $< --reference "$(TEST)" $(READ) $(whole)
 else
 classify:
 	@echo 'make: which images? make classify DATA=folder (with a folder for each class, or a cases.csv)' >&2; exit 2
@@ -156,28 +158,28 @@ segment: $(OUT)/map-$(if $(TEST),test-)scores.csv
 	  printf "Dice %s %.3f (%s, %d cases)\n", $$2, $$3, between, $$7 }' $<
 
 $(OUT)/maps.txt: FORCE
-	@printf '%s\n' 'mri-normalize' '$(MAPS)' | $(keep)
+	@printf '%s\n' 'mri-normalize' '$(MAPS)' $(if $(READ),'$(READ)') | $(keep)
 
 $(OUT)/map-training.txt: FORCE
 	@printf '%s\n' '$(FOLDS)' '$(SEED)' '$(NETWORK)' '$(TRAIN)' '$(BUDGET)' '$(SCHEME)' \
-	  '$(if $(FOLDS),,$(if $(TEST),all))' | $(keep)
+	  '$(if $(FOLDS),,$(if $(TEST),all))' $(if $(READ),'$(READ)') | $(keep)
 
 $(OUT)/map-predicting.txt: FORCE
 	@printf '%s\n' '$(PREDICT)' | $(keep)
 
 $(OUT)/map-split.csv: $(OUT)/files.txt $(OUT)/map-training.txt
-	@mri-split "$(DATA)" $(if $(FOLDS),--folds $(FOLDS),--test $(if $(TEST),0,0.2) --validation 0) --seed $(SEED) $(whole)
+	@mri-split "$(DATA)" $(READ) $(if $(FOLDS),--folds $(FOLDS),--test $(if $(TEST),0,0.2) --validation 0) --seed $(SEED) $(whole)
 
 $(OUT)/map-normalized.txt: $(OUT)/files.txt $(OUT)/maps.txt
 	@echo "prepare: mri-normalize $(MAPS)"
 	@$(call anew,$(OUT)/map-normalized,$(OUT)/maps.txt)
-	@mri-normalize "$(DATA)" $(MAPS) -o $(OUT)/map-normalized $(whole)
+	@mri-normalize "$(DATA)" $(READ) $(MAPS) -o $(OUT)/map-normalized $(whole)
 
 # a case that cannot be trained on was named and left out (exit 1): the model of the others, if it is new, counts
 $(OUT)/%-maps.h5: $(OUT)/map-split.csv $(OUT)/map-normalized.txt $(OUT)/map-training.txt
 	@echo "train: $*$(if $(BUDGET),$(comma) $(BUDGET))"
 	@for name in $^; do [ $@.checkpoint -nt $$name ] || rm -f $@.checkpoint; done  # of an interrupted run: go on
-	@mri-train --task segment $(MAP_SCHEME) $(NETWORK) $(if $(BUDGET),--budget $(BUDGET)) $(TRAIN) --seed $(SEED) \
+	@mri-train --task segment $(MAP_SCHEME) --seed $(SEED) $(NETWORK) $(if $(BUDGET),--budget $(BUDGET)) $(TRAIN) \
 	  --split $(OUT)/map-split.csv $(if $(FOLDS),--fold $(*:fold%=%)) --cache $(OUT)/cache --resume --force -o $@ \
 	  < $(OUT)/map-normalized.txt > /dev/null || { [ $$? = 1 ] && [ -f $@ ] && [ -z "$$(find $^ -newer $@)" ]; } || $(mend)
 
@@ -191,14 +193,14 @@ $(OUT)/%-maps.txt: $(OUT)/%-maps.h5 $(OUT)/map-predicting.txt
 $(OUT)/test-maps.txt: $(TEST_FILES) $(MAP_MODELS) $(OUT)/map-predicting.txt
 	@echo "predict: $(TEST), by $(if $(FOLDS),the average of the $(COUNT) models,the model)"
 	@$(call anew,$(OUT)/predictions/test,$^)
-	@mri-predict "$(TEST)" $(MAP_MODELS:%=--model %) $(PREDICT) $(call forced,$(OUT)/predictions/test) \
+	@mri-predict "$(TEST)" $(READ) $(MAP_MODELS:%=--model %) $(PREDICT) $(call forced,$(OUT)/predictions/test) \
 	  -o $(OUT)/predictions/test $(whole)
 
 $(OUT)/map-scores.csv: $(MAP_RUNS:%=$(OUT)/%-maps.txt)
-	@cat $^ | mri-score --reference "$(DATA)" $(MAP_SCHEME) --split $(OUT)/map-split.csv $(if $(FOLDS),,--part test) $(whole)
+	@cat $^ | mri-score --reference "$(DATA)" $(READ) $(MAP_SCHEME) --split $(OUT)/map-split.csv $(if $(FOLDS),,--part test) $(whole)
 
 $(OUT)/map-test-scores.csv: $(OUT)/test-maps.txt
-	@mri-score --reference "$(TEST)" $(MAP_SCHEME) < $< $(whole)
+	@mri-score --reference "$(TEST)" $(READ) $(MAP_SCHEME) < $< $(whole)
 endif
 
 ##@ Develop

@@ -109,6 +109,18 @@ def test_folds_of_label_maps_are_averaged_on_other_cases_and_one_without_a_map_i
     assert len(record["model"]) == 2
 
 
+@pytest.mark.parametrize(("target", "readers"), [("classify", "split denoise view predict score"),
+                                                 ("segment", "split normalize predict score")])
+def test_how_images_are_read_is_told_every_tool_that_reads_them(target, readers, scans, tmp_path):
+    told = make("-n", target, f"DATA={scans}", f"TEST={scans}", f"OUT={tmp_path}/out", "READ=--as slices",
+                "TRAIN=--seed 7").stdout
+    commands = re.findall(r"mri-[a-z]+ [^|;>]*", told.replace("\\\n", ""))
+    given = [c.split()[0] for c in commands if f'"{scans}"' in c and "--as slices" in c]
+    missed = [c for c in commands if f'"{scans}"' in c and "--as slices" not in c]
+    assert not missed and {*given} == {f"mri-{name}" for name in readers.split()}
+    assert all(re.search("--seed 0.* --seed 7", c) for c in commands if c.startswith("mri-train"))  # the last counts
+
+
 @pytest.mark.parametrize("target", ["classify", "segment"])
 def test_a_wrong_name_of_test_images_is_told_before_anything_is_done(target, scans, tmp_path):
     ran = make(target, f"DATA={scans}", "TEST=nowhere", f"OUT={tmp_path}/out", "BUDGET=1s")
