@@ -159,9 +159,13 @@ def read_label(case: Case, grid: Grid | None = None) -> Image | None:
         mine, theirs = ("x".join(map(str, g.size[::-1])) for g in (made.grid, grid))
         raise CaseError(f"is of {mine} voxels, its image of {theirs}", where=where,
                         remedy="give the mask of this image")
-    if grid.dimension != made.grid.dimension or not _covers(made.grid, grid):
-        raise CaseError(f"lies on another grid ({_grid_text(made.grid)}) than its image ({_grid_text(grid)}) and does "
-                        "not cover it", where=where, remedy="mend its header, or bring it to the image's grid")
+    if grid.dimension != made.grid.dimension:
+        raise CaseError(f"is {made.grid.dimension}D, its image {grid.dimension}D", where=where,
+                        remedy="give the label map of this image")
+    if (share := _covered(grid, made.grid)) < 1:
+        raise CaseError(f"covers {int(100 * share)} % of its image and says nothing of the rest: it is of "
+                        f"{_grid_text(made.grid)}, the image of {_grid_text(grid)}", where=where,
+                        remedy="mend its header where that misplaces it, or fill it up to the image's grid")
     from mrilib.images.geometry import resample
 
     return resample(made, grid, order=0)
@@ -182,11 +186,12 @@ def whole_numbers(array: np.ndarray, where: object = None) -> np.ndarray:
     return array.astype(np.uint8)
 
 
-def _covers(outer: Grid, inner: Grid) -> bool:
-    """Whether the centre of every voxel of a grid lies within another."""
-    corners = np.stack(np.meshgrid(*[(0, s - 1) for s in inner.size], indexing="ij"), -1)
-    index = outer.to_index(inner.to_world(corners))
-    return bool((index > -0.51).all() and (index < np.asarray(outer.size) - 0.49).all())
+def _covered(grid: Grid, other: Grid) -> float:
+    """About what share of a grid's voxels have their centre within another grid; 1 where all have."""
+    places = np.stack(np.meshgrid(*[np.unique(np.linspace(0, s - 1, 25).round()) for s in grid.size],
+                                  indexing="ij"), -1)
+    index = other.to_index(grid.to_world(places))
+    return float(((index > -0.51) & (index < np.asarray(other.size) - 0.49)).all(-1).mean())
 
 
 def _grid_text(grid: Grid) -> str:
