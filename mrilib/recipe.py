@@ -229,9 +229,9 @@ def prepare(case, steps, out: Path, suffix: str | None, recipe_hash: str, force:
     boxes = moved_boxes(case.boxes, native, grid)
     if "residual" in beside:
         lost = Image(image.array.astype(np.float32) - made.array, made.grid, made.channels)
-        record["residual"] = _write_beside(case, lost, beside["residual"], suffix)
+        record["residual"] = _write_beside(case, lost, beside["residual"], suffix, recipe_hash)
     if fields:
-        record["field"] = _write_beside(case, fields[0], beside["field"], suffix)
+        record["field"] = _write_beside(case, fields[0], beside["field"], suffix, recipe_hash)
     return write_case(replace(case, boxes=boxes), made, label, out, suffix, recipe_hash, record)
 
 
@@ -254,15 +254,18 @@ def label_on(case, native, grid, steps) -> Image | None:
     return resample(label, grid, order=0)
 
 
-def _write_beside(case, image: Image, folder: Path, suffix: str | None) -> list[str]:
-    """Write an image under the name of a case, a file for each channel of a volume; the names below the folder."""
+def _write_beside(case, image: Image, folder: Path, suffix: str | None, recipe_hash: str) -> list[str]:
+    """Write an image under the name of a case, a file for each channel of a volume; the names below the folder.
+
+    The hash in their headers keeps them from being taken for cases as given.
+    """
     suffix = suffix if suffix not in (None, ".png") else ".tif" if image.grid.dimension == 2 else ".nii.gz"
     whole = {"": image}
     if image.has_channels and image.grid.dimension == 3:
         whole = {f"-{n}": Image(image.array[..., i], image.grid) for i, n in enumerate(image.channels)}
     for name, part in whole.items():
         with records.whole(folder / f"{case.id}{name}{suffix}") as temporary:
-            files.write(temporary, part)
+            files.write(temporary, part, recipe_hash=recipe_hash)
     return [f"{case.id}{name}{suffix}" for name in whole]
 
 

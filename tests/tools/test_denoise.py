@@ -88,5 +88,7 @@ def test_the_residual_is_what_was_removed(folder):
         before, after, lost = (files.read(folder / p).array.astype(np.float32)
                                for p in (f"in/{name}.png", f"denoised/{name}.tif", f"lost/{name}.tif"))
         assert np.array_equal(before - after, lost)
+    ran = denoise("lost", "-o", "again", cwd=folder)
+    assert (ran.returncode, ran.stdout) == (1, "") and "lost/a.tif: was prepared by this suite" in ran.stderr
     (folder / "lost/b.tif").unlink()
     assert denoise("in", "--residual", "lost", cwd=folder).returncode == 0 and (folder / "lost/b.tif").is_file()
