@@ -149,8 +149,8 @@ def test_dry_run_lists_the_steps_left_to_do(raw, models, tmp_path):
 @pytest.mark.parametrize(("arguments", "code", "said"), [
     (["-m", "nowhere.h5", "RAW"], 2, "nowhere.h5: no such model file"),
     (["-m", "MODELS/x*.h5", "RAW"], 2, "no model file matches"),
-    (["-m", "MODELS/text.h5", "RAW"], 1, "is not an HDF5 file"),
-    (["-m", "MODELS/cut.h5", "RAW"], 1, "damaged or cut short"),
+    (["-m", "MODELS/text.h5", "RAW"], 2, "is not an HDF5 file"),
+    (["-m", "MODELS/cut.h5", "RAW"], 2, "damaged or cut short"),
     (["-m", "MODELS/fold?.h5", "RAW"], 2, "fold2.h5: cannot be averaged with .*its classes is a b, not no yes"),
     (["-m", "MODELS/fold0.h5", "nowhere"], 2, "nowhere: no such file"),
     (["-m", "MODELS/fold0.h5"], 1, "nothing to do"),

@@ -340,6 +340,16 @@ def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, mod
     assert made == {p.name: p.read_bytes() for p in sorted(plain[0].rglob("*"))}
 
 
+def test_a_network_that_is_not_what_its_record_says_ends_the_run_at_once(raw, models, tmp_path):
+    import h5py
+
+    shutil.copy(models / "fold0.h5", tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file.attrs["mri"] = json.dumps({**json.loads(file.attrs["mri"]), "patch": [16, 16, 16]})
+    done = predict("-m", "m.h5", raw, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("do not trust this file") == 1, done.stderr
+
+
 @pytest.mark.parametrize(("arguments", "code", "said"), [
     (["-m", "MODELS/fold?.h5", "RAW"], 2, "fold2.h5: cannot be averaged with .*its spacing is 1.0 1.0 1.0"),
     (["-m", "MODELS/fold0.h5", "OTHER"], 2, "other: prepared otherwise: step 1 is zscore"),

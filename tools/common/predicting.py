@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mri_tools.common import stream
 from mri_tools.common.convert import refuse_mark
-from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, emit
+from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, emit, wrong_use
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
 
@@ -23,11 +23,12 @@ class Models:
         from mrilib.models.file import read_record
 
         self.paths = list(dict.fromkeys(matching(paths)))
-        self.records = {path: read_record(path) for path in self.paths}
-        self.record = check_records(self.records)
+        with wrong_use():
+            self.records = {path: read_record(path) for path in self.paths}
+            self.record = check_records(self.records)
+            for path in self.paths:
+                safety.check(path)
         self.task = self.record["task"]
-        for path in self.paths:
-            safety.check(path)
         self.seen = seen_by(self.records.values())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mri_tools.common.jobs import cores, ordered
 from mri_tools.common.predicting import Models, begun, calls
-from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, progress, say, write
+from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, progress, say, write, wrong_use
 from mrilib.cases import Case
 from mrilib.errors import CaseError, MachineError, UsageError
 
@@ -31,8 +31,9 @@ class Network:
 
             say(gpu.setup(self.device, mixed="off", threads=self.threads).line)
             for path in self.models.paths:
-                model, record = load(path)
-                check_model(model, record, path)
+                with wrong_use():
+                    model, record = load(path)
+                    check_model(model, record, path)
                 self.built.append(model)
         return self.built
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mri_tools.common.jobs import cores, ordered
 from mri_tools.common.predicting import Models, begun, calls
-from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, emit, progress, say
+from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, emit, progress, say, wrong_use
 from mrilib import __version__
 from mrilib.errors import CaseError, MachineError, UsageError
 
@@ -136,8 +136,9 @@ class Network:
             used = gpu.setup(self.device, mixed=self.settings.precision, threads=self.threads)
             say(used.line)
             for path in self.models.paths:
-                model, record = load(path)
-                check_model(model, record, path)
+                with wrong_use():
+                    model, record = load(path)
+                    check_model(model, record, path)
                 self.built.append(recast(model, used.policy))
         return self.built
 

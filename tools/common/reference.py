@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from mri_tools.common.run import complain, say
+from mri_tools.common.run import complain, say, wrong_use
 from mrilib import cases
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
@@ -142,7 +142,9 @@ def seen_by(models: tuple[Path, ...], reference: Reference, names: list[str]) ->
 
     part: dict[str, str] = {}
     for path in models:
-        for known in read_record(path).get("training", {}).get("cases", {}).values():
+        with wrong_use():
+            record = read_record(path)
+        for known in record.get("training", {}).get("cases", {}).values():
             part[known["content"]] = min(part.get(known["content"], "validation"), known["part"])  # train goes first
     found = {}
     for name in names if part else ():

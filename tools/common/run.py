@@ -147,6 +147,15 @@ def detail(text: object) -> None:
         _line(str(text))
 
 
+@contextlib.contextmanager
+def wrong_use():
+    """What is wrong with a file that an option names is wrong use, no bad case: it goes on as a UsageError."""
+    try:
+        yield
+    except CaseError as error:
+        raise UsageError(error.what, where=error.where, remedy=error.remedy) from error
+
+
 def to_terminal() -> bool:
     """Whether the results go to a person; false in a pipe or a file."""
     return os.isatty(_records)
