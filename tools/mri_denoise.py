@@ -23,7 +23,7 @@ from mrilib.images.registry import DENOISERS
               help="Whether nlm follows noise that varies slowly by much.  [default: varying, unless --sigma]")
 @click.option("--radius", type=click.IntRange(1), help="Half width of the median's window, in voxels.  [default: 1]")
 @click.option("--width", type=click.FloatRange(0, min_open=True),
-              help="Reach of gaussian and bilateral, in mm.  [default: 1 voxel for gaussian]")
+              help="Reach of gaussian and bilateral, in mm.  [default: 1 voxel; of bilateral 1.2]")
 @click.option("--residual", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Write what was removed, too, as images below this folder.")
 @click.option("--suffix", type=click.Choice([".tif", ".png", ".nii.gz", ".nii", ".mha"]),

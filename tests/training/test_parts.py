@@ -1,6 +1,7 @@
 """Schedules, sampling, settings and the checkpoint's comparison: all that needs no network."""
 
 import math
+import re
 import resource
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from mrilib import labels
 from mrilib.errors import MachineError, UsageError
 from mrilib.recipe import Recipe
-from mrilib.training import checkpoint, sampling, volumes
+from mrilib.training import checkpoint, sampling, segment_settings, volumes
 from mrilib.training.schedules import rate
 from mrilib.training.settings import Settings, complete
 
@@ -129,6 +130,20 @@ def test_defaults_depend_on_given_weights():
         for n, more in ((100, {}), (2000, {}), (100, {"dropout": 0.0}), (100, {"epochs": 3})))  # fmt: skip
     assert small == 0 < large == asked and chosen == 3
     assert None not in (scratch.backbone, scratch.augment, scratch.dropout, scratch.average, scratch.weight_decay)
+
+
+def test_the_help_of_mri_train_names_the_defaults_that_are_taken():
+    from mri_tools.mri_train import main
+
+    words = {option.name: re.findall(r"[a-z]+|\d[.\de-]*", (option.help or "").partition("[default: ")[2])
+             for option in main.params if hasattr(option, "help")}
+    told = {name: {float(word) if word[0].isdigit() else word for word in found} for name, found in words.items()}
+    made = [complete(Settings(weights=weights), validated=False) for weights in (None, "imagenet")]
+    made += [segment_settings.complete(segment_settings.SegmentSettings(optimizer=name), validated=True)
+             for name in ("adamw", "sgd")]
+    for name in ("epochs", "batch_size", "learning_rate", "warmup", "average", "dropout", "augment", "momentum",
+                 "weight_decay", "validate_every", "foreground"):
+        assert {getattr(done, name, None) for done in made} - {None} <= told[name], name
 
 
 def test_a_checkpoint_of_another_run_is_refused_with_the_difference(tmp_path):

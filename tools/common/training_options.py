@@ -117,7 +117,7 @@ learning = _several(
                       "[default: natural; label maps foreground]"),
     click.option("--augment", metavar=f"{'|'.join(AUGMENTS)}|FILE",
                  help="How training images are varied; a TOML or JSON file of mri-augment's options.  "
-                      "[default: by measurement]"),
+                      "[default: light; with --weights medium; label maps heavy]"),
     click.option("--mixup", type=_positive(), metavar="ALPHA",
                  help="Mean of pairs of a batch, weights by Beta(ALPHA, ALPHA), such as 0.2.  [default: none]"),
     click.option("--cutmix", type=_positive(), metavar="ALPHA",
@@ -125,10 +125,13 @@ learning = _several(
     click.option("--epochs", type=click.IntRange(0),
                  help="Passes over the training cases, of label maps --steps each; 0: the head start alone.  "
                       "[default: 40; classes with --weights 5, of fewer than 500 cases 0]"),
-    click.option("--batch-size", type=click.IntRange(1), help="Cases, or windows, in one step."),
+    click.option("--batch-size", type=click.IntRange(1),
+                 help="Cases, or windows, in one step.  [default: 16; label maps 8, by a network of volumes 2]"),
     click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="adamw", show_default=True,
                  help="How weights follow gradients."),
-    click.option("--learning-rate", type=_positive(), help="Length of a step, after the warm-up."),
+    click.option("--learning-rate", type=_positive(),
+                 help="Length of a step, after the warm-up.  "
+                      "[default: 0.002; with --weights 0.0003; label maps 0.001, by sgd 0.01]"),
     click.option("--momentum", type=click.FloatRange(0, 1, max_open=True),
                  help="Of sgd, Nesterov's.  [default: 0.9; label maps 0.99]"),
     click.option("--weight-decay", type=click.FloatRange(0),
@@ -138,9 +141,12 @@ learning = _several(
                  help="Largest norm of a gradient; 0 for none."),
     click.option("--schedule", type=click.Choice(SCHEDULES), default="cosine", show_default=True,
                  help="How the learning rate falls."),
-    click.option("--warmup", type=click.FloatRange(0), help="Epochs over which the learning rate rises."),
+    click.option("--warmup", type=click.FloatRange(0),
+                 help="Epochs over which the learning rate rises.  "
+                      "[default: a tenth of all, at most 4, with --weights 0.5; label maps 0.5]"),
     click.option("--average", type=click.FloatRange(0),
-                 help="Epochs over which weights are averaged; 0 for none. The average is the model."),
+                 help="Epochs over which weights are averaged; 0 for none. The average is the model.  "
+                      "[default: a tenth of all, at most 4; with --weights a fifth, at most 1; label maps 2]"),
     click.option("--patience", type=click.IntRange(1),
                  help="Stop after so many epochs without a better validation; keep the best.  [default: never]"),
 )  # fmt: skip
