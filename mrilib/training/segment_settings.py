@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from mrilib.errors import UsageError
 from mrilib.models import voxel_losses
 from mrilib.models.registry import BACKBONES
-from mrilib.training.settings import OPTIMIZERS, check_mixing
+from mrilib.training.settings import OPTIMIZERS, SCHEDULES, check_shared
 
-SCHEDULES = ("cosine", "polynomial", "constant", "step", "plateau")
 SAMPLINGS = ("foreground", "uniform", "equal")
 # Measured; docs/experiments.md has the table.
 DEFAULTS = {"epochs": 40, "learning_rate": 1e-3, "warmup": 0.5, "average": 2.0, "dropout": 0.0, "augment": "heavy",
@@ -111,7 +110,7 @@ def _check(given: SegmentSettings, s: SegmentSettings, validated: bool) -> None:
         if value not in known:
             raise UsageError(f"unknown {what} {value!r}", remedy=f"one of {' '.join(known)}")
     voxel_losses.parse(s.loss)
-    check_mixing(s)
+    check_shared(s)
     if s.backbone is not None:
         if s.backbone not in BACKBONES:
             raise UsageError(f"unknown backbone {s.backbone!r}", remedy=f"one of {' '.join(BACKBONES)}")
@@ -128,10 +127,6 @@ def _check(given: SegmentSettings, s: SegmentSettings, validated: bool) -> None:
         raise UsageError(f"--foreground has no effect on --sampling {s.sampling}")
     if given.epochs is not None and given.budget is not None:
         raise UsageError("--epochs and --budget are both how long to train", remedy="give one of them")
-    if s.optimizer != "sgd" and s.momentum is not None:
-        raise UsageError(f"--momentum has no effect on {s.optimizer}", remedy="--optimizer sgd")
-    if s.optimizer == "adam" and s.weight_decay:
-        raise UsageError("--weight-decay makes adam adamw", remedy="--optimizer adamw")
     terms = {name for _, name in voxel_losses.parse(s.loss)}
     if not {"weighted-ce", "focal"} & terms and s.class_weights != "none":
         raise UsageError(f"--class-weights has no effect on --loss {s.loss}", remedy="weighted-ce or focal")

@@ -9,7 +9,7 @@ from mrilib.models.registry import BACKBONES, HEADS, LOSSES
 
 SAMPLINGS = ("natural", "equal")
 OPTIMIZERS = ("adamw", "adam", "sgd")
-SCHEDULES = ("cosine", "constant", "step", "plateau")
+SCHEDULES = ("cosine", "polynomial", "constant", "step", "plateau")
 DEPTHWISE = ("mobilenet", "mobilenetv2", "efficientnetb0")  # backbones that a CPU computes best in float32
 OF_EPOCHS = ("freeze", "unfreeze_from", "learning_rate", "momentum", "weight_decay", "warmup", "average", "augment",
              "patience", "dropout")  # what does nothing without epochs  # fmt: skip
@@ -114,10 +114,6 @@ def _check(s: Settings, validated: bool) -> None:
                 raise UsageError(f"{name} needs --weights", remedy="a network without weights has nothing to keep")
     if s.freeze and s.unfreeze_from:
         raise UsageError("--freeze and --unfreeze-from exclude each other", remedy="give one of them")
-    if s.optimizer != "sgd" and s.momentum is not None:
-        raise UsageError(f"--momentum has no effect on {s.optimizer}", remedy="--optimizer sgd")
-    if s.optimizer == "adam" and s.weight_decay:
-        raise UsageError("--weight-decay makes adam adamw", remedy="--optimizer adamw")
     if s.loss == "ce" and s.class_weights != "none":
         raise UsageError("--class-weights has no effect on --loss ce", remedy="--loss weighted-ce, or focal")
     if s.loss == "weighted-ce" and s.class_weights == "none":
@@ -129,16 +125,20 @@ def _check(s: Settings, validated: bool) -> None:
         for name, value in (("--patience", s.patience is not None), ("--schedule plateau", s.schedule == "plateau")):
             if value:
                 raise UsageError(f"{name} needs validation cases", remedy="--validation 0.15, or a split with some")
-    check_mixing(s, named=s.epochs != 0)
+    check_shared(s)
     if s.epochs == 0 and not s.head_start:
         raise UsageError("0 epochs train nothing", remedy="only with --weights, whose head is fitted first")
     if s.warmup >= s.epochs > 0:
         raise UsageError(f"a warm-up of {s.warmup:g} epochs leaves nothing of {s.epochs}", remedy="lower --warmup")
 
 
-def check_mixing(s, named: bool = True) -> None:
-    """Raises UsageError for mixup with cutmix, or either where nothing is trained in batches."""
+def check_shared(s) -> None:
+    """Raises UsageError for what no task bears: settings of another optimizer, mixup with cutmix, or either in vain."""
+    if s.optimizer != "sgd" and s.momentum is not None:
+        raise UsageError(f"--momentum has no effect on {s.optimizer}", remedy="--optimizer sgd")
+    if s.optimizer == "adam" and s.weight_decay:
+        raise UsageError("--weight-decay makes adam adamw", remedy="--optimizer adamw")
     if s.mixup and s.cutmix:
         raise UsageError("--mixup and --cutmix are two ways to mix a batch", remedy="give one of them")
-    if (s.mixup or s.cutmix) and not named:
+    if (s.mixup or s.cutmix) and s.epochs == 0:
         raise UsageError(f"--{'mixup' if s.mixup else 'cutmix'} has no effect with --epochs 0", remedy="leave it out")

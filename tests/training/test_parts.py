@@ -125,6 +125,7 @@ def test_defaults_depend_on_given_weights():
     few = complete(Settings(epochs=1), validated=False)
     assert few.warmup < 1
     assert (scratch.head, tuned.head) == ("mean-max", "mirror")
+    assert complete(Settings(schedule="polynomial"), validated=False).warmup == scratch.warmup
     small, large, asked, chosen = (
         complete(Settings(weights="imagenet", **more), validated=False, cases=n).epochs
         for n, more in ((100, {}), (2000, {}), (100, {"dropout": 0.0}), (100, {"epochs": 3})))  # fmt: skip

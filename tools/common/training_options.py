@@ -12,8 +12,8 @@ from mri_tools.common.options import Pair, _several, xyz_to_array
 from mrilib.errors import UsageError
 from mrilib.models.normalise import NORMS
 from mrilib.models.registry import BACKBONES, HEADS, VOXEL_LOSSES
-from mrilib.training.segment_settings import SAMPLINGS, SCHEDULES
-from mrilib.training.settings import OPTIMIZERS
+from mrilib.training.segment_settings import SAMPLINGS
+from mrilib.training.settings import OPTIMIZERS, SCHEDULES
 
 AUGMENTS = ("none", "light", "medium", "heavy")
 # what only one of the two tasks has; given for the other it would do nothing
