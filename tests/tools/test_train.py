@@ -147,6 +147,14 @@ def test_dry_run_lists_and_does_nothing(images, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["s.toml"]
 
 
+def test_copies_are_looked_for_on_as_many_cores_as_threads_says(images):
+    code = ("import resource, sys\nfrom pathlib import Path\nfrom mri_tools.common.training import grouped\n"
+            "from mrilib import cases\ngrouped(list(cases.find([Path(sys.argv[1])])), 1)\n"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
+    ran = subprocess.run([sys.executable, "-c", code, images], capture_output=True, text=True, timeout=60)
+    assert ran.stdout == "0\n"  # no worker process
+
+
 def test_one_damaged_case_does_not_stop_the_rest(images, tmp_path):
     for kind in ("no", "yes"):
         for i in range(4):

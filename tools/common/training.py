@@ -44,18 +44,18 @@ def check_size(shape, wanted: list[int] | None) -> None:
                          remedy=f"bring them to that size first: mri-normalize --size {','.join(map(str, asked))}")
 
 
-def parts(cases, split: Path | None, fold: int | None, validation: float | None, settings,
+def parts(cases, split: Path | None, fold: int | None, validation: float | None, settings, threads: int | None,
           rows: dict | None = None) -> tuple[dict, dict]:
     """The part of each case id that takes part (train, validation), and where the split is from, for the record.
 
-    rows: by case id, of a split that is yet to be written.
+    threads: see grouped. rows: by case id, of a split that is yet to be written.
     """
     wants = settings.patience is not None or settings.schedule == "plateau"
     fraction = validation if validation is not None else VALIDATION if wants else 0.0
     if split is None:
         if fold is not None:
             raise UsageError("--fold needs --split", remedy="mri-split --folds 5 makes one")
-        return _own_parts(cases, fraction, settings.seed)
+        return _own_parts(cases, fraction, settings.seed, threads)
     from mrilib import splits
     from mrilib.recipe import source_record
     from mrilib.records import content_hash
@@ -87,14 +87,14 @@ def parts(cases, split: Path | None, fold: int | None, validation: float | None,
     return {i: part for i, part in part_of.items() if i in known}, origin
 
 
-def _own_parts(cases, fraction: float, seed: int) -> tuple[dict, dict]:
+def _own_parts(cases, fraction: float, seed: int, threads: int | None) -> tuple[dict, dict]:
     """Without a split: all cases train, or a part that shares no subject and no picture with the rest validates."""
     if not fraction:
         say(f"no --split: all {len(cases)} cases train, none is held out")
         return {case.id: "train" for case in cases}, {"made": "all", "validation": 0.0}
     from mrilib import splits
 
-    rows = splits.make(*grouped(cases), validation=fraction, test=0, seed=seed)
+    rows = splits.make(*grouped(cases, threads), validation=fraction, test=0, seed=seed)
     part_of = {row.case: row.part for row in rows}
     held = sum(part == "validation" for part in part_of.values())
     groups = len({row.group for row in rows})
@@ -103,13 +103,14 @@ def _own_parts(cases, fraction: float, seed: int) -> tuple[dict, dict]:
     return part_of, {"made": "groups", "validation": fraction, "seed": seed, "groups": groups}
 
 
-def grouped(cases) -> tuple[list, list[str]]:
+def grouped(cases, threads: int | None) -> tuple[list, list[str]]:
     """The cases and the group of each: subjects and near-duplicates stay together. A damaged one, behind the others,
-    is its own group: it is named when it is read."""
+    is its own group: it is named when it is read. threads: cores that may be used, None for all."""
+    from mri_tools.common.jobs import cores
     from mri_tools.common.splitting import find_copies
     from mrilib import splits
 
-    readable, copies, _ = find_copies(cases, None, near=True, distance=None)
+    readable, copies, _ = find_copies(cases, min(threads or cores(), cores()), near=True, distance=None)
     known = {case.id for case in readable}
     every = [*readable, *(case for case in cases if case.id not in known)]
     return every, splits.grouping(every, copies)
