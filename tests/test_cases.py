@@ -231,7 +231,7 @@ def test_columns_of_a_table_in_capitals_or_with_spaces(tmp_path):
 
 @pytest.mark.parametrize(("channel", "names"), [
     ("t1ce", "T1_post p1_T1-Gd t1_ce T1_C t1_post_contrast AX_T1_SE_POST_GAD t1_ce_bias T1wCE T1+C"),
-    ("t1", "c_t1 post_T1 t1_pre_contrast t1_no_contrast t1_mprage_sag T1_bias"),
+    ("t1", "c_t1 post_T1 t1_pre_contrast t1_no_contrast t1_wo_gd t1_mprage_sag T1_bias"),
     ("flair", "T2_FLAIR post_flair"), ("label", "t1_contrast_seg"),
 ])
 def test_channels_by_name(channel, names):
@@ -247,6 +247,9 @@ def test_a_t1_with_a_contrast_agent_beside_one_without(start, tmp_path):
     assert found == [([one[0], one[2], one[3]], one[4]) for one in (paths, other) if one]
 
 
-@pytest.mark.parametrize(("text", "channel"), [("T1wCE", "t1ce"), ("T1w", "t1"), ("t1c", "t1ce"), ("T1 C-SPINE", "t1")])
-def test_channels_by_description(text, channel):
-    assert channel_in(text) == channel
+@pytest.mark.parametrize(("channel", "texts"), [
+    ("t1ce", "T1wCE|t1c|T1Gd|AX T1 +C|T1 + C|T1+GD|t1 c+|C+ T1 SPGR|POST GAD AX T1|Gadovist T1|T1_post-contrast|T1 KM"),
+    ("t1", "T1w|T1 C-SPINE|AX T1 PRE GAD|T1 W/O CONTRAST|T1 non-contrast|T1 without Gd|T1 POSTERIOR FOSSA|T1 cerebrum"),
+])
+def test_channels_by_description(channel, texts):
+    assert {text: channel_in(text) for text in texts.split("|")} == dict.fromkeys(texts.split("|"), channel)

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from mrilib.cases.case import Case, Search
 from mrilib.cases.folders import by_folder
-from mrilib.cases.names import in_order
+from mrilib.cases.names import CHANNELS, has_agent, in_order
 
 # tags of a DICOM header
-STUDY, SERIES, DESCRIPTION, PROTOCOL = "0020|000d", "0020|000e", "0008|103e", "0018|1030"
+STUDY, DESCRIPTION, PROTOCOL = "0020|000d", "0008|103e", "0018|1030"
 PATIENT, CONTRAST = "0010|0020", "0018|0010"
-ENHANCED = r"\b(post|gad|gado|gd|ce|km|contrast|enhanced|c\+)|\+\s?(c|gd|gad|km)\b|\bt1w?(ce|c|gd|gad)\b"
 
 
 @dataclass(frozen=True)
@@ -84,11 +83,13 @@ def channel_in(description: str, contrast: bool = False) -> str | None:
 
     contrast: whether the header names a contrast agent, which makes a T1 a t1ce.
     """
-    text = re.sub(r"[_\-/]", " ", description.lower())
+    text = re.sub(r"[_\-/]", " ", description.lower().replace("w/o", "wo"))
     if re.search(r"flair|\btirm|dark fluid", text):
         return "flair"
     if re.search(r"t1|mprage|mp rage|spgr|bravo", text):
-        return "t1ce" if contrast or re.search(ENHANCED, text) else "t1"
+        words = re.findall(r"[a-z0-9]+|\+c", re.sub(r"\+\s?c\b|\bc\+", " +c ", text))
+        named = any(CHANNELS.get(word.replace("t1w", "t1")) == "t1ce" for word in words)
+        return "t1ce" if contrast or named or has_agent(words) else "t1"
     return "t2" if re.search(r"t2(?!\s?\*|\s?star)", text) else None
 
 

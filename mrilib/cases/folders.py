@@ -8,12 +8,12 @@ from pathlib import Path
 
 from mrilib.cases.case import Case, Search
 from mrilib.cases.names import (
-    AGENTS,
     CHANNELS,
     VOLUMES,
     channel_of,
     enhanced,
     in_order,
+    is_agent,
     stem_of,
     subject_of,
     suffix_of,
@@ -125,7 +125,7 @@ def _before_channel(path: Path) -> str:
 def _at_end(path: Path) -> int:
     """How many words at the end of a volume's name say its channel: of `p1_T1_post` two, else one."""
     said = enhanced(words_of(path)) if channel_of(path) == "t1ce" else []
-    return len(said) if said and {*said[1:]} <= {*AGENTS, "c"} else 1
+    return len(said) if said and all(is_agent(word) or word == "c" for word in said[1:]) else 1
 
 
 def _by_case(members: list[Path]) -> dict[str, list[Path]]:

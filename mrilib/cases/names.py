@@ -15,7 +15,8 @@ CHANNELS = {  # any year's and data set's spelling -> our name
     "t2": "t2", "t2w": "t2", "flair": "flair", "t2f": "flair", "t2flair": "flair", "fla": "flair",
     "red": "red", "green": "green", "blue": "blue",
 }  # fmt: skip
-AGENTS = {"ce", "gd", "gad", "gado", "gadolinium", "post", "postcontrast", "postgd", "contrast", "enhanced", "km", "+c"}
+AGENTS = {"ce", "gd", "post", "postcontrast", "postgd", "contrast", "enhanced", "km", "+c"}  # makes a T1 a t1ce
+WITHOUT = {"no", "non", "pre", "without", "wo"}  # before a word of AGENTS: it was not given
 ORDER = ("t1", "t1ce", "t2", "flair", "red", "green", "blue")  # of the channels of a case; others follow by name
 COLOURS = ("red", "green", "blue")
 LABEL_WORDS = {"seg", "segm", "label", "labels", "gt", "ot", "otmulticlass", "segmentation"}
@@ -80,9 +81,17 @@ def channel_of(path: Path) -> str | None:
 def enhanced(words: list[str]) -> list[str]:
     """The words from the T1 on in a name that speaks of a contrast agent after it; none in any other name."""
     after = next((words[i:] for i, word in enumerate(words) if CHANNELS.get(word) == "t1"), [])
-    given = any(word in AGENTS and before not in ("no", "non", "pre", "without")
-                for before, word in zip(after, after[1:], strict=False))
-    return after if given or after[1:2] == ["c"] else []
+    return after if has_agent(after) or after[1:2] == ["c"] else []
+
+
+def has_agent(words: list[str]) -> bool:
+    """Whether words say that a contrast agent was given."""
+    return any(is_agent(word) and before not in WITHOUT for before, word in zip(["", *words], words, strict=False))
+
+
+def is_agent(word: str) -> bool:
+    """Whether a word in lower case names a contrast agent: one of AGENTS, or gadolinium, gadobutrol and the like."""
+    return word in AGENTS or word.removeprefix("post").startswith("gad")
 
 
 def in_order(channels: dict[str, Path]) -> dict[str, Path]:
