@@ -174,8 +174,8 @@ def _copies(cases: list[Case], seen: list[Seen]) -> list[tuple[str, str]]:
     return lines
 
 
-def _counted(counts: Counter, form: str = "{1} {0}") -> str:
-    return ", ".join(form.format(name, n) for name, n in sorted(counts.items(), key=lambda c: (-c[1], str(c[0]))))
+def _counted(counts: Counter) -> str:
+    return ", ".join(f"{n} {name}" for name, n in sorted(counts.items(), key=lambda c: (-c[1], str(c[0]))))
 
 
 def _spread(values: list[tuple]) -> str:

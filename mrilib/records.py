@@ -104,9 +104,9 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def write_text(path: Path, text: str, *, sync: bool = False) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    with whole(path, sync=sync) as temporary:
+    with whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
 
 

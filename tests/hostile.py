@@ -12,12 +12,12 @@ from pipeline_data import cut, head, save, volume
 GOOD = ("yes/good1.png", "no/good2.jpg", "yes/good3.tif", "no/good4.bmp")
 
 
-def png_header(width: int, height: int, depth: int = 8, colour: int = 0) -> bytes:
+def png_header(width: int, height: int) -> bytes:
     """A PNG that promises an image and holds next to nothing of it."""
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
             + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b""))
 
 

@@ -37,13 +37,13 @@ def nnunet(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
         for name, numbers in grouped.items():
             used |= {labels[name]} if name in labels else set()
             try:
-                cases.append(_of_numbers(search, name, numbers, most, about, labels.get(name)))
+                cases.append(_of_numbers(search, numbers, most, about, labels.get(name)))
             except CaseError as error:
                 search.fail(error)
     return cases, [path for path in rest if path not in used]
 
 
-def _of_numbers(search: Search, name: str, numbers: dict[int, Path], usual: tuple[int, ...], about: dict,
+def _of_numbers(search: Search, numbers: dict[int, Path], usual: tuple[int, ...], about: dict,
                 label: Path | None) -> Case:
     """The case of NAME_0000, NAME_0001, …. Raises CaseError when one is missing or more are there than are named."""
     first = numbers[min(numbers)]

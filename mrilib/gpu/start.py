@@ -19,17 +19,13 @@ INSTALL = "pip install 'mri-suite[cpu]', or 'mri-suite[gpu]' for an NVIDIA GPU"
 
 @dataclass(frozen=True)
 class Setup:
-    """What a run uses. line: one sentence for the user. policy: Keras dtype policy. replicas: copies of the model.
-
-    repeatable: whether the same seed gives the same bits again (on the CPU, for one number of threads).
-    """
+    """What a run uses. line: one sentence for the user. policy: Keras dtype policy. replicas: copies of the model."""
 
     line: str
     device: str
     policy: str
     threads: int
     replicas: int
-    repeatable: bool
     strategy: object = None
 
     def scope(self):
@@ -87,7 +83,7 @@ def setup(device: str = "auto", *, mixed: str = "auto", threads: int | None = No
     if kind == "auto" and not chosen and nvidia_present():
         line += "; an NVIDIA GPU is here but not used: mri-inspect --device says why"
     name = "cpu" if not chosen else "gpu" if copies > 1 else f"gpu:{index or 0}"
-    return Setup(line, name, policy, threads, copies, not chosen and seed is not None, strategy)
+    return Setup(line, name, policy, threads, copies, strategy)
 
 
 def quiet_tensorflow():

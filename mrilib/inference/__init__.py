@@ -1,1 +1,1 @@
-"""Applying a model: classes now, windows and label maps next; and explaining it."""
+"""Applying a model: classes, windows and label maps, ensembles, post-processing; and explaining it."""

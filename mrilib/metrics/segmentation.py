@@ -10,13 +10,7 @@ import numpy as np
 
 from mrilib.metrics import lesions, overlap, surface
 
-EMPTY = {
-    "worst": "both empty: the best value; one empty: the worst (distance: the image's diagonal)",
-    "skip": "a case in which either is empty is left out",
-    "nan": "a case in which either is empty has no value, nor has the mean",
-}
-STATES = ("both_empty", "reference_empty", "prediction_empty", "missing")
-DIAGONAL, PENALTY, WORST_COUNT = "diagonal", "penalty", "count"
+DIAGONAL, PENALTY = "diagonal", "penalty"
 
 
 @dataclass(frozen=True)
@@ -51,14 +45,15 @@ METRICS = {
     "lesions_made_up": Metric("lesions", 0, 0, math.nan),
 }
 COUNTED = ("volume", "reference_volume", "volume_difference", "lesions_found", "lesions_missed", "lesions_made_up")
-HD95 = {"directed": "larger of the two directed percentiles of the surface elements, weighted by area",
-        "pooled": "percentile of the distances of the border voxels both ways together"}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How label maps are measured. empty: a name of EMPTY; hd95: of HD95; tolerances: mm, of the surface Dice;
-    lesions: None leaves them out; surfaces: whether distances are measured at all."""
+    """How label maps are measured. empty, what a part gets that a map lacks: "worst", the best value where both lack
+    it, else the worst (distance: the image's diagonal); "skip", the case is left out; "nan", neither the case nor the
+    mean has a value. hd95: "directed", the larger of the two directed percentiles of the surface elements, weighted by
+    area; "pooled", the percentile of the distances of the border voxels both ways together. tolerances: mm, of the
+    surface Dice. lesions: None leaves them out. surfaces: whether distances are measured at all."""
 
     empty: str = "worst"
     hd95: str = "directed"
@@ -86,7 +81,8 @@ def known(name: str) -> Metric:
 def measure(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float],
             parts: Mapping[str, Sequence[int]], predicted_parts: Mapping[str, Sequence[int]] | None = None,
             settings: Settings = Settings()) -> dict[str, dict]:
-    """All figures of each part: {part: {figure: value, "state": "" or one of STATES}}.
+    """All figures of each part: {part: {figure: value, "state": "", "both_empty", "reference_empty" or
+    "prediction_empty"}}.
 
     prediction, reference: uint8 label maps of one shape, (z, y, x) or (y, x). spacing: mm, in that order. parts: name
     -> label numbers, predicted_parts the prediction's where they differ. Under another empty rule than `worst` a part
