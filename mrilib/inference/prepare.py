@@ -11,6 +11,7 @@ import numpy as np
 from mrilib import recipe, records
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
+from mrilib.images import geometry
 from mrilib.images.grid import Grid, Image
 from mrilib.recipe import Recipe, Step
 
@@ -188,30 +189,11 @@ def upright(image: Image) -> Image:
 
     No value changes and no voxel moves in the world; a picture stays as it is. The array may be a view.
     """
-    n = image.grid.dimension
-    if n != 3:
-        return image
-    from itertools import permutations
-
-    matrix = np.asarray(image.grid.direction)
-    order = max(permutations(range(n)), key=lambda p: sum(abs(matrix[i, p[i]]) for i in range(n)))
-    array, start, columns = image.array, np.zeros(n), []
-    flips = [slice(None)] * n
-    for i, axis in enumerate(order):
-        sign = -1 if matrix[i, axis] < 0 else 1
-        if sign < 0:
-            flips[i], start[axis] = slice(None, None, -1), image.grid.size[axis] - 1
-        columns.append(sign * matrix[:, axis])
-    array = array.transpose(*order, *range(n, array.ndim))[tuple(flips)]
-    grid = Grid.of(array.shape[:n], tuple(image.grid.spacing[a] for a in order),
-                   tuple(image.grid.to_world(start)), np.stack(columns, 1))
-    return Image(array, grid, image.channels)
+    return geometry.reorient(image, orientation="LPS")[0]
 
 
 def _spaced(image: Image, wanted: Sequence[float]) -> Image:
     """A volume resampled to a spacing, unless it is that already to within a hundredth."""
-    from mrilib.images import geometry
-
     wanted = [*image.grid.spacing[: 3 - len(wanted)], *wanted]
     if np.allclose(image.grid.spacing, wanted, rtol=0.01, atol=0):
         return image
@@ -222,12 +204,10 @@ def _native(case: Case, given: Image, source: dict) -> Image:
     """The case as first given, or what was made of it brought back to that grid."""
     if "native_grid" not in source:
         return given
-    from mrilib.images.geometry import resample
-
     grid = Grid.from_dict(source["native_grid"])
     if grid.dimension != given.grid.dimension:
         raise CaseError("is not of the dimension its record tells", where=case.path)
-    return resample(given, grid)
+    return geometry.resample(given, grid)
 
 
 def _size(shape: Sequence[int]) -> str:
