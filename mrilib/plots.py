@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mrilib.cases import names
 from mrilib.errors import UsageError
 from mrilib.images.grid import Image
 
@@ -36,7 +37,7 @@ def picture(image: Image, size: int, label: np.ndarray | None = None, boxes=(), 
     from PIL import ImageDraw
 
     array, spacing = np.nan_to_num(image.by_channel().astype(np.float32)), image.grid.spacing
-    coloured = image.grid.dimension == 2 and image.channels == ("red", "green", "blue")
+    coloured = image.grid.dimension == 2 and image.channels == names.COLOURS
     if image.grid.dimension == 3:
         counts = np.count_nonzero(label, axis=(1, 2)) if label is not None else np.zeros(1)
         place = int(counts.argmax()) if counts.any() else array.shape[0] // 2

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from mrilib.cases.names import COLOURS
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.foreground import finite
 from mrilib.images.geometry import above_air
 from mrilib.images.grid import Image
+from mrilib.images.pictures import luminance
 
 PEAK_BINS, PEAK_SMOOTH = 256, 8.0  # whitestripe: its histogram, and the deviation in bins that it is smoothed with
 STANDS_OUT = 0.2  # whitestripe: of the highest peak, what a peak must reach
@@ -22,10 +24,9 @@ def grey(image: Image, *, mask=None, rng=None) -> tuple[Image, dict]:
 
     Other images come back as they are: sequences with names of their own are never mixed. Measured: nothing.
     """
-    if image.channels != ("red", "green", "blue"):
+    if image.channels != COLOURS:
         return image, {}
-    weights = np.array([0.299, 0.587, 0.114], np.float32)
-    return Image(finite(image) @ weights, image.grid), {}
+    return Image(luminance(finite(image)), image.grid), {}
 
 
 def zscore(image: Image, *, mask=None, rng=None, region: str = "foreground") -> tuple[Image, dict]:

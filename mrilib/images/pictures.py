@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mrilib.cases.names import COLOURS
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
 
@@ -97,7 +98,7 @@ def _image(array: np.ndarray, note: dict, path: Path, grey: bool) -> Image:
         array = (array.astype(np.float64) / 65535 * (high - low) + low).astype(np.float32)
     names = tuple(note.get("channels", ()))
     if array.ndim == 3 and len(names) != array.shape[-1]:
-        names = ("red", "green", "blue") if array.shape[-1] == 3 else tuple(f"c{i}" for i in range(array.shape[-1]))
+        names = COLOURS if array.shape[-1] == 3 else tuple(f"c{i}" for i in range(array.shape[-1]))
     return Image(array, grid, names)
 
 
@@ -113,9 +114,14 @@ def grey_if_grey(array: np.ndarray) -> np.ndarray:
     limit = GREY_TOLERANCE * (np.iinfo(array.dtype).max / 255 if array.dtype.kind in "ui" else 1 / 255)
     wide = array.astype(np.float32)
     if np.abs(wide - wide.mean(-1, keepdims=True)).mean() <= limit and _in_step(wide):
-        grey = wide @ np.array([0.299, 0.587, 0.114], np.float32)
+        grey = luminance(wide)
         return (np.rint(grey) if array.dtype.kind in "ui" else grey).astype(array.dtype)
     return array
+
+
+def luminance(colours: np.ndarray) -> np.ndarray:
+    """How bright colours, (..., 3) float32, are by ITU-R BT.601: (...) float32."""
+    return colours @ np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def _in_step(array: np.ndarray) -> bool:

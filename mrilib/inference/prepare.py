@@ -10,14 +10,14 @@ import numpy as np
 
 from mrilib import recipe, records
 from mrilib.cases import Case
+from mrilib.cases.names import COLOURS
 from mrilib.errors import CaseError, UsageError
 from mrilib.images import geometry
 from mrilib.images.grid import Grid, Image
+from mrilib.images.pictures import luminance
 from mrilib.recipe import Recipe, Step
 
 WINDOW = ("crop", "spacing", "resize", "pad", "reorient")  # steps that only choose which voxels there are
-COLOURS = ("red", "green", "blue")
-LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as everywhere
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def wanted_channels(case: Case, image: Image, channels: Sequence[str],
     if set(have) == set(want):
         return np.ascontiguousarray(array[..., [have.index(name) for name in want]]), "channels reordered"
     if have == COLOURS and len(want) == 1 and (named or want == ("image",)):
-        return (array @ np.array(LUMINANCE, np.float32))[..., None], "colour taken as grey"
+        return luminance(array)[..., None], "colour taken as grey"
     if want == COLOURS and len(have) == 1 and (named or have == ("image",)):
         return np.repeat(array, 3, axis=-1), "grey taken as colour"
     if len(have) == len(want) == 1 and "image" in (*have, *want):

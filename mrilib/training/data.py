@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mrilib.cases.names import COLOURS
 from mrilib.errors import CaseError, MachineError, MriError, UsageError
 from mrilib.images import files
-from mrilib.inference.prepare import COLOURS, LUMINANCE, array_of, channels_of
+from mrilib.images.pictures import luminance
+from mrilib.inference.prepare import array_of, channels_of
 from mrilib.recipe import Recipe, check_origin, source_record
 
 HIGH = 99.9  # percentile that stands for the brightest: a few hot pixels should not set the scale
@@ -83,7 +85,7 @@ def load(cases: Sequence, parts: dict[str, str], *, step: Callable[[], None] | N
                 channels, first, spacing = have, case, image.grid.spacing
                 images = _room((len(chosen), *image.by_channel().shape))
             elif channels == COLOURS and len(have) == 1:
-                channels, images = ("image",), (images @ np.array(LUMINANCE, np.float32))[..., None]
+                channels, images = ("image",), luminance(images)[..., None]
             array, _ = array_of(case, image, channels)
         except CaseError as error:
             if fail is None:

@@ -7,10 +7,11 @@ import pytest
 
 from mrilib import recipe
 from mrilib.cases import Case, find
+from mrilib.cases.names import COLOURS
 from mrilib.errors import CaseError, UsageError
 from mrilib.images import files
 from mrilib.images.grid import Grid, Image
-from mrilib.inference.prepare import COLOURS, array_of, is_picture, prepare, prepare_volume, remaining_steps, upright
+from mrilib.inference.prepare import array_of, is_picture, prepare, prepare_volume, remaining_steps, upright
 from mrilib.recipe import Recipe, Step
 
 MEDIAN, RESIZE, ZSCORE = Step("median", {"radius": 1}), Step("resize", {"size": [32, 32]}), Step("zscore", {})
