@@ -57,8 +57,7 @@ def transforms(command):
 @click.option("--replay", type=click.Path(dir_okay=False), help="Make again what an augmented.csv lists.")
 @click.option("--keep-originals", is_flag=True, help="Put each case itself beside its copies.")
 @options.split
-@click.option("--suffix", type=click.Choice([".tif", ".png", ".nii.gz", ".nii", ".mha"]),
-              help="File format.  [default: .tif in 2D, .nii.gz for volumes]")
+@options.suffix
 @options.seed
 @options.jobs
 @options.force

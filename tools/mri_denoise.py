@@ -26,8 +26,7 @@ from mrilib.images.registry import DENOISERS
               help="Reach of gaussian and bilateral, in mm.  [default: 1 voxel; of bilateral 1.2]")
 @click.option("--residual", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Write what was removed, too, as images below this folder.")
-@click.option("--suffix", type=click.Choice([".tif", ".png", ".nii.gz", ".nii", ".mha"]),
-              help="File format.  [default: .tif in 2D, .nii.gz for volumes]")
+@options.suffix
 @options.jobs
 @options.force
 @options.dry_run

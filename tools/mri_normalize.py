@@ -6,7 +6,7 @@ import click
 
 from mri_tools.common import options
 from mri_tools.common.run import DONE, SOME_FAILED, entry, program
-from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, MASKS, NORMALIZERS
+from mrilib.images.registry import BIAS, EDGES, NORMALIZERS, STEPS
 
 
 @click.command()
@@ -45,8 +45,7 @@ from mrilib.images.registry import BIAS, COLOURS, EDGES, GEOMETRY, MASKS, NORMAL
 @click.option("--edges", type=click.Choice(list(EDGES)), help="Add the strength of edges as a channel.")
 @click.option("--like", type=click.Path(exists=True, path_type=Path), metavar="PATH",
               help="Prepare as this model, recipe.json or prepared folder was, by all its steps and what they learned.")
-@click.option("--suffix", type=click.Choice([".tif", ".png", ".nii.gz", ".nii", ".mha"]),
-              help="File format.  [default: .tif in 2D, .nii.gz for volumes]")
+@options.suffix
 @options.jobs
 @options.force
 @options.dry_run
@@ -82,42 +81,42 @@ def main(paths, null, root, layout, output, grey, align, reorient, brain, crop, 
         return convert(paths, recipes.like(like, field), output, **how)
     steps = []
 
-    def add(step, registry, **given):
-        steps.append(Step(step, used(registry[step], given)))
+    def add(step, **given):
+        steps.append(Step(step, used(STEPS[step], given)))
 
     for name, value, other, needs in (("margin", margin, "crop", crop), ("fit", fit, "size", size),
                                       ("field", field, "bias", bias)):  # fmt: skip
         if value is not None and not needs:
             raise UsageError(f"--{name} has no effect without --{other}")
     if grey:
-        add("grey", COLOURS)
+        add("grey")
     if align:
-        add("align", GEOMETRY, method=align)
+        add("align", method=align)
     if reorient:
-        add("reorient", GEOMETRY, orientation=reorient.upper())
+        add("reorient", orientation=reorient.upper())
     if brain:
-        add("brain", MASKS)
+        add("brain")
     if crop:
-        add("crop", GEOMETRY, margin=margin)
+        add("crop", margin=margin)
     if spacing:
-        add("spacing", GEOMETRY, spacing=list(spacing[::-1]))
+        add("spacing", spacing=list(spacing[::-1]))
     if size and fit == "keep":
-        add("pad", GEOMETRY, size=list(size[::-1]))
+        add("pad", size=list(size[::-1]))
     elif size:
-        add("resize", GEOMETRY, size=list(size[::-1]), fit=fit)
+        add("resize", size=list(size[::-1]), fit=fit)
     if bias:
-        add(bias, BIAS)
+        add(bias)
     scale = {"region": region, "peak": peak, "low": low, "high": high, "clip": clip, "tissue": tissue}
     method, place = method or "zscore", len(steps)
     if method != "none":
-        add(method, NORMALIZERS, **scale)
+        add(method, **scale)
         if steps[-1].parameters.get("low", 0) >= steps[-1].parameters.get("high", 1):
             raise UsageError("--low and --high are not in order")
     elif given := [f"--{name}" for name, value in scale.items() if value is not None]:
         raise UsageError(f"{given[0]} has no effect with --method none")
     recipes.check_learning(method, learn, split, fold)
     if edges:
-        add(edges, EDGES)
+        add(edges)
     if not steps:
         raise UsageError("nothing to do with --method none", remedy="see --help for the steps")
     fine = True

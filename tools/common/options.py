@@ -115,6 +115,8 @@ dry_run = click.option("--dry-run", is_flag=True, help="List what would be done,
 json_ = click.option("--json", "as_json", is_flag=True, help="Results as JSON.")
 jobs = click.option("-j", "--jobs", type=click.IntRange(1),
                     help="Cases done side by side.  [default: all cores, or 2 to predict label maps]")
+suffix = click.option("--suffix", type=click.Choice([".tif", ".png", ".nii.gz", ".nii", ".mha"]),
+                      help="File format.  [default: .tif in 2D, .nii.gz for volumes]")
 device = click.option("--device", default="auto", show_default=True, metavar="auto|cpu|gpu[:N]",
                       help="Where the network runs.")
 model = click.option("-m", "--model", "models", required=True, multiple=True, type=click.Path(path_type=Path),
