@@ -106,13 +106,11 @@ def remove(out: Path) -> None:
 
 def table(out: Path) -> str:
     """The copies below a folder as CSV: case, of, copy, and what was drawn, several numbers parted by spaces."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(HEADER)
+    rows = []
     for case_id, record in notes(out):
         note = record["augmented"]
-        rows.writerow([case_id, note["of"], note["copy"], *(_cell(note["drawn"].get(name)) for name in DRAWN)])
-    return text.getvalue()
+        rows.append([case_id, note["of"], note["copy"], *(_cell(note["drawn"].get(name)) for name in DRAWN)])
+    return records.csv_text([HEADER, *rows])
 
 
 def _cell(value) -> str:
@@ -124,12 +122,11 @@ def _cell(value) -> str:
 def read(path: Path) -> dict[str, dict[int, dict]]:
     """What was drawn, by case and copy, from a table of copies. Raises UsageError when it cannot be right."""
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != HEADER:
-                raise UsageError("is no table of copies", where=path, remedy=f"its header is {','.join(HEADER)}")
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(records.read_csv(path), newline=""))
+        if tuple(reader.fieldnames or ()) != HEADER:
+            raise UsageError("is no table of copies", where=path, remedy=f"its header is {','.join(HEADER)}")
+        rows = list(reader)
+    except (OSError, csv.Error) as error:
         raise UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=path) from error
     found: dict[str, dict[int, dict]] = {}
     for line, row in enumerate(rows, 2):

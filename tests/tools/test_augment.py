@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,15 @@ def test_jobs_order_and_replay_give_the_same_bytes(data, tmp_path):
     other = augment(data / "classes", *words[:-1], 8, "-o", "four", cwd=tmp_path)
     assert other.returncode == 0 and content(tmp_path / "four")["yes/a_aug1.tif"] != wanted["yes/a_aug1.tif"]
     assert np.array_equal(files.read(tmp_path / "one/yes/a.tif").array, files.read(data / "classes/yes/a.png").array)
+
+
+def test_names_with_a_line_end_or_of_bytes_that_are_no_text_are_replayed(tmp_path):
+    for i, name in enumerate((b"a\rb.png", b"m\xe4rz.png")):
+        save(tmp_path / "in" / os.fsdecode(name), head(i, 40, 36))
+    for words in (("--rotate", "10", "-o", "one"), ("--replay", "one/augmented.csv", "-o", "two")):
+        ran = subprocess.run([BIN / "mri-augment", "in", "-j1", *words], cwd=tmp_path, capture_output=True)
+        assert ran.returncode == 0, ran.stderr
+    assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
 def test_again_is_kept_other_settings_are_refused_and_force_leaves_nothing_behind(data, tmp_path):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import shutil
 from pathlib import Path
 
 from mri_tools.common.jobs import cores, ordered
 from mri_tools.common.run import DONE, SOME_FAILED, complain, describe
+from mri_tools.common.score_text import console
 from mri_tools.common.stream import each
 from mrilib.cases import Case
 from mrilib.errors import CaseError, MriError
+from mrilib.records import csv_text, write_text
 
 
 def look_at_all(paths, null, root, layout, jobs, copies: bool, step):
@@ -73,15 +72,8 @@ def as_dicts(cases: list[Case], seen: list) -> list[dict]:
 
 
 def write_table(path: Path, cases: list[Case], seen: list) -> None:
-    from mrilib.records import write_text
-
     rows = as_dicts(cases, seen)
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(rows[0] if rows else ["case"])
-    for row in rows:
-        table.writerow([_cell(value) for value in row.values()])
-    write_text(path, text.getvalue())
+    write_text(path, csv_text([rows[0] if rows else ["case"], *(map(_cell, row.values()) for row in rows)]))
 
 
 def _cell(value) -> str:
@@ -121,12 +113,10 @@ def machine(as_json: bool, write) -> int:
 
 def show(lines: list[tuple[str, str]], write) -> None:
     """The report as a table for a person."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(file=io.StringIO(), force_terminal=True, width=shutil.get_terminal_size((100, 24)).columns)
-    table = Table(show_header=False)
+    screen, table = console(), Table(show_header=False)
     for name, text in lines:
         table.add_row(name, text)
-    console.print(table)
-    write(console.file.getvalue())
+    screen.print(table)
+    write(screen.file.getvalue())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from mri_tools.common.predicting import Models, begun, calls
 from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, progress, say, write, wrong_use
 from mrilib.cases import Case
 from mrilib.errors import CaseError, MachineError, UsageError
+from mrilib.records import csv_text
 
 
 class Network:
@@ -74,7 +73,7 @@ class Table:
         """The header, late, so that a run that turns out to be wrong use writes nothing."""
         if not self.begun:
             self.begun = True
-            self.put(line(self.names))
+            self.put(csv_text([self.names]))
 
     def add(self, case: Case, probabilities, content: str) -> int:
         """One row; returns the place of its class."""
@@ -87,7 +86,7 @@ class Table:
                               "probabilities": dict(zip(classes, map(float, numbers), strict=True))})
         else:
             self._begin()
-            self.put(line([case.id, classes[place], *numbers, seen]))
+            self.put(csv_text([[case.id, classes[place], *numbers, seen]]))
         return place
 
     def __exit__(self, kind, error, trace):
@@ -96,12 +95,6 @@ class Table:
         if self.as_json and kind is None:
             self.put(json.dumps(self.rows, indent=1) + "\n")
         return self.files.__exit__(kind, error, trace)
-
-
-def line(values) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue()
 
 
 def run(found, models: Models, network: Network, table: Table, *, as_is: bool, explain: Path | None,
