@@ -163,7 +163,8 @@ def prepare_volume(case: Case, steps: Sequence[Step], channels: Sequence[str],
 
     Volumes come out upright (see upright), so that a network meets every head the same way round, however its
     file is turned. spacing: what the model takes, mm in the order of its window's axes, two numbers for a 2D
-    network, whose slices stay as they are; a volume of another spacing is resampled. None leaves it.
+    network, whose slices stay as they are; a volume of another spacing is resampled, and so is the one slice of one.
+    Pictures do not say how large their pixels are, and stay. None leaves all.
     Raises CaseError as prepare does.
     """
     if check:
@@ -173,12 +174,12 @@ def prepare_volume(case: Case, steps: Sequence[Step], channels: Sequence[str],
     image, _ = recipe.apply(steps, given)
     array, adapted = wanted_channels(case, image, channels, named=False)  # red green blue may be three sequences
     image = upright(Image(array, image.grid, tuple(channels)))
-    if spacing is not None and image.grid.dimension == 3:
-        image = _spaced(image, spacing)
-    array = np.ascontiguousarray(image.array, np.float32)
     native = Grid.from_dict(source["native_grid"]) if "native_grid" in source else given.grid
     if native.dimension != image.grid.dimension:
         raise CaseError("is not of the dimension its record tells", where=case.path)
+    if spacing is not None and (native.dimension == 3 or native.volume is not None):
+        image = _spaced(image, spacing)
+    array = np.ascontiguousarray(image.array, np.float32)
     made = Prepared(array if array.ndim == 4 else array[None], source["content"], adapted, image.grid,
                     native_grid=native, given_grid=given.grid)
     return _with(made, [prepare_volume(case, own, channels, spacing, check=False) for own in others], case)
@@ -193,8 +194,9 @@ def upright(image: Image) -> Image:
 
 
 def _spaced(image: Image, wanted: Sequence[float]) -> Image:
-    """A volume resampled to a spacing, unless it is that already to within a hundredth."""
-    wanted = [*image.grid.spacing[: 3 - len(wanted)], *wanted]
+    """A volume, or the one slice of one, resampled to a spacing, unless it is that already to within a hundredth."""
+    n = image.grid.dimension
+    wanted = [*image.grid.spacing[: max(n - len(wanted), 0)], *wanted[-n:]]
     if np.allclose(image.grid.spacing, wanted, rtol=0.01, atol=0):
         return image
     return geometry.spacing(image, spacing=wanted)[0]

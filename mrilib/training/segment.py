@@ -29,6 +29,7 @@ class Data:
     """Volumes, their parts (train, validation), what their numbers mean, and the recipe that a model will follow.
 
     brought_to: spacing that they were brought to (see inference.prepare.prepare_volume); None: they are as given.
+    stated: whether they say what spacing they have, as pictures and stacks of them do not.
     """
 
     volumes: list[Volume]
@@ -37,6 +38,7 @@ class Data:
     values: tuple[int, ...]
     recipe: Recipe
     brought_to: tuple[float, ...] | None = None
+    stated: bool = True
 
     def of(self, part: str) -> list[Volume]:
         return [volume for volume, mine in zip(self.volumes, self.parts, strict=True) if mine == part]
@@ -123,8 +125,8 @@ def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path
             model.compile(loop.optimizer(settings, s.steps), loss=[loss] * len(shapes) if more else loss,
                           jit_compile=False, **more)
             model.optimizer.build(model.trainable_variables)
-        differ = plan.spacing_of([v.spacing for v in data.volumes]) is not None
-        spacing = data.brought_to or (None if differ else data.spacing)
+        agree = data.stated and plan.spacing_of([v.spacing for v in data.volumes]) is None
+        spacing = data.brought_to or (data.spacing if agree else None)
         record = {
             "task": "segment", "dimension": s.dimension, "context": s.context, "patch": list(s.patch),
             "channels": channels, "spacing": spacing and list(spacing),

@@ -220,7 +220,22 @@ def test_pictures_among_volumes_are_refused(cases):
     case = next(find([cases]))
     for spacings in (((1, 1, 1), (1, 1), (1, 1, 1)), ((1, 1), (1, 1, 1), (1, 1, 1))):
         with pytest.raises(UsageError, match="1 of 3 cases are pictures, the others volumes"):
-            planned_spacing([(case, (spacing, ("image",), [0, 1])) for spacing in spacings])
+            planned_spacing([(case, (spacing, ("image",), [0, 1])) for spacing in spacings], None)
+
+
+def test_pictures_and_stacks_of_them_have_no_spacing(cases):
+    from mri_tools.common.segmenting import planned_spacing
+    from mrilib.cases import Case, find
+    from mrilib.errors import UsageError
+
+    picture = Case("a", Path(), {"image": Path("a.png")})
+    stack = Case("b", Path(), {"image": Path("b")}, slices={"image": (Path("b/1.tif"), Path("b/2.tif"))})
+    flat, deep = ((1.0, 1.0), ("image",), [0, 1]), ((1.0, 1.0, 1.0), ("image",), [0, 1])
+    assert planned_spacing([(picture, flat)], None) == planned_spacing([(stack, deep)], None) == (None, False)
+    assert planned_spacing([(stack, deep)], (2.0, 2.0)) == ((2.0, 2.0), False)
+    assert planned_spacing([(next(find([cases])), flat)], (2.0, 2.0)) == ((2.0, 2.0), True)  # a volume's one slice
+    with pytest.raises(UsageError, match="--spacing has no effect on pictures"):
+        planned_spacing([(picture, flat)], (2.0, 2.0))
 
 
 def test_a_plan_that_cannot_be_says_what_would(cases, tmp_path):

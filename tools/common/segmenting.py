@@ -137,7 +137,7 @@ class Prepared:
         self.scheme = scheme_of([c for c, _ in looks], [numbers for _, (*_, numbers) in looks], scheme)
         self.values = self.scheme.values
         channels = looks[0][1][1]
-        self.spacing = settings.spacing or planned_spacing(looks)
+        self.spacing, self.stated = planned_spacing(looks, settings.spacing)
         if self.spacing:
             say(f"spacing: {','.join(f'{v:g}' for v in self.spacing[::-1])} mm for all")
         mine = {c.id for c in cases}
@@ -168,7 +168,7 @@ class Prepared:
         names = {case_id: folder for case_id, folder in self.folders.items() if case_id in parts}
         found = volumes.load(self.cache, list(names.values()))
         data = segment.Data(found, [parts[case_id] for case_id in names], self.scheme, self.values, self.recipe,
-                            self.spacing)
+                            self.spacing, self.stated)
         if not data.of("train"):
             raise UsageError("no case is left to train on")
         return data
@@ -204,9 +204,12 @@ def scheme_of(cases, numbers: list[list[int]], asked: str | None):
     return found
 
 
-def planned_spacing(looks) -> tuple[float, ...] | None:
-    """The spacing that volumes are brought to; None where they agree, or say nothing of it. Raises UsageError where
-    pictures are among them."""
+def planned_spacing(looks, asked: tuple[float, ...] | None) -> tuple[tuple[float, ...] | None, bool]:
+    """(the spacing that volumes are brought to, None where they agree or say nothing of it; whether they say it).
+
+    asked: what is wanted of all. Raises UsageError for pictures among volumes, and for a spacing wanted of pictures.
+    """
+    from mrilib.cases import PICTURES, suffix_of
     from mrilib.training import plan
 
     every = [spacing for _, (spacing, *_) in looks]
@@ -214,9 +217,11 @@ def planned_spacing(looks) -> tuple[float, ...] | None:
     if 0 < pictures < len(every):
         raise UsageError(f"{pictures} of {len(every)} cases are pictures, the others volumes",
                          remedy="train on one kind")
-    if pictures:
-        return None
-    return plan.spacing_of(every, stated=not any(case.slices for case, _ in looks))
+    stated = not any(suffix_of(case.image_files[0]) in PICTURES for case, _ in looks)
+    if asked and pictures and not stated:
+        raise UsageError("--spacing has no effect on pictures, which do not say how large their pixels are",
+                         remedy="leave it out")
+    return asked or plan.spacing_of(every, stated), stated
 
 
 def _memory() -> float:
