@@ -81,9 +81,10 @@ def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None
 
 def description(data: Data, settings: Settings, setup: Setup) -> dict:
     """What decides the result of a run, flat: settings, data, precision, threads, versions."""
-    return {**portable(settings), "data": data.hash, "classes": data.names, "shape": list(data.images.shape[1:]),
-            "device": setup.device.split(":")[0], "devices": setup.replicas, "precision": setup.policy,
-            "threads": setup.threads, **{f"version of {k}": v for k, v in versions().items()}}  # fmt: skip
+    return {**portable(settings), "channels": list(data.channels), "data": data.hash, "classes": data.names,
+            "shape": list(data.images.shape[1:]), "device": setup.device.split(":")[0], "devices": setup.replicas,
+            "precision": setup.policy, "threads": setup.threads,
+            **{f"version of {k}": v for k, v in versions().items()}}  # fmt: skip
 
 
 def portable(settings) -> dict:

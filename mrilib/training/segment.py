@@ -85,9 +85,10 @@ def targets(data: Data, settings: SegmentSettings) -> tuple[np.ndarray, dict | N
 
 def describe(data: Data, settings: SegmentSettings, setup: Setup) -> dict:
     """What decides the result of a run, flat: settings, data, precision, threads, versions."""
-    return {**portable(settings), "data": data.hash, "scheme": str(data.scheme), "values": list(data.values),
-            "device": setup.device.split(":")[0], "devices": setup.replicas, "precision": setup.policy,
-            "threads": setup.threads, **{f"version of {k}": v for k, v in versions().items()}}  # fmt: skip
+    return {**portable(settings), "channels": list(data.volumes[0].channels), "data": data.hash,
+            "scheme": str(data.scheme), "values": list(data.values), "device": setup.device.split(":")[0],
+            "devices": setup.replicas, "precision": setup.policy, "threads": setup.threads,
+            **{f"version of {k}": v for k, v in versions().items()}}  # fmt: skip
 
 
 def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path | None = None, resume: bool = False,

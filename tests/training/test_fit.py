@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,24 @@ def test_a_batch_keeps_the_head_in_view_and_a_lone_channel_has_no_tones_apart(de
     with pytest.raises(UsageError, match="one channel, and tones apart is for several"):
         classify.augmenter("gamma=0.3 tones=apart", 1)
     assert classify.augmenter("gamma=0.3 tones=apart", 2)
+
+
+def test_other_channels_of_the_same_files_are_another_run(data, device, tmp_path):
+    from segment_data import volumes
+
+    from mrilib.labels import scheme
+    from mrilib.recipe import Recipe
+    from mrilib.training import segment
+    from mrilib.training.checkpoint import difference
+    from mrilib.training.segment_settings import SegmentSettings
+
+    volume, = volumes(tmp_path, 1)
+    chosen = [segment.Data([replace(volume, channels=names)], ["train"], scheme("1=one,2=two"), (0, 1, 2), Recipe())
+              for names in (("t1ce", "flair"), ("flair", "t1ce"))]
+    old, new = (segment.describe(each, SegmentSettings(), device) for each in chosen)
+    assert difference(old, new) == 'channels was ["t1ce", "flair"], now ["flair", "t1ce"]'
+    old, new = (classify.description(each, Settings(), device) for each in (data, replace(data, channels=["flair"])))
+    assert difference(old, new).endswith('now ["flair"]')
 
 
 def test_class_weights_must_name_the_classes(data, device):
