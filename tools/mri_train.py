@@ -59,7 +59,7 @@ def main(paths, null, root, layout, output, task, split, fold, validation, size,
             threads=threads, curve=curve, resume=resume, force=force, dry_run=dry_run,
             tune=given["tune_postprocess"])  # fmt: skip
     parts, origin = training.parts(cases, split, fold, validation, settings, threads)
-    settings = training.complete(settings, parts)
+    settings = training.complete(settings, parts, cases)
     if dry_run:
         training.describe(cases, parts, settings, output)
         return 1 if failed else 0

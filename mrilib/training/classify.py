@@ -13,7 +13,7 @@ from mrilib.gpu import Setup, memory
 from mrilib.records import content_hash
 from mrilib.training.data import Data
 from mrilib.training.sampling import balanced
-from mrilib.training.settings import Settings
+from mrilib.training.settings import Settings, check_class_weights
 
 HEAD_START_C = 0.005  # inverse strength of the ridge of the logistic regression, features scaled to deviation 1
 FINE_TUNED_MOMENTUM = 0.9  # of batch normalisation: the 0.99 of ImageNet would not have adapted within few epochs
@@ -125,9 +125,7 @@ def class_weights(settings: Settings, data: Data) -> list[float] | None:
         return None
     if wanted == "balanced":
         return balanced(data.classes[data.places("train")], len(data.names))
-    if set(wanted) != set(data.names):
-        raise UsageError(f"class weights for {' '.join(sorted(wanted))}, but the classes are {' '.join(data.names)}",
-                         remedy="one weight for each class")
+    check_class_weights(wanted, data.names)
     return [float(wanted[name]) for name in data.names]
 
 

@@ -17,6 +17,7 @@ from mrilib.recipe import Recipe
 from mrilib.training import plan
 from mrilib.training.classify import augmenter, portable, versions
 from mrilib.training.segment_settings import SegmentSettings
+from mrilib.training.settings import check_class_weights
 from mrilib.training.volumes import Volume
 
 PIXELS = (0.5, 99.5)  # percentiles of the head's values that become -1 and 1 for a backbone
@@ -81,6 +82,16 @@ def targets(data: Data, settings: SegmentSettings) -> tuple[np.ndarray, dict | N
         paint.append(own[0])
     table = np.array([[float(v in regions[name]) for name in names] for v in data.values], np.float32)
     return table, regions, paint
+
+
+def output_names(data: Data, regions) -> list[str]:
+    """What the network's outputs go by: regions, or labels with the background first."""
+    return list(regions or ["background", *(data.scheme.labels.get(v, str(v)) for v in data.values[1:])])
+
+
+def check_outputs(data: Data, settings: SegmentSettings) -> None:
+    """Raises UsageError for targets or class weights that the label scheme has not; data needs no volumes for it."""
+    check_class_weights(settings.class_weights, output_names(data, targets(data, settings)[1]), "outputs")
 
 
 def describe(data: Data, settings: SegmentSettings, setup: Setup) -> dict:
@@ -223,15 +234,13 @@ def class_weights(settings: SegmentSettings, data: Data, table: np.ndarray, regi
     wanted = settings.class_weights
     if wanted in ("none", None):
         return None
-    names = list(regions) if regions else ["background", *(data.scheme.labels.get(v, str(v)) for v in data.values[1:])]
     if wanted == "balanced":
         counted = [sum(v.counts.get(i, 0) for v in data.of("train")) for i in range(len(data.values))]
         voxels = np.array(counted, float) @ table
         each = 1 / np.sqrt(np.maximum(voxels, 1))
-        return np.where(voxels, each / each[voxels > 0].mean(), 1).tolist()
-    if set(wanted) != set(names):
-        raise UsageError(f"class weights for {' '.join(sorted(wanted))}, but the outputs are {' '.join(names)}",
-                         remedy="one weight for each")
+        return np.where(voxels, each / each[voxels > 0].mean(), 1).tolist() if voxels.any() else [1.0] * len(voxels)
+    names = output_names(data, regions)
+    check_class_weights(wanted, names, "outputs")
     return [float(wanted[name]) for name in names]
 
 

@@ -142,3 +142,10 @@ def check_shared(s) -> None:
         raise UsageError("--mixup and --cutmix are two ways to mix a batch", remedy="give one of them")
     if (s.mixup or s.cutmix) and s.epochs == 0:
         raise UsageError(f"--{'mixup' if s.mixup else 'cutmix'} has no effect with --epochs 0", remedy="leave it out")
+
+
+def check_class_weights(wanted, names, what: str = "classes") -> None:
+    """Raises UsageError for weights by name that are not one for each of `names`. wanted: as in Settings."""
+    if isinstance(wanted, dict) and set(wanted) != set(names):
+        raise UsageError(f"class weights for {' '.join(sorted(wanted))}, but the {what} are {' '.join(names)}",
+                         remedy="one weight for each")

@@ -114,6 +114,7 @@ def _fast() -> bool:
     (["--class-weights", "no=1"], "--class-weights has no effect on --loss ce"),
     (["--class-weights", "no:1"], "balanced, none or class=number"),
     (["--loss", "focal", "--class-weights", "no=0,yes=1"], "weights must be above 0"),
+    (["--loss", "focal", "--class-weights", "no=1,maybe=2", "--dry-run"], "but the classes are no yes"),
     (["--augment", "much"], "much"),
     (["--device", "tpu"], "device tpu is not known"),
     (["--epochs", "0"], "0 epochs train nothing"),

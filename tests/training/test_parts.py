@@ -3,6 +3,8 @@
 import math
 import re
 import resource
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,9 @@ def test_a_label_that_no_case_has_leaves_the_weights_of_the_others_as_they_are()
     data = segment.Data([volume], ["train"], scheme, (0, 1, 2, 4), Recipe())
     found = segment.class_weights(settings, data, np.eye(4), None)
     assert found == pytest.approx([3 / 111, 30 / 111, 300 / 111, 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert segment.class_weights(settings, replace(data, volumes=[], parts=[]), np.eye(4)[:, 1:], None) == [1, 1, 1]
 
 
 @pytest.mark.parametrize(("known", "paint"), [

@@ -125,6 +125,7 @@ class Prepared:
     def __init__(self, cases, held, settings, cache: Path, scheme: str | None, threads: int | None):
         """held: cases of the other folds' training. Spacing and label numbers are of all, so that folds agree."""
         from mrilib.recipe import Recipe
+        from mrilib.training import segment
         from mrilib.training.data import one_recipe
 
         self.cache, self.failed, self.jobs = cache, [], min(threads or cores(), cores())
@@ -136,6 +137,7 @@ class Prepared:
         looks = self._each("look", "mrilib.training.volumes:look", [(c, (c, steps)) for c in [*cases, *held]])
         self.scheme = scheme_of([c for c, _ in looks], [numbers for _, (*_, numbers) in looks], scheme)
         self.values = self.scheme.values
+        segment.check_outputs(segment.Data([], [], self.scheme, self.values, self.recipe), settings)
         channels = looks[0][1][1]
         self.spacing, self.stated = planned_spacing(looks, settings.spacing)
         if self.spacing:

@@ -116,12 +116,14 @@ def grouped(cases, threads: int | None) -> tuple[list, list[str]]:
     return every, splits.grouping(every, copies)
 
 
-def complete(settings, part_of: dict):
+def complete(settings, part_of: dict, cases):
     """The settings with their defaults, checked against what is there to train on."""
+    from mrilib.training.settings import check_class_weights
     from mrilib.training.settings import complete as fill
 
     found = list(part_of.values())
     done = fill(settings, validated="validation" in found, cases=found.count("train"))
+    check_class_weights(done.class_weights, sorted({case.class_name for case in cases if case.id in part_of} - {None}))
     check_weights(done)
     return done
 
