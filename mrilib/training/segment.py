@@ -118,8 +118,15 @@ def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path
     table, regions, paint = targets(data, settings)
     train, held = data.of("train"), data.of("validation")
     s = settings
+    if setup.replicas > s.batch_size:
+        raise UsageError(f"a batch of {s.batch_size} cannot be shared by {setup.replicas} devices",
+                         remedy="a larger --batch-size, or --device with one")
     weights = class_weights(settings, data, table, regions)
-    loss = voxel_losses.make(s.loss, exclusive=regions is None, class_weights=weights)
+    of_batch = voxel_losses.make(s.loss, exclusive=regions is None, class_weights=weights)
+
+    def loss(truth, predicted):
+        return of_batch(truth, predicted)[None]  # Keras shares a loss among devices only where it has an axis
+
     channels = list(train[0].channels)
     augment = augmenter(s.augment, len(channels))
     shape = (*s.patch, len(channels) * (2 * s.context + 1))

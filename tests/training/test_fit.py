@@ -204,3 +204,43 @@ def test_two_devices_learn_what_one_does(data, device):
     assert kind == "MirroredStrategy"
     for row, other in zip(curve, alone["curve"], strict=True):
         assert row == pytest.approx(other, rel=1e-3, abs=1e-4)
+
+
+TWO_OF_MAPS = """
+import json, sys
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from segment_data import volumes
+from mrilib import gpu
+from mrilib.errors import UsageError
+from mrilib.labels import scheme
+from mrilib.recipe import Recipe
+from mrilib.training import segment
+from mrilib.training.segment_settings import SegmentSettings, complete
+device = gpu.setup("cpu", mixed="off", seed=0, replicas=2)
+import keras
+given = SegmentSettings(epochs=2, dimension=3, patch=(8, 8, 8), width=4, levels=2, depth=1, stem=1, steps=3,
+                        norm="instance", loss="ce", optimizer="sgd", clip=0.0, augment="none",
+                        batch_size=2)
+settings = replace(complete(given, validated=False), context=0)
+data = segment.Data(volumes(Path(sys.argv[2]), 2), ["train"] * 2, scheme("1=one,2=two"), (0, 1, 2), Recipe())
+curves = []
+for setup in (device, replace(device, strategy=None, replicas=1)):
+    keras.utils.set_random_seed(0)
+    curves.append(segment.fit(data, settings, setup)[1]["training"]["curve"])
+try:
+    segment.fit(data, settings, replace(device, replicas=4))
+except UsageError as error:
+    print(json.dumps([*curves, str(error)]))
+"""
+
+
+def test_two_devices_learn_label_maps_as_one_does(tmp_path):
+    ran = subprocess.run([sys.executable, "-c", TWO_OF_MAPS, str(Path(__file__).parent), str(tmp_path)],
+                         capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    two, one, error = json.loads(ran.stdout)
+    for row, other in zip(two, one, strict=True):
+        assert row == pytest.approx(other, rel=1e-3)
+    assert "a batch of 2 cannot be shared by 4 devices" in error
