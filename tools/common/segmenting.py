@@ -59,11 +59,11 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
     used = [c for c in cases if any(c.id in parts for _, parts, _ in runs)]
     held = [c for c in cases if c.id not in runs[0][1]] if fold is not None else []
     prepared = Prepared(used, held, settings, cache, scheme, threads)
+    share = (time.monotonic() - BEGAN) / len(runs)  # of what all of them needed, so that each trains as long
     for number, (name, parts, origin) in enumerate(runs):
-        began = time.monotonic() if number else BEGAN
         _fit(prepared, settings, name, parts, origin, memory=memory, device=device, mixed=mixed, threads=threads,
              curve=_of_fold(curve, number) if folds and curve else curve, resume=resume, force=force, tune=tune,
-             began=began)
+             began=time.monotonic() - share)
         emit(name)
     if own:
         shutil.rmtree(cache, ignore_errors=True)
