@@ -73,6 +73,7 @@ def main(paths, null, root, layout, output, task, split, fold, validation, size,
 
     with progress("reading", len(parts)) as bar:
         loaded = data.load(cases, parts, step=bar.step, fail=fail)
+    training.check_held(settings, len(loaded.places("validation")))
     training.check_size(loaded.images.shape, options.xyz_to_array(size))
     setup = gpu.setup(device, mixed=mixed, threads=threads, seed=seed,
                       depthwise=settings.backbone in DEPTHWISE)

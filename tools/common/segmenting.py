@@ -93,8 +93,7 @@ def _fit(prepared, settings, output, parts, origin, *, memory, device, mixed, th
     from mrilib.training.settings import DEPTHWISE
 
     data = prepared.data(parts)
-    if not data.of("validation") and (tune or settings.patience is not None or settings.schedule == "plateau"):
-        raise UsageError("no case is left to validate with", remedy="mend those named above, or choose others")
+    training.check_held(settings, len(data.of("validation")), tune)
     setup = gpu.setup(device, mixed=mixed, threads=threads, seed=settings.seed,
                       depthwise=settings.backbone in DEPTHWISE and settings.weights is None)
     say(setup.line)

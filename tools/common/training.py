@@ -128,6 +128,12 @@ def complete(settings, part_of: dict, cases):
     return done
 
 
+def check_held(settings, count: int, tune: bool = False) -> None:
+    """Raises UsageError when validation is needed and none of its cases, of which `count` could be read, is left."""
+    if not count and (tune or settings.patience is not None or settings.schedule == "plateau"):
+        raise UsageError("no case is left to validate with", remedy="mend those named above, or choose others")
+
+
 def check_weights(settings) -> None:
     """Raises UsageError that says where ImageNet weights are missing, before any work is done."""
     if settings.weights == "imagenet":
