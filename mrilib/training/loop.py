@@ -264,9 +264,11 @@ def fit(model, batches, judge: Judge | None, settings, *, path: Path | None, res
         spent = f"preparing took {used:.0f} s" + (f", validation takes {clock.reserve:.0f} s" if judge else "")
         raise MachineError(f"the budget of {budget:g} s was gone before the first step: {spent}",
                            remedy="a longer --budget; what is prepared is kept in the --cache")
-    open_end = (settings.epochs or state.epoch + 1_000_000) if clock is None or clock.part < 1 else state.epoch
-    if state.epoch < open_end and not state.stopped:
-        model.fit(batches, epochs=open_end, initial_epoch=state.epoch, verbose=0, shuffle=False,
+    end = state.epoch + 1_000_000 if settings.epochs is None else settings.epochs  # 0: the head start was all
+    if clock is not None and clock.part >= 1:
+        end = state.epoch
+    if state.epoch < end and not state.stopped:
+        model.fit(batches, epochs=end, initial_epoch=state.epoch, verbose=0, shuffle=False,
                   callbacks=[Epochs(batches, settings, state, judge, save, watch, clock)])
     elif state.epoch:
         swap(model, settings)  # which Keras does at the end of fit

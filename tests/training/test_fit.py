@@ -141,6 +141,14 @@ def test_the_head_starts_as_a_logistic_regression(data, device, given):
     assert started["validation"]["validation_loss"] < chance["validation"]["validation_loss"]
 
 
+def test_without_epochs_the_head_start_is_all(data, device, given):
+    path, before = given
+    model, known = fit(data, device, weights=path, epochs=0, augment=None, learning_rate=None, warmup=None,
+                       average=None)
+    assert known["curve"] == [] and moved(model, before) == {"logits"}
+    assert known["best_epoch"] == 0 and known["validation"]["validation_accuracy"] > 0.5
+
+
 def test_a_batch_keeps_the_head_in_view_and_a_lone_channel_has_no_tones_apart(device):
     from mrilib.training.loop import Batches
 
