@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mrilib.errors import UsageError
-from mrilib.images.foreground import finite, flat_outside
+from mrilib.images.foreground import box_of, finite, flat_outside
 from mrilib.images.grid import Image
 from mrilib.images.noise import NOISES, level, noise_level, unevenness, without_bias
 
@@ -128,11 +128,8 @@ def _filled(channel: np.ndarray) -> tuple[slice, ...]:
     empty = flat_outside(channel)
     if empty is None or not (held := channel != empty).any():
         return everything
-    box = []
-    for axis in range(channel.ndim):
-        some = np.flatnonzero(held.any(tuple({0, 1, 2} - {axis})))
-        box.append(slice(max(some[0] - AROUND, 0), some[-1] + 1 + AROUND))
-    return tuple(box) if flat_outside(channel[tuple(box)]) == empty else everything
+    box = tuple(slice(max(part.start - AROUND, 0), part.stop + AROUND) for part in box_of(held))
+    return box if flat_outside(channel[box]) == empty else everything
 
 
 def _three_passes(channel: np.ndarray, spacing, sigma: float, noise: str, mask) -> np.ndarray:

@@ -10,7 +10,7 @@ from itertools import permutations
 import numpy as np
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.images.foreground import border, finite, flat_outside, otsu
+from mrilib.images.foreground import border, box_of, finite, flat_outside, otsu
 from mrilib.images.grid import Grid, Image
 
 HEAD_SIDE = 256  # crop_to_head looks at every k-th voxel, so that no axis has more than this
@@ -122,10 +122,9 @@ def crop_to_head(image: Image, *, mask=None, rng=None, margin: float = 0) -> tup
         head = (sizes >= HEAD_PART * max(sizes.max(), 1))[pieces]
     if not head.any():
         raise CaseError("no head found, the image is one value", remedy="leave this case out")
-    inside = [np.flatnonzero(head.any(tuple(a for a in range(n) if a != axis))) for axis in range(n)]
+    first, last = np.array([(part.start, part.stop) for part in box_of(head)]).T
     room = np.rint(margin / np.asarray(image.grid.spacing)).astype(int)
-    low = np.array([i[0] for i in inside]) * stride - (stride - 1) - room
-    high = np.array([i[-1] for i in inside]) * stride + stride + room
+    low, high = (first - 1) * stride + 1 - room, last * stride + room
     low, high = np.maximum(low, 0), np.minimum(high, image.grid.size)
     result = _window(image.with_array(array), low, high - low)
     return _like(image, result), {"box": [low.tolist(), high.tolist()]}

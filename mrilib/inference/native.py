@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mrilib.images.foreground import box_of
 from mrilib.images.geometry import resample
 from mrilib.images.grid import Grid, Image
 from mrilib.inference.segment import decode
@@ -69,9 +70,7 @@ def _reach(grid: Grid, native: Grid) -> np.ndarray:
 
 
 def _box(mask: np.ndarray, margin) -> tuple[np.ndarray, np.ndarray]:
-    n = mask.ndim
-    inside = [np.flatnonzero(mask.any(tuple(a for a in range(n) if a != axis))) for axis in range(n)]
-    low, high = np.array([i[0] for i in inside]), np.array([i[-1] for i in inside]) + 1
+    low, high = np.array([(part.start, part.stop) for part in box_of(mask)]).T
     return np.maximum(low - margin, 0), np.minimum(high + margin, mask.shape)
 
 

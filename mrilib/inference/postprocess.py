@@ -12,6 +12,7 @@ import numpy as np
 
 from mrilib import labels
 from mrilib.errors import UsageError
+from mrilib.images.foreground import box_of
 
 ALL = "all"
 KINDS = ("threshold", "keep_largest", "min_volume", "fill_holes")
@@ -148,9 +149,5 @@ def _mask(label_map, numbers):
     table = np.zeros(256, bool)
     table[list(numbers)] = True
     mask = table[label_map]
-    n = mask.ndim
-    inside = [np.flatnonzero(mask.any(tuple(a for a in range(n) if a != axis))) for axis in range(n)]
-    if not inside[0].size:
-        return None, None
-    window = tuple(slice(i[0], i[-1] + 1) for i in inside)
-    return mask[window], window
+    window = box_of(mask)
+    return (mask[window], window) if window[0].stop else (None, None)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mrilib.metrics import overlap, surface
+from mrilib.images.foreground import box_of
+from mrilib.metrics import surface
 
 RANKS = {26: 3, 18: 2, 6: 1}  # neighbours in space -> how many axes of a step may change
 
@@ -39,7 +40,7 @@ def lesion_wise(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence
     """
     from scipy.ndimage import generate_binary_structure, label
 
-    box = overlap.box_of(prediction, reference)
+    box = box_of(prediction, reference)
     pad = settings.dilation
     prediction, reference = (np.pad(mask[box], pad).astype(bool) for mask in (prediction, reference))
     joined = generate_binary_structure(reference.ndim, min(RANKS[settings.connectivity], reference.ndim))
@@ -62,7 +63,7 @@ def lesion_wise(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence
             distances.append(whole)
         else:
             ours, truth = np.isin(called, np.flatnonzero(mine) + 1), (wide == i + 1) & reference
-            near = overlap.box_of(ours, truth)
+            near = box_of(ours, truth)
             apart = surface.between(ours[near].astype(np.uint8), truth[near].astype(np.uint8), spacing)
             distances.append(surface.percentile(apart, 95))
     found = sum(bool(touching[i].any()) for i in counted)

@@ -11,24 +11,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mrilib.images.foreground import box_of
+
 Counts = tuple[int, int, int, int]  # true positive, false positive, false negative, true negative voxels
-
-
-def box_of(*masks: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box that holds every voxel above 0 of arrays of one shape; empty slices where there is none."""
-    ends = [slice(None)] * masks[0].ndim
-    for axis in reversed(range(masks[0].ndim)):  # the longest rows first, the rest within what is left
-        used = np.zeros(masks[0].shape[axis], bool)
-        for mask in masks:
-            inside = np.moveaxis(mask[tuple(ends)], axis, -1)
-            while inside.ndim > 1:
-                inside = np.bitwise_or.reduce(inside, axis=0)
-            used |= inside > 0
-        places = np.flatnonzero(used)
-        if not len(places):
-            return tuple(slice(0, 0) for _ in ends)
-        ends[axis] = slice(int(places[0]), int(places[-1]) + 1)
-    return tuple(ends)
 
 
 def numbers_of(array: np.ndarray) -> np.ndarray:

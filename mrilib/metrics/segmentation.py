@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mrilib.images.foreground import box_of
 from mrilib.metrics import lesions, overlap, surface
 
 DIAGONAL, PENALTY = "diagonal", "penalty"
@@ -88,7 +89,7 @@ def measure(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[flo
     -> label numbers, predicted_parts the prediction's where they differ. Under another empty rule than `worst` a part
     that either lacks is NaN but for volumes and counts of lesions.
     """
-    box = overlap.box_of(prediction, reference)
+    box = box_of(prediction, reference)
     inside = prediction[box], reference[box]
     table = overlap.histogram(*inside)
     table[0, 0] += reference.size - inside[1].size
@@ -126,7 +127,7 @@ def _distances(prediction: np.ndarray, reference: np.ndarray, spacing, settings:
     tolerances = [f"nsd_{t:g}mm" for t in settings.tolerances]
     if state:
         return dict.fromkeys(["hd95", "hd", "assd", *tolerances], math.nan), None
-    box = overlap.box_of(prediction, reference)
+    box = box_of(prediction, reference)
     prediction, reference = prediction[box], reference[box]
     apart = surface.between(prediction, reference, spacing)
     directed = surface.percentile(apart, 95)

@@ -20,7 +20,7 @@ from mrilib import recipe, records
 from mrilib.cases import PICTURES, suffix_of
 from mrilib.errors import CaseError
 from mrilib.images import files
-from mrilib.images.foreground import border
+from mrilib.images.foreground import border, box_of
 from mrilib.inference import segment
 from mrilib.inference.prepare import channels_of, prepare_volume, upright
 
@@ -127,9 +127,8 @@ def _box(array: np.ndarray, label: np.ndarray) -> tuple[slice, ...]:
         return (slice(None),) * 3
     low, high = found
     if label.any():
-        for axis in range(3):
-            used = np.flatnonzero(label.any(tuple(a for a in range(3) if a != axis)))
-            low[axis], high[axis] = min(low[axis], used[0]), max(high[axis], used[-1] + 1)
+        first, last = np.array([(part.start, part.stop) for part in box_of(label)]).T
+        low, high = np.minimum(low, first), np.maximum(high, last)
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 

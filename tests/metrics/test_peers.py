@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from mrilib.images.foreground import box_of
 from mrilib.metrics import lesions, overlap, surface
 
 REAL = sorted((Path(__file__).parents[3] / "shared/data/labelmaps/msd-brain-tumour").glob("*.nii.gz"))[:4]
@@ -63,7 +64,7 @@ def test_surface_distance(i):
 def test_medpy(i):
     peer = pytest.importorskip("medpy.metric.binary")
     prediction, reference, spacing = PAIRS[i]
-    box = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in overlap.box_of(prediction, reference))
+    box = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box_of(prediction, reference))
     prediction, reference = prediction[box], reference[box]
     mine = surface.between(prediction, reference, spacing, elements=False)
     assert surface.pooled_percentile(mine, 95) == pytest.approx(peer.hd95(prediction, reference, spacing), abs=1e-6)
