@@ -8,9 +8,20 @@ from pathlib import Path
 
 from mri_tools.common.jobs import cores, ordered
 from mri_tools.common.predicting import Models, begun, calls
-from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, progress, say, write, wrong_use
+from mri_tools.common.run import (
+    ENDING,
+    SOME_FAILED,
+    complain,
+    counted,
+    describe,
+    detail,
+    progress,
+    say,
+    write,
+    wrong_use,
+)
 from mrilib.cases import Case
-from mrilib.errors import CaseError, MachineError, UsageError
+from mrilib.errors import CaseError
 from mrilib.records import csv_text
 
 
@@ -133,7 +144,7 @@ def run(found, models: Models, network: Network, table: Table, *, as_is: bool, e
 
     with table, progress("cases") as bar:
         for case, ready in results:
-            if isinstance(ready, (MachineError, UsageError, MemoryError, KeyboardInterrupt)):
+            if isinstance(ready, ENDING):
                 raise ready
             waiting.append((case, ready))
             bar.step()
@@ -143,5 +154,4 @@ def run(found, models: Models, network: Network, table: Table, *, as_is: bool, e
             if good in (0, network.batch_size):
                 finish()
         finish()
-    say(f"{done} done" + (f", {failed} failed" if failed else ""))
-    return SOME_FAILED if failed else DONE
+    return counted(done, failed)

@@ -9,9 +9,20 @@ from pathlib import Path
 
 from mri_tools.common.jobs import cores, ordered
 from mri_tools.common.predicting import Models, begun, calls
-from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, emit, progress, say, wrong_use
+from mri_tools.common.run import (
+    ENDING,
+    SOME_FAILED,
+    complain,
+    counted,
+    describe,
+    detail,
+    emit,
+    progress,
+    say,
+    wrong_use,
+)
 from mrilib import __version__
-from mrilib.errors import CaseError, MachineError, UsageError
+from mrilib.errors import CaseError, UsageError
 
 AHEAD = 2  # cases prepared at a time unless --jobs says more: a volume of four channels takes 0.15 GiB, its steps more
 
@@ -238,7 +249,7 @@ def run(found, models: Models, settings: Settings, network: Network, output: Pat
     results = ordered("mrilib.inference.predictions:ready", todo, jobs or min(cores(), AHEAD), ahead=1, apart=True)
     with progress("cases") as bar, Writer(models, settings, lambda: target, bar) as writer:
         for case, result in results:
-            if isinstance(result, (MachineError, UsageError, MemoryError, KeyboardInterrupt)):
+            if isinstance(result, ENDING):
                 raise result
             if isinstance(result, (BaseException, Path)):
                 writer.put(case, result)
@@ -250,5 +261,4 @@ def run(found, models: Models, settings: Settings, network: Network, output: Pat
             del result
     if not writer.done and not writer.failed:
         return SOME_FAILED
-    say(f"{writer.done} done" + (f", {writer.failed} failed" if writer.failed else ""))
-    return SOME_FAILED if writer.failed else DONE
+    return counted(writer.done, writer.failed)

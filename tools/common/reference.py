@@ -135,6 +135,18 @@ def groups_of(path: Path, names: list[str]) -> dict[str, list[str]]:
     return dict(sorted(found.items()))
 
 
+def unseen(seen: dict[str, str], prefix: str) -> list[str]:
+    """The cases that the model never saw, where it saw some and not all; how many it saw is said. seen: case -> train,
+    validation or empty."""
+    left = [name for name, part in seen.items() if not part]
+    if not (count := len(seen) - len(left)):
+        return []
+    trained = sum(part == "train" for part in seen.values())
+    say(f"{prefix}the model saw {count} of the {len(seen)} cases ({trained} in training, {count - trained} in "
+        "validation): " + ("figures without them follow" if left else "these figures say little"))
+    return left
+
+
 def seen_by(models: tuple[Path, ...], reference: Reference, names: list[str]) -> dict[str, str]:
     """Which of these cases a model's own record holds, by their content: name -> train or validation."""
     from mrilib.models.file import read_record

@@ -15,6 +15,7 @@ import click
 from mrilib.errors import CaseError, MachineError, MriError, UsageError
 
 DONE, SOME_FAILED, WRONG_USE, MACHINE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 3, 130, 141
+ENDING = (MachineError, UsageError, MemoryError, KeyboardInterrupt)  # errors of a case that end the run of all
 
 _records = 1  # the descriptor of results; a duplicate of 1 once the options are parsed
 _end = "\n"
@@ -237,7 +238,7 @@ def give_results(results, label: str, total: int | None = None) -> int:
     done = failed = 0
     with progress(label, total) as bar:
         for case, result in results:
-            if isinstance(result, (MachineError, UsageError, MemoryError, KeyboardInterrupt)):
+            if isinstance(result, ENDING):
                 raise result
             if isinstance(result, BaseException):
                 failed += 1
@@ -249,6 +250,11 @@ def give_results(results, label: str, total: int | None = None) -> int:
     if not done and not failed:
         complain("nothing to do (no names came)")
         return SOME_FAILED
+    return counted(done, failed)
+
+
+def counted(done: int, failed: int) -> int:
+    """Say how many cases are done and how many failed; returns the exit code."""
     say(f"{done} done" + (f", {failed} failed" if failed else ""))
     return SOME_FAILED if failed else DONE
 

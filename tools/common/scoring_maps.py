@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from mri_tools.common import boards, map_tables, map_truth, score_text
 from mri_tools.common.jobs import cores, ordered
-from mri_tools.common.reference import groups_of, label_maps, read_reference, seen_by, units_of
-from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, progress, say, write
+from mri_tools.common.reference import groups_of, label_maps, read_reference, seen_by, units_of, unseen
+from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, progress, write
 from mri_tools.common.submitted import paired, say_mixed
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.metrics import pairing
@@ -164,15 +164,8 @@ def _say_missing(entry: Entry, allow: bool, several: bool) -> None:
 def _summarised(entry: Entry, truth, about, extra: dict, several: bool) -> list[dict]:
     """Rows over all cases, over those the model never saw, and over each group of --group-by."""
     results = entry.results
-    groups = {"all": list(results)}
-    unseen = [name for name, one in results.items() if not one.seen]
-    if count := len(results) - len(unseen):
-        trained = sum(one.seen == "train" for one in results.values())
-        say(f"{entry.name + ': ' if several else ''}the model saw {count} of the {len(results)} cases ({trained} in "
-            f"training, {count - trained} in validation): "
-            + ("figures without them follow" if unseen else "these figures say little"))
-        if unseen:
-            groups["unseen"] = unseen
+    seen = {name: one.seen for name, one in results.items()}
+    groups = {"all": list(results), "unseen": unseen(seen, f"{entry.name}: " if several else "")}
     groups |= {group: [name for name in names if name in results] for group, names in extra.items()}
     table = []
     for cases, names in groups.items():

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mri_tools.common import boards, score_text
-from mri_tools.common.reference import Reference, groups_of, read_reference, seen_by, units_of
+from mri_tools.common.reference import Reference, groups_of, read_reference, seen_by, units_of, unseen
 from mri_tools.common.run import DONE, SOME_FAILED, complain, say, write
 from mri_tools.common.submitted import paired
 from mrilib.errors import CaseError, MriError, UsageError
@@ -96,14 +96,7 @@ def read_whole(tables: list, kind, truth: Reference):
 
 def _rows(entry: Entry, truth: Reference, rules, o, kind, several: bool) -> list[dict]:
     """Rows over all cases, over those the model never saw, and over each group of --group-by."""
-    groups, unseen = {"all": entry.cases}, [name for name in entry.cases if not entry.seen[name]]
-    if count := len(entry.cases) - len(unseen):
-        trained = sum(part == "train" for part in entry.seen.values())
-        say(f"{entry.name + ': ' if several else ''}the model saw {count} of the {len(entry.cases)} cases ({trained} "
-            f"in training, {count - trained} in validation): "
-            + ("figures without them follow" if unseen else "these figures say little"))
-        if unseen:
-            groups["unseen"] = unseen
+    groups = {"all": entry.cases, "unseen": unseen(entry.seen, f"{entry.name}: " if several else "")}
     if o.group_by:
         mine = set(entry.cases)
         extra = groups_of(o.group_by, truth.chosen).items()
