@@ -27,11 +27,15 @@ def inner(function: Callable) -> Callable:
     return njit(nogil=True, error_model="numpy", fastmath=FAST, inline="always")(function)
 
 
+def cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def threads() -> int:
     """How many threads a loop may use: the cores of this process, or OMP_NUM_THREADS if that is fewer."""
-    have = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     said = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(have, int(said))) if said.isdigit() else have
+    return max(1, min(cores(), int(said))) if said.isdigit() else cores()
 
 
 def over(count: int, size: int, work: Callable[[int, int], None]) -> None:

@@ -6,17 +6,14 @@ many threads share the slabs. Inner loops run over x on views that start at 0, f
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numba import njit
 
+from mrilib.images.compiled import cores
+
 SLAB = 8  # slices of one piece of work; at least the side of a block less one
-
-
-def threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cosines(n: int) -> np.ndarray:
@@ -172,7 +169,7 @@ def shrink(image: np.ndarray, sigma: float, mask: np.ndarray, side, step=(1, 1),
         _blocks(image, image if pilot is None else pilot, pilot is not None, np.float32(cut * sigma),
                 np.float32(sigma**2), total, weight, places, starts, ys, *tables)  # fmt: skip
 
-    with ThreadPoolExecutor(threads()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for odd in (0, 1):  # neighbouring slabs overlap: every other one first, so that no two threads meet
             list(pool.map(work, [s for s in slabs if s[0] // SLAB % 2 == odd]))
     done = mask & (weight > 0)
@@ -238,7 +235,7 @@ def like_means(image: np.ndarray, guide: np.ndarray, sigma: float, mask: np.ndar
         _like(image, guide, mean, spans, result, np.float32(scale), np.float32(3 * scale), np.asarray(radius),
               np.float32(own), start, min(start + 4, len(image)))  # fmt: skip
 
-    with ThreadPoolExecutor(threads()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         list(pool.map(work, range(0, len(image), 4)))
     result[~mask] = image[~mask]
     return result

@@ -18,17 +18,17 @@ MUST_AGREE = {  # what the records of models that are averaged share, by their t
 }  # fmt: skip
 
 
-def check_records(records: Mapping[Path, dict], task: str | None = None) -> dict:
+def check_records(records: Mapping[Path, dict]) -> dict:
     """The record that all models share as far as use goes: the first one.
 
     Recipes may differ in what their steps learned, as those of folds do: then each model is given the case as its own
     recipe prepares it.
 
-    task: what they must be for; None takes the first one's. Raises CaseError for a record that is not of this
-    task or lacks something, UsageError naming the first difference between two models.
+    Raises CaseError for a record that is not of the first one's task or lacks something, UsageError naming the first
+    difference between two models.
     """
     first_path, first = next(iter(records.items()))
-    task = task or first.get("task")
+    task = first.get("task")
     for path, record in records.items():
         if record.get("task") != task:
             raise CaseError(f"is a model to {record.get('task')}, not to {task}", where=path)

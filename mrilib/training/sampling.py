@@ -38,8 +38,12 @@ def batches(members: list, size: int) -> list[list]:
 
 def chance_of(seed: int, epoch: int, case_id: str, copy: int) -> np.random.Generator:
     """The generator of one case in one epoch: whatever worker draws it, and whenever, it draws the same."""
-    name = int.from_bytes(hashlib.sha256(case_id.encode("utf-8", "surrogateescape")).digest()[:8], "little")
-    return np.random.default_rng([seed, epoch, name, copy])
+    return np.random.default_rng([seed, epoch, number_of(case_id), copy])
+
+
+def number_of(case_id: str) -> int:
+    """A number of 64 bits for a case's id, to seed what is drawn for it."""
+    return int.from_bytes(hashlib.sha256(case_id.encode("utf-8", "surrogateescape")).digest()[:8], "little")
 
 
 def balanced(classes: np.ndarray, count: int) -> list[float]:

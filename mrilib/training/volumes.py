@@ -23,6 +23,7 @@ from mrilib.images import files
 from mrilib.images.foreground import border, box_of
 from mrilib.inference import segment
 from mrilib.inference.prepare import channels_of, prepare_volume, upright
+from mrilib.training.sampling import number_of
 
 FORMAT = 2
 PLACES = 4096  # positions kept of each label in a volume
@@ -173,8 +174,7 @@ def load(cache: Path, names: Sequence[str]) -> list[Volume]:
 def _places(label: np.ndarray, count: int, case_id: str) -> dict[str, np.ndarray]:
     """Positions (n, 3) int32 of each label, `v0`… evenly from the volume, `s0`… evenly from its slices; by chance, but
     the same for the same case."""
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(case_id.encode("utf-8", "surrogateescape")).digest()[:8],
-                                               "little"))  # fmt: skip
+    rng = np.random.default_rng(number_of(case_id))
     found = {}
     for value in range(count):
         flat = np.flatnonzero(label == value)

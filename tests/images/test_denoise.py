@@ -191,7 +191,7 @@ def test_the_bits_do_not_hang_on_the_number_of_threads(anatomy, monkeypatch):
 
     image = Image(rician(anatomy, 15), Grid.of(anatomy.shape))
     several = denoise.nonlocal_means(image)[0].array
-    monkeypatch.setattr(kernels, "threads", lambda: 1)
+    monkeypatch.setattr(kernels, "cores", lambda: 1)
     assert np.array_equal(denoise.nonlocal_means(image)[0].array, several)
 
 

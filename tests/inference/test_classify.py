@@ -72,12 +72,14 @@ def test_models_that_were_trained_otherwise_are_not_averaged(change, said):
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    ({"task": "segment"}, "a model to segment"), ({"classes": ["a", "a"]}, "damaged"), ({"shape": [1, 2]}, "damaged"),
+    ({"task": "detect"}, "cannot apply"), ({"classes": ["a", "a"]}, "damaged"), ({"shape": [1, 2]}, "damaged"),
     ({"channels": ["a", "b"]}, "damaged"), ({"classes": "ab"}, "damaged"), ({"shape": ["x", 1, 1]}, "damaged"),
 ])  # fmt: skip
 def test_a_record_that_cannot_be_is_refused(change, said):
     with pytest.raises(CaseError, match=said):
-        check_records({"a.h5": {**RECORD, **change}}, "classify")
+        check_records({"a.h5": {**RECORD, **change}})
+    with pytest.raises(CaseError, match="b.h5: is a model to segment, not to classify"):
+        check_records({"a.h5": RECORD, "b.h5": {**RECORD, "task": "segment"}})
     with pytest.raises(CaseError, match="lacks classes"):
         check_records({"a.h5": {k: v for k, v in RECORD.items() if k != "classes"}})
 
