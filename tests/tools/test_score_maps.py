@@ -98,6 +98,14 @@ def test_names_on_standard_input_and_label_maps_alone_as_the_truth(folders, tmp_
         r["value"] for r in csv.DictReader(io.StringIO(by_folder)) if r["cases"]]
 
 
+def test_a_file_that_is_named_twice_is_one_and_a_submission_is_named_once(folders, tmp_path):
+    save(tmp_path / "p0.nii.gz", tumour(0))
+    done = score("-r", folders / "truth", "--allow-missing", given="p0.nii.gz\n./p0.nii.gz\n", cwd=tmp_path)
+    assert means(done)["dice", "WT"]["value"] == "1" and "files for one case" not in done.stderr
+    done = score(".", ".", "-r", folders / "truth", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and "stands there twice" in done.stderr
+
+
 def test_a_missing_prediction_is_dice_0_and_listed_or_left_out(folders, tmp_path):
     for i in (0, 1, 2, 4):
         save(tmp_path / f"pred/p{i}.nii.gz", tumour(i))

@@ -139,10 +139,12 @@ def given(paths: tuple[Path, ...], null: bool = False) -> list[Table] | list[Map
 
 
 def _named_apart(found: list[Maps], paths: list[Path]) -> list[Maps]:
-    """Submissions whose folders have one name are called by their paths."""
+    """Submissions whose folders have one name are called by their paths. Raises UsageError for one given twice."""
     count = Counter(one.name for one in found)
     for one, path in zip(found, paths, strict=False):
         one.name = str(path) if count[one.name] > 1 else one.name
+    if twice := [name for name, times in Counter(one.name for one in found).items() if times > 1]:
+        raise UsageError(f"{twice[0]} stands there twice", remedy="name each submission once")
     return found
 
 
@@ -166,9 +168,12 @@ def _from_pipe(data: bytes, null: bool) -> list[Table] | list[Maps]:
 
 
 def _by_name(names: list[Path]) -> Maps:
-    """Single files, each counted from its own root; what is wrong with one is a problem of that one."""
+    """Single files, each counted from its own root; what is wrong with one is a problem of that one.
+
+    A file that is named twice is one.
+    """
     found, named = Maps("predictions"), []
-    for path in names:
+    for path in {os.path.abspath(path): path for path in names}.values():
         try:
             if not path.is_file():
                 raise CaseError("no such file", where=path, remedy="is it a name, or the header case,class of a table?")
