@@ -12,7 +12,7 @@ OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "polynomial", "constant", "step", "plateau")
 DEPTHWISE = ("mobilenet", "mobilenetv2", "efficientnetb0")  # backbones that a CPU computes best in float32
 OF_EPOCHS = ("freeze", "unfreeze_from", "learning_rate", "momentum", "weight_decay", "warmup", "average", "augment",
-             "patience", "dropout")  # what does nothing without epochs  # fmt: skip
+             "patience", "dropout", "optimizer", "schedule", "clip", "label_smoothing", "mixup", "cutmix")  # fmt: skip
 FEW = 500  # training cases below which given weights are not fine-tuned
 # Measured; docs/experiments.md has the table.
 SCRATCH = {"epochs": 40, "batch_size": 16, "learning_rate": 2e-3, "warmup": 4.0, "average": 4.0, "dropout": 0.3,
@@ -80,7 +80,9 @@ def complete(given: Settings, *, validated: bool, cases: int | None = None) -> S
     pretrained = given.weights is not None
     defaults = {"backbone": "mobilenet" if pretrained else "small", **(PRETRAINED if pretrained else SCRATCH)}
     usual = defaults["epochs"]
-    asked = [name for name in OF_EPOCHS if (value := getattr(given, name)) is not None and value is not False]
+    # what does nothing without epochs; of the losses focal, where weighted-ce's weights are the head start's, too
+    asked = [f.name for f in fields(given) if f.name in OF_EPOCHS and getattr(given, f.name) != f.default]
+    asked += ["loss focal"] if given.loss == "focal" else []
     if given.epochs == 0 and asked:
         raise UsageError(f"--{asked[0].replace('_', '-')} has no effect with --epochs 0", remedy="leave it out")
     if pretrained and cases is not None and cases < FEW and not asked and given.head_start is not False:
@@ -133,15 +135,13 @@ def _check(s: Settings, validated: bool) -> None:
 
 
 def check_shared(s) -> None:
-    """Raises UsageError for what no task bears: settings of another optimizer, mixup with cutmix, or either in vain."""
+    """Raises UsageError for what no task bears: settings of another optimizer, mixup with cutmix."""
     if s.optimizer != "sgd" and s.momentum is not None:
         raise UsageError(f"--momentum has no effect on {s.optimizer}", remedy="--optimizer sgd")
     if s.optimizer == "adam" and s.weight_decay:
         raise UsageError("--weight-decay makes adam adamw", remedy="--optimizer adamw")
     if s.mixup and s.cutmix:
         raise UsageError("--mixup and --cutmix are two ways to mix a batch", remedy="give one of them")
-    if (s.mixup or s.cutmix) and s.epochs == 0:
-        raise UsageError(f"--{'mixup' if s.mixup else 'cutmix'} has no effect with --epochs 0", remedy="leave it out")
 
 
 def check_class_weights(wanted, names, what: str = "classes") -> None:

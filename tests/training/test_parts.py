@@ -115,6 +115,8 @@ def test_a_region_is_painted_with_a_label_of_its_own(known, paint):
     ({"epochs": 2, "warmup": 2.0}, True, "leaves nothing of 2"),
     ({"epochs": 0}, True, "0 epochs train nothing"),
     ({"epochs": 0, "weights": "imagenet", "augment": "light"}, True, "--augment has no effect with --epochs 0"),
+    ({"epochs": 0, "weights": "imagenet", "loss": "focal"}, True, "--loss focal has no effect with --epochs 0"),
+    ({"epochs": 0, "weights": "imagenet", "mixup": 0.2}, True, "--mixup has no effect with --epochs 0"),
     ({"head": "three"}, True, "unknown head"),
     ({"backbone": "lenet5"}, True, "unknown backbone"),
 ])  # fmt: skip
@@ -135,6 +137,8 @@ def test_defaults_depend_on_given_weights():
         complete(Settings(weights="imagenet", **more), validated=False, cases=n).epochs
         for n, more in ((100, {}), (2000, {}), (100, {"dropout": 0.0}), (100, {"epochs": 3})))  # fmt: skip
     assert small == 0 < large == asked and chosen == 3
+    for more in ({"optimizer": "sgd"}, {"loss": "focal"}, {"mixup": 0.2}, {"label_smoothing": 0.0}):  # not in vain
+        assert complete(Settings(weights="imagenet", **more), validated=False, cases=100).epochs == large
     assert None not in (scratch.backbone, scratch.augment, scratch.dropout, scratch.average, scratch.weight_decay)
 
 
