@@ -144,6 +144,8 @@ def test_class_folders(tmp_path):
         for i in range(3):
             touch(tmp_path / f"own/{kind}/{i}.png")
     assert {c.class_name for c in cases.find([tmp_path / "own"])} == {"cat", "dog"}
+    named = cases.Reading(channels=("t1", "t2", "flair"))
+    assert {c.class_name for c in cases.find([tmp_path / "own"], layout=named)} == {"cat", "dog"}
     assert {c.class_name for c in cases.find([tmp_path / "own"], layout="plain")} == {None}
     (tmp_path / "own/dog/2.png").unlink()
     assert {c.class_name for c in cases.find([tmp_path / "own"])} == {None}  # two images make no class by themselves

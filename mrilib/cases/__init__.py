@@ -218,7 +218,10 @@ def _as_read(case: Case, reading: Reading) -> Case:
 
 def _with_classes(cases: list[Case], sure: bool) -> list[Case]:
     """Class folders: known words anywhere in the path, or 2 to 10 first folders that hold 3 images or more each."""
-    if any(c.class_name is not None or c.label is not None or len(c.channels) > 1 for c in cases):
+    def other(case):  # several channels of one plain file are but named by the user
+        return len(case.channels) > 1 and case.layout not in ("plain", "classes")
+
+    if any(c.class_name is not None or c.label is not None or other(c) for c in cases):
         return cases
 
     def word(case):
