@@ -196,12 +196,20 @@ def test_a_table_with_boxes_labels_and_a_byte_order_mark(tmp_path):
     assert (one.id, one.class_name, one.subject, one.label, one.boxes) == ("b", None, None, None, ())
 
 
+def test_a_table_that_is_not_utf_8_is_read_as_its_bytes(tmp_path):
+    name = os.fsdecode(b"b\xe9.png")
+    (tmp_path / "t.csv").write_bytes(b"file,class\nb\xe9.png,gl\xe4\n")
+    case, = cases.find([tmp_path / "t.csv"])
+    assert (case.path, case.class_name) == (tmp_path / name, os.fsdecode(b"gl\xe4"))
+
+
 @pytest.mark.parametrize(("text", "said"), [
     ("name,class\na.png,yes\n", "has no column file"),
     ("", "has no column file"),
     ("file\n", "names no case"),
     ("file,x0,y0,x1,y1\na.png,1,2,3,wide\n", "line 2: a box needs numbers"),
     ("file\na.txt\n", "is not an image by its suffix"),
+    ("file,class\na.png,yes\nb.png,no\na.png,no\n", "line 4: a.png is of class no, in an earlier line of yes"),
 ])  # fmt: skip
 def test_tables_that_cannot_be_right(text, said, tmp_path):
     write_text(tmp_path / "t.csv", text)

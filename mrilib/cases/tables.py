@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from mrilib.cases.case import Case, Search, of_file
 from mrilib.cases.names import MASK_FOLDERS, SUFFIXES, stem_of
 from mrilib.errors import CaseError, UsageError
+from mrilib.records import read_csv
 
 
 def table(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
@@ -25,14 +27,14 @@ def table(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 def in_csv(path: Path, root: Path) -> list[Case]:
     """Cases of a CSV: several rows of one file are its boxes.
 
-    Where it has no column `label`, masks/x.png is the label map of images/x.jpg.
+    Where it has no column `label`, masks/x.png is the label map of images/x.jpg. Raises UsageError for a table that
+    cannot be right.
     """
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]  # as people write them
-        if "file" not in reader.fieldnames:
-            raise UsageError(f"has no column file (columns: {' '.join(reader.fieldnames)})", where=path)
-        rows, masks = list(reader), None if "label" in reader.fieldnames else {}
+    reader = csv.DictReader(io.StringIO(read_csv(path), newline=""))
+    reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]  # as people write them
+    if "file" not in reader.fieldnames:
+        raise UsageError(f"has no column file (columns: {' '.join(reader.fieldnames)})", where=path)
+    rows, masks = list(reader), None if "label" in reader.fieldnames else {}
     found: dict[Path, Case] = {}
     base = os.path.join(os.path.abspath(root), "")
     for line, row in enumerate(rows, 2):
@@ -50,6 +52,9 @@ def in_csv(path: Path, root: Path) -> list[Case]:
                 label = _twin(image, masks)
             case = replace(case, subject=row.get("subject") or None, class_name=row.get("class") or None,
                            label=label, layout="csv")
+        elif not row.get("x0") and (row.get("class") or None) != case.class_name:
+            raise UsageError(f"{row['file']} is of class {row.get('class') or 'none'}, in an earlier line of "
+                             f"{case.class_name or 'none'}", where=f"{path}, line {line}")
         if row.get("x0"):
             try:
                 box = tuple(float(row[k]) for k in ("x0", "y0", "x1", "y1")) + (row.get("class") or None,)
