@@ -12,7 +12,8 @@ from pathlib import Path
 from mrilib.gpu.start import cpu_flags, cpu_policy, gpu_policy, usable_cores
 
 NEEDED_DRIVER = {11: 450.80, 12: 525.60, 13: 580.65}  # oldest driver for each CUDA release (NVIDIA's release notes)
-GPU_WHEEL = "pip uninstall -y tensorflow-cpu && pip install --force-reinstall 'mri-suite[gpu]'"
+# the suite is on no index: pip finds its extras where it is installed, and cannot install it anew
+ANEW = "pip uninstall -y tensorflow tensorflow-cpu && pip install 'mri-suite[{}]'"
 NVIDIA = "0x10de"
 
 _ASK = """
@@ -159,7 +160,7 @@ def _reason(known: dict) -> tuple[str, str | None]:
     if known["tensorflow"] == "broken":
         last = (known["said"].strip().splitlines() or ["no reason given"])[-1]
         extra = "gpu" if known["cards"] else "cpu"
-        return (f"TensorFlow does not start: {last}", f"pip install --force-reinstall 'mri-suite[{extra}]'")
+        return (f"TensorFlow does not start: {last}", ANEW.format(extra))
     if known["gpus"]:
         if re.search(r"OUT_OF_MEMORY|out of memory|OOM|RESOURCE_EXHAUSTED|failed to allocate", said, re.I):
             return ("a GPU is found, but its memory is taken by other programs (nvidia-smi lists them)",
@@ -177,7 +178,7 @@ def _reason(known: dict) -> tuple[str, str | None]:
     if known["visible"] is not None and not re.match(r"\d|GPU-|MIG-", known["visible"].strip()):
         return (f"the GPU is hidden: CUDA_VISIBLE_DEVICES is {known['visible']!r}", "unset CUDA_VISIBLE_DEVICES")
     if not known["cuda_build"]:
-        return "this TensorFlow is a CPU-only wheel", GPU_WHEEL
+        return "this TensorFlow is a CPU-only wheel", ANEW.format("gpu")
     needed = NEEDED_DRIVER.get(_major(known["cuda"]))
     have = float(".".join(known["driver"].split(".")[:2]))
     if (needed and have < needed) or "driver version is insufficient" in said:
@@ -185,8 +186,7 @@ def _reason(known: dict) -> tuple[str, str | None]:
                 + (f", which needs {needed:.2f} or later" if needed else ""),
                 "sudo apt install nvidia-driver")
     if re.search(r"Cannot dlopen some GPU libraries|Could not load dynamic library|cannot open shared object", said):
-        return ("the CUDA libraries that TensorFlow needs are not found",
-                "pip install --force-reinstall 'mri-suite[gpu]'")
+        return "the CUDA libraries that TensorFlow needs are not found", "pip install 'mri-suite[gpu]'"
     if re.search(r"OUT_OF_MEMORY|out of memory", said, re.I):
         return "the GPU has no memory left: other programs hold it (nvidia-smi lists them)", "nvidia-smi"
     if known["visible"] is not None:
