@@ -204,7 +204,7 @@ def _of_maps(record: dict) -> list[tuple[str, str]]:
     regions = ", ".join(f"{name} ({' '.join(map(str, v))})" for name, v in (record.get("regions") or {}).items())
     spacing = ",".join(f"{mm:g}" for mm in (record.get("spacing") or ())[::-1])
     window = " x ".join(map(str, record.get("patch", ())[::-1])) + f" voxels in {record.get('dimension')}D"
-    context = f", {record['context']} slices each side" if record.get("context") else ""
+    context = f", slices seen each side: {record['context']}" if record.get("context") else ""
     kept = ", ".join(f"{kind} {what}" for kind, what in (record.get("postprocess") or {}).items())
     return [("labels", f"{named} (scheme {record.get('scheme') or 'not known'})"), ("regions learned", regions),
             ("window", window + context + (f", at {spacing} mm" if spacing else "")), ("post-processing", kept)]

@@ -33,10 +33,10 @@ def main(output, number, first, kind, tumours, size, noise, contrast, shapes, sc
     """Make up heads with and without a tumour, labelled.
 
     Slices come as PNG in the folders healthy/ and tumour/, volumes as a
-    folder each, named as BraTS 2023 names them (labels: 1 necrosis,
-    2 oedema, 3 enhancing). Each depends on the seed and its own number
-    only, so --first makes more of the same. They are no anatomy: a model
-    trained on them knows nothing of people.
+    folder each, their files named as those of BraTS 2023; what their labels
+    mean, --scheme brats2023 tells the other tools. Each depends on the seed
+    and its own number only, so --first makes more of the same. They are no
+    anatomy: a model trained on them knows nothing of people.
 
     Of 400 new slices a constant guess has 50 % right, a threshold on the
     brightest pixel 50 %, logistic regression on 32x32 pixels 56 %, a small

@@ -126,6 +126,6 @@ def describe(settings: SegmentSettings, spacing) -> str:
     net = f"{s.backbone} of width {s.width:g} as encoder" if s.backbone else (
         f"{'residual' if s.residual else 'plain'} U-Net of {s.levels} levels, {s.width:g} filters at the first, "
         f"depth {s.depth}" + f", {s.stem} times coarser than the image" * (s.stem > 1))
-    context = f" with {s.context} slices each side" if s.context else ""
+    context = f" with {s.context} slice{'s' * (s.context > 1)} each side" if s.context else ""
     return (f"{s.dimension}D, {net}, {s.norm} norm, window {','.join(map(str, s.patch[::-1]))}{context} at "
             f"{','.join(f'{v:g}' for v in tuple(spacing)[::-1])} mm, batch {s.batch_size}")
