@@ -10,6 +10,7 @@ from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, entry, progr
 
 @click.command()
 @options.cases
+@options.scheme_of_cases
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("montage.png"), show_default=True,
               help="PNG to write.")
 @click.option("--cases", "folder", type=click.Path(path_type=Path),

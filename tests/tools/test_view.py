@@ -73,6 +73,20 @@ def test_view_draws_predicted_label_maps_over_their_cases(data, tmp_path):
     assert 50 < coloured < 1000
 
 
+def test_view_reads_label_maps_by_the_scheme_that_is_named(tmp_path):
+    from mrilib.images import files
+    from mrilib.images.grid import Grid, Image
+
+    (tmp_path / "BraTS20_Training_001").mkdir()
+    for name in ("t1", "flair", "seg"):
+        values = np.arange(4 * 8 * 8).reshape(4, 8, 8) % 4
+        files.write(tmp_path / f"BraTS20_Training_001/BraTS20_Training_001_{name}.nii.gz",
+                    Image(values.astype(np.uint8), Grid.of((4, 8, 8))))
+    refused = run("mri-view", tmp_path, "-o", "x.png", cwd=tmp_path)
+    assert "label 3 is not in scheme brats2020 (0 1 2 4) (name the right one with --scheme)" in refused.stderr
+    assert run("mri-view", tmp_path, "-o", "x.png", "--scheme", "brats2023", cwd=tmp_path).returncode == 0
+
+
 def test_view_takes_cases_by_chance_from_a_seed(data, tmp_path):
     def sheet(*more):
         ran = run("mri-view", data / "many", "--count", 4, "--size", 64, "-o", tmp_path / "s.png", *more)
