@@ -17,13 +17,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from mrilib.cases import Reading, find
-from mrilib.errors import CaseError
+from mrilib.cases import find
 from mrilib.images import files
 from mrilib.images.geometry import resample
 from mrilib.images.grid import Grid, Image
-from mrilib.inference.predictions import Target, finished, ready, write
-from mrilib.inference.prepare import prepare_volume
+from mrilib.inference.predictions import Target, finished
 from mrilib.models.file import read_record
 from mrilib.recipe import Recipe, Step
 from mrilib.records import content_hash
@@ -270,46 +268,6 @@ def test_maps_that_a_forced_run_of_another_model_left_behind_are_said(raw, model
     for options in (("-r", raw, "--metrics", "dice"), ("--check", "--like", raw)):
         said, = complaints("mixed", *options)
         assert "mixed: 3 of 4 label maps are of another model, or other settings, than its recipe.json" in said
-
-
-def test_a_map_is_complete_for_these_channels_of_its_file_in_this_order(tmp_path):
-    files.write(tmp_path / "p.nii.gz", Image(np.stack([head(0), head(1)], -1), GRID, ("t1", "flair")))
-    record = {**RECORD, "channels": ["flair", "t1"]}
-    first, second = (next(iter(find([tmp_path / "p.nii.gz"], Reading(channels=c))))
-                     for c in (("t1", "flair"), ("flair", "t1")))
-    target = Target(tmp_path / "out", "h")
-    made = prepare_volume(first, (), record["channels"])
-    write(first, made, np.ones((*GRID.size, 3), np.float32), record, target, settings={}, known={})
-    assert finished(first, target) == tmp_path / "out/p.nii.gz" and finished(second, target) is None
-
-
-def test_what_other_settings_made_of_a_case_goes_when_they_are_replaced(raw, tmp_path):
-    case = next(iter(find([raw / "p0.nii.gz"])))
-    made = prepare_volume(case, (), RECORD["channels"])
-    for name, suffix, record in (("a", ".nii.gz", RECORD), ("b", ".nii", {**RECORD, "values": [0, 2, 1]})):
-        target = Target(tmp_path / "out", name, suffix, tmp_path / "maps")
-        write(case, made, np.ones((*GRID.size, 3), np.float32), record, target, settings={}, known={})
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"p0.nii", "p0.json"}
-    assert {p.name for p in (tmp_path / "maps/p0").iterdir()} == {"background.nii", "oedema.nii", "necrotic.nii"}
-
-
-def test_a_volume_whose_map_is_to_be_a_picture_is_refused_before_it_is_computed(raw, tmp_path):
-    case = next(iter(find([raw / "p0.nii.gz"])))
-    with pytest.raises(CaseError, match=r"p0.nii.gz: is a volume, and a volume cannot be a \.tif"):
-        ready(case, (), ["image"], None, True, Target(tmp_path / "out", "h", ".tif"), (), True)
-
-
-def test_a_picture_is_refused_by_a_model_of_volumes_and_the_one_slice_of_a_volume_is_not(tmp_path):
-    files.write(tmp_path / "a.png", Image(head(0)[14], Grid.of((44, 40))))
-    files.write(tmp_path / "b.nii.gz", Image(head(0)[14:15], Grid.of((1, 44, 40))))
-    picture, slice_ = find([tmp_path])
-    target = Target(tmp_path / "out", "h")
-    with pytest.raises(CaseError, match=r"a.png: is a picture; this model takes volumes"):
-        ready(picture, (), ["image"], [2.0, 2.0, 2.0], True, target, (), True)
-    for case, spacing, deep in ((slice_, [2.0, 2.0, 2.0], True), (slice_, [1.0, 1.0], True),
-                                (picture, [1.0, 1.0, 1.0], False), (picture, None, False)):
-        size = (1, 22, 20, 1) if case is slice_ and spacing[-1] == 2 else (1, 44, 40, 1)
-        assert ready(case, (), ["image"], spacing, True, target, (), deep).array.shape == size
 
 
 def test_a_model_trained_on_pictures_takes_pictures(tmp_path):
