@@ -18,7 +18,7 @@ exits() {
   ! grep -q Traceback err
 }
 
-# clean DIR: no half-written file is left there, and each image has its record
+# clean DIR: no half-written file is left there
 clean() {
   [ -z "$(find "$1" -name '.[0-9]*')" ] || { find "$1" -name '.[0-9]*' >&2; return 1; }
 }
