@@ -17,7 +17,6 @@ from mrilib.cases.names import (
     MASK_ENDINGS,
     MASK_FOLDERS,
     PICTURES,
-    SUFFIXES,
     VOLUMES,
     channel_of,
     stem_of,
@@ -28,9 +27,8 @@ from mrilib.cases.tables import in_csv
 from mrilib.errors import CaseError, UsageError
 from mrilib.records import read_json, record_path
 
-__all__ = ["CHANNELS", "CLASS_WORDS", "LAYOUTS", "MASK_ENDINGS", "MASK_FOLDERS", "PICTURES", "SUFFIXES", "VOLUMES",
-           "Case", "Reading", "channel_of", "explain", "find", "of_file", "recipe_root", "stem_of", "subject_of",
-           "suffix_of", "unite"]
+__all__ = ["CHANNELS", "LAYOUTS", "MASK_ENDINGS", "MASK_FOLDERS", "PICTURES", "VOLUMES", "Case", "Reading",
+           "channel_of", "explain", "find", "of_file", "recipe_root", "stem_of", "suffix_of"]
 
 # Looked for in this order; each takes the files that are its own and leaves the rest to the next.
 LAYOUTS = {
