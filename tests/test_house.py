@@ -125,6 +125,13 @@ def test_documentation_shows_the_real_help(tool):
     assert f"| `{tool}` |" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_readme_names_every_layout():
+    from mrilib.cases import LAYOUTS, explain
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(f"| `{name}` | {explain(name)} |" for name in LAYOUTS) in readme
+
+
 def commands():
     import importlib
 

@@ -15,7 +15,7 @@ from mrilib.records import read_csv
 
 
 def table(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
-    """a CSV with a column `file`, and class, subject, label, x0 y0 x1 y1 as it has them"""
+    """cases.csv, or a CSV given by name: a column `file`, and class, subject, label, x0 y0 x1 y1 as it has them"""
     path = search.folder / "cases.csv"
     if not path.is_file():
         if search.reading.layout == "csv":
