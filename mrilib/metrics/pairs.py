@@ -117,7 +117,7 @@ def score(case: Case, itself: bool, paths: list[Path | Member | None], rules: Ru
     labels.check(np.flatnonzero(overlap.numbers_of(reference.array)), rules.scheme, case.path)
     truth = case.path if itself else case.label
     references = [reference] if itself else [reference, *_on_image(case, reference.grid)]
-    return [_one(references, path, rules, truth, case.fix) for path in paths]
+    return [_one(references, path, rules, truth, case) for path in paths]
 
 
 def _on_image(case: Case, own: Grid) -> list[Image]:
@@ -133,7 +133,7 @@ def _on_image(case: Case, own: Grid) -> list[Image]:
     return []
 
 
-def _one(references: list[Image], path: Path | Member | None, rules: Rules, truth: Path, fix: bool) -> Scored:
+def _one(references: list[Image], path: Path | Member | None, rules: Rules, truth: Path, case: Case) -> Scored:
     """references: the label map on each grid that the prediction may lie on, its own first."""
     def nothing():
         return segmentation.missing(rules.parts, references[0].array, references[0].grid.spacing, rules.settings)
@@ -141,8 +141,13 @@ def _one(references: list[Image], path: Path | Member | None, rules: Rules, trut
     if path is None:
         return Scored(nothing())
     try:
-        prediction = _labels(foreign.read(path, [one.grid for one in references], fix), path)
+        native = _recorded_grid(case)
+        likes = [one.grid for one in references] + ([native] if native else [])
+        prediction = _labels(foreign.read(path, likes, case.fix), path)
         reference = next((one for one in references if prediction.grid.same_as(one.grid, SAME)), references[0])
+        if native and prediction.grid.same_as(native, SAME) and not reference.grid.same_as(native, SAME):
+            raise CaseError("lies on the grid that the case was first given on, its reference on one that it was "
+                            "prepared to", where=path, remedy="give the cases as given as the reference")
         check_grid(prediction.grid, reference.grid, path)
         record = foreign.record(path)
         told = record.get("scheme")
@@ -185,12 +190,18 @@ def boxes_within(case: Case, boxes: list[tuple]) -> None:
                             "its upper left corner 0,0")
 
 
+def _recorded_grid(case: Case) -> Grid | None:
+    """The native grid that the record of a case tells; None without one."""
+    record = record_path(case.root, case.id)
+    ours = record.is_file() and (Path(case.root) / "recipe.json").is_file()  # else some other JSON may lie there
+    native = read_json(record).get("native_grid") if ours else None
+    return Grid.from_dict(native) if native else None
+
+
 def grid_of(case: Case) -> Grid:
     """The native grid of a case: what its record says, else that of its image."""
-    record = record_path(case.root, case.id)
-    native = read_json(record).get("native_grid") if record.is_file() else None
-    if native:
-        return Grid.from_dict(native)
+    if native := _recorded_grid(case):
+        return native
     if case.slices:
         return files.read_case(case).grid
     path = next(iter(case.channels.values()))

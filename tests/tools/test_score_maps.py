@@ -181,6 +181,13 @@ def test_a_label_map_on_another_grid_than_its_image_is_compared_on_that_of_the_p
     assert figures(score("own", "-r", "truth", cwd=tmp_path), "turned") == figures(wanted, "turned")
 
 
+def test_a_reference_that_was_prepared_to_another_grid_is_named(folders, tmp_path):
+    subprocess.run([BIN / "mri-normalize", folders / "truth", "--spacing", "2", "--method", "none", "-o", "norm"],
+                   check=True, capture_output=True, cwd=tmp_path)
+    done = score(folders / "pred", "-r", "norm", "--metrics", "dice", cwd=tmp_path)
+    assert done.returncode == 1 and done.stderr.count("lies on the grid that the case was first given on, its") == 6
+
+
 def test_schemes_meet_by_name(folders, tmp_path):
     same = means(score(folders / "pred", "-r", folders / "truth"))["dice", "TC"]["value"]
     for i in range(6):
