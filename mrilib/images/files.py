@@ -20,6 +20,7 @@ from mrilib.errors import CaseError
 from mrilib.images import nifti, nifti_writing, pictures, series
 from mrilib.images.grid import Grid, Image
 
+ROUNDING = 1e-3  # what a label number may be off a whole one: 4 scaled to 16 bit is off by up to 6e-5
 NOTE = "mri-suite recipe "  # how a header says that a file was prepared; the hash follows
 
 
@@ -172,14 +173,20 @@ def read_label(case: Case, grid: Grid | None = None) -> Image | None:
 
 
 def whole_numbers(array: np.ndarray, where: object = None) -> np.ndarray:
-    """A label map as uint8, any shape. Raises CaseError for fractions, NaN and numbers outside of 0 to 255."""
+    """A label map as uint8, any shape. Raises CaseError for fractions, NaN and numbers outside of 0 to 255.
+
+    What a writer that scaled its numbers to integers left beside whole ones (255 times 1/255) counts as these.
+    """
     low, high = (array.min(), array.max()) if array.size else (0, 0)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise CaseError("is no label map: it holds NaN or infinite values, not whole numbers", where=where)
-    if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
-        raise CaseError("is no label map: it holds other values than whole numbers", where=where,
-                        remedy="store label numbers, not probabilities or a smoothed mask")
-    if high in (255, 65535) and array.dtype.kind in "uib" and np.isin(array, (0, high)).all():
+    if array.dtype.kind == "f":
+        whole = np.rint(array)
+        if not np.allclose(array, whole, rtol=0, atol=ROUNDING):
+            raise CaseError("is no label map: it holds other values than whole numbers", where=where,
+                            remedy="store label numbers, not probabilities or a smoothed mask")
+        array, low, high = whole, whole.min(), whole.max()
+    if high in (255, 65535) and np.isin(array, (0, high)).all():
         return (array > 0).astype(np.uint8)
     if low < 0 or high > 255:
         raise CaseError(f"is no label map: it holds {low:g} to {high:g}, labels are 0 to 255", where=where)

@@ -6,7 +6,7 @@ from pipeline_data import save
 
 from mrilib.cases import Case
 from mrilib.errors import CaseError
-from mrilib.images import files
+from mrilib.images import files, nifti_writing
 from mrilib.images.grid import Grid, Image
 
 GRID = Grid.of((6, 8, 10), (2.0, 1.0, 1.0), (5.0, 6.0, 7.0))
@@ -30,11 +30,25 @@ def test_whole_numbers_of_any_type(kind, tmp_path):
     assert label.array.dtype == np.uint8 and np.array_equal(label.array, blocks("u1")) and label.grid.same_as(GRID)
 
 
-@pytest.mark.parametrize(("values", "kind", "numbers"), [((0, 255), "u1", {0, 1}), ((0, 65535), "u2", {0, 1}),
-                                                         ((0, 128, 255), "u1", {0, 128, 255}), ((255,), "u1", {1}),
-                                                         ((0, 1), "u1", {0, 1})])
+@pytest.mark.parametrize(("values", "kind", "numbers"), [
+    ((0, 255), "u1", {0, 1}), ((0, 65535), "u2", {0, 1}), ((0, 128, 255), "u1", {0, 128, 255}), ((255,), "u1", {1}),
+    ((0, 255), "f4", {0, 1}), ((0, 1), "u1", {0, 1}),
+])  # fmt: skip
 def test_a_mask_of_black_and_white_is_nought_and_one(values, kind, numbers, tmp_path):
     assert set(np.unique(files.read_label(case(tmp_path, blocks(kind, values))).array)) == numbers
+
+
+def test_numbers_that_were_scaled_to_integers_are_whole_again(tmp_path):
+    """As SPM writes a mask, 255 times 1/255, and nibabel floats into a header of int16."""
+    from mrilib.metrics import foreign
+
+    for kind, values, slope in (("u1", (0, 255), 1 / 255), ("i2", (0, 8192, 16383, 32767), 4 / 32767)):
+        head = bytearray(nifti_writing.header(Image(blocks(kind, values), GRID)))
+        head[112:120] = np.array([slope, 0], "<f4").tobytes()
+        (path := tmp_path / "a.nii").write_bytes(bytes(head) + blocks(kind, values).tobytes())
+        label = files.read_label(Case("p", tmp_path, {"image": path}, label=path))
+        assert np.array_equal(label.array, blocks("u1", np.rint(np.multiply(values, slope))))
+        assert np.array_equal(files.whole_numbers(foreign.read(path).array), label.array)
 
 
 @pytest.mark.parametrize(("array", "said"), [
