@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
+from pkgutil import resolve_name
 
 from mrilib import recipe
 from mrilib.images.registry import LEARNERS
@@ -16,14 +16,9 @@ def look(case, steps: Sequence[Step], step: Step) -> dict:
     recipe.check_origin(case)
     image, rest, _ = recipe.read(case, steps)
     image, _ = recipe.apply(rest, image)
-    return _function(LEARNERS[step.step][0])(image, **step.parameters)
+    return resolve_name(LEARNERS[step.step][0])(image, **step.parameters)
 
 
 def learn(step: Step, seen: Sequence[dict]) -> Step:
     """The step with what it learned from all that was seen."""
-    return replace(step, learned=_function(LEARNERS[step.step][1])(seen))
-
-
-def _function(target: str):
-    module, name = target.split(":")
-    return getattr(import_module(module), name)
+    return replace(step, learned=resolve_name(LEARNERS[step.step][1])(seen))

@@ -6,8 +6,8 @@ import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from mrilib import cases as case_files
 from mrilib import records
 from mrilib.errors import CaseError, UsageError
 from mrilib.images import files
+from mrilib.images.bias import divided
 from mrilib.images.grid import Image
 from mrilib.images.registry import BIAS, DENOISERS, STEPS
 
@@ -122,14 +123,12 @@ def apply(steps, image: Image, fields: list | None = None) -> tuple[Image, list[
     """
     measured = []
     for step in steps:
-        module, name = STEPS[step.step].split(":")
-        source = import_module(module)
         if fields is not None and step.step in BIAS:
-            field, seen = getattr(source, f"{name}_field")(image, **step.parameters, **step.learned)
+            field, seen = resolve_name(f"{STEPS[step.step]}_field")(image, **step.parameters, **step.learned)
             fields.append(field)
-            image = source.divided(image, field)
+            image = divided(image, field)
         else:
-            image, seen = getattr(source, name)(image, **step.parameters, **step.learned)
+            image, seen = resolve_name(STEPS[step.step])(image, **step.parameters, **step.learned)
         image = image.with_array(files.compact(image.array))
         measured.append({"step": step.step, **seen})
     return image, measured

@@ -62,7 +62,7 @@ def main(paths, null, root, layout, output, method, sigma, noise, varying, radiu
     if method == "nlm" and varying is None:
         varying = sigma is None
     given = {"sigma": sigma, "noise": noise, "varying": varying, "radius": radius, "width": width}
-    steps = [Step(method, used(DENOISERS[method], given))]
+    steps = [Step(method, used(method, given))]
     return convert(paths, steps, output, program=program(), suffix=suffix, null=null, root=root, layout=layout,
                    jobs=jobs, force=force, dry_run=dry_run, residual=residual)
 

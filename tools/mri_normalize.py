@@ -6,7 +6,7 @@ import click
 
 from mri_tools.common import options
 from mri_tools.common.run import DONE, SOME_FAILED, entry, program
-from mrilib.images.registry import BIAS, EDGES, NORMALIZERS, STEPS
+from mrilib.images.registry import BIAS, EDGES, NORMALIZERS
 
 
 @click.command()
@@ -82,7 +82,7 @@ def main(paths, null, root, layout, output, grey, align, reorient, brain, crop, 
     steps = []
 
     def add(step, **given):
-        steps.append(Step(step, used(STEPS[step], given)))
+        steps.append(Step(step, used(step, given)))
 
     for name, value, other, needs in (("margin", margin, "crop", crop), ("fit", fit, "size", size),
                                       ("field", field, "bias", bias)):  # fmt: skip

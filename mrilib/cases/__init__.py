@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 from mrilib.cases.case import Case, Reading, Search, of_file, recipe_root
 from mrilib.cases.folders import missing_channels
@@ -133,8 +133,7 @@ def explain(name: str) -> str:
 
 
 def _function(name: str):
-    module, function = LAYOUTS[name].split(":")
-    return getattr(import_module(module), function)
+    return resolve_name(LAYOUTS[name])
 
 
 def _image_files(folder: Path, fail) -> Iterator[Path]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 from mrilib.errors import UsageError
 from mrilib.models.applications import PIXELS, SMALLEST, WIDTHS
@@ -71,8 +71,7 @@ def backbone_of(name: str):
 def _named(registry: dict[str, str], name: str):
     if name not in registry:
         raise UsageError(f"unknown head {name!r}", remedy=f"one of {' '.join(registry)}")
-    module, function = registry[name].split(":")
-    return getattr(import_module(module), function)
+    return resolve_name(registry[name])
 
 
 def _check(name, shape, classes, width, dropout, low, high) -> None:

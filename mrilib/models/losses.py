@@ -8,7 +8,7 @@ Keras backend and never gets into a model file. smoothing s turns the truth into
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
+from pkgutil import resolve_name
 
 from mrilib.errors import UsageError
 from mrilib.models.registry import LOSSES
@@ -23,8 +23,7 @@ def make(name: str, **settings) -> Callable:
     """
     if name not in LOSSES:
         raise UsageError(f"unknown loss {name!r}", remedy=f"one of {' '.join(LOSSES)}")
-    module, function = LOSSES[name].split(":")
-    made = getattr(import_module(module), function)
+    made = resolve_name(LOSSES[name])
     settings = {key: value for key, value in settings.items() if value is not None}
     if strange := sorted(set(settings) - set(made.__kwdefaults__ or {})):
         raise UsageError(f"the loss {name} has no {strange[0].replace('_', ' ')}")

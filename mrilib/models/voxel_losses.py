@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from importlib import import_module
+from pkgutil import resolve_name
 
 from mrilib.errors import UsageError
 from mrilib.models.registry import VOXEL_LOSSES
@@ -46,9 +46,8 @@ def make(text: str, *, exclusive: bool, class_weights: Sequence[float] | None = 
         raise UsageError("weighted-ce needs class weights", remedy="--class-weights balanced, or the numbers")
     made = []
     for weight, name in terms:
-        module, function = VOXEL_LOSSES[name].split(":")
         more = {"class_weights": class_weights} if name in weighted else {}
-        made.append((weight, getattr(import_module(module), function)(exclusive, **more)))
+        made.append((weight, resolve_name(VOXEL_LOSSES[name])(exclusive, **more)))
 
     def loss(truth, predicted):
         from keras import ops

@@ -59,7 +59,7 @@ def test_every_option_changes_the_result(folder, method, option):
     (("--method", "median", "--sigma", 3), "--sigma has no effect on median (its own options: --radius)"),
     (("--method", "gaussian", "--radius", 3), "--radius has no effect on gaussian"),
     (("--method", "curvature", "--width", 3), "--width has no effect on curvature"),
-    (("--method", "tv", "--even"), "--varying has no effect on tv"), (("--radius", 2), "--radius has no effect on non"),
+    (("--method", "tv", "--even"), "--varying has no effect on tv"), (("--radius", 2), "--radius has no effect on nlm"),
     (("--sigma", 3, "--varying"), "--varying has no effect beside --sigma"),
     (("--method", "median", "--radius", 0), "--radius"), (("--method", "bilateral", "--sigma", 0), "--sigma"),
     (("--method", "gaussian", "--width", "nan"), "--width"), (("--method", "n4"), "n4"),

@@ -150,20 +150,21 @@ def describe(case: Case, output: Path) -> str:
     return f"{case.id}: {channels}{label}{kind} -> {output / case.id}"
 
 
-def used(target: str, given: dict) -> dict:
-    """All parameters of a step `module:function` but what it learns, its defaults filled in with the options given.
+def used(name: str, given: dict) -> dict:
+    """All parameters of a step by its name but what it learns, its defaults filled in with the options given.
 
     The full set goes into the recipe, so that a later default does not change what an old recipe means; 2.0 is
     written as 2, so that both are one recipe. Raises UsageError for an option that this step does not have, for
     it would do nothing, and for one that is no finite number.
     """
-    from importlib import import_module
     from inspect import Parameter, signature
+    from pkgutil import resolve_name
 
-    module, name = target.split(":")
+    from mrilib.images.registry import STEPS
+
     parameters = {
         p.name: p.default
-        for p in signature(getattr(import_module(module), name)).parameters.values()
+        for p in signature(resolve_name(STEPS[name])).parameters.values()
         if p.kind is p.KEYWORD_ONLY and p.name not in ("mask", "rng", "standard")
     }
     given = {key: value for key, value in given.items() if value is not None}

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from importlib import import_module
+from pkgutil import resolve_name
 
 from mri_tools.common.worker import one_thread
 from mrilib.errors import CaseError
@@ -62,9 +62,8 @@ def ordered(target: str, items: Iterable, jobs: int, ahead: int = 4,
     """
     if jobs == 1 and not apart:
         one_thread()
-        module, function = target.split(":")
         for item, arguments in items:
-            yield item, arguments if isinstance(arguments, BaseException) else _try(module, function, arguments)
+            yield item, arguments if isinstance(arguments, BaseException) else _try(target, arguments)
         return
     slots: queue.Queue = queue.Queue(maxsize=ahead * jobs)
     calls: queue.Queue = queue.Queue()
@@ -115,8 +114,8 @@ def ordered(target: str, items: Iterable, jobs: int, ahead: int = 4,
             worker.stop()
 
 
-def _try(module: str, function: str, arguments: tuple):
+def _try(target: str, arguments: tuple):
     try:
-        return getattr(import_module(module), function)(*arguments)
+        return resolve_name(target)(*arguments)
     except Exception as error:  # noqa: BLE001  the caller decides what each kind means
         return error

@@ -184,7 +184,7 @@ def own_steps(given) -> tuple:
 
     if any(step.step in NORMALIZERS for step in given.steps):
         return ()
-    return (Step("zscore", used(NORMALIZERS["zscore"], {})),)
+    return (Step("zscore", used("zscore", {})),)
 
 
 def scheme_of(cases, numbers: list[list[int]], asked: str | None):

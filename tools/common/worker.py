@@ -8,7 +8,7 @@ import pickle
 import signal
 import sys
 import threading
-from importlib import import_module
+from pkgutil import resolve_name
 
 
 def one_thread():
@@ -43,8 +43,7 @@ def main():
                 ready.wait()
             target, arguments = waiting.pop()
         try:
-            module, function = target.split(":")
-            answer = (True, getattr(import_module(module), function)(*arguments))
+            answer = (True, resolve_name(target)(*arguments))
         except BaseException as error:  # noqa: BLE001  handed to the parent, which raises it again
             answer = (False, portable(error))
         try:
