@@ -212,11 +212,10 @@ def _read_itk(path: Path, suffix: str, grey: bool, several: bool, fix: bool) -> 
 
     if suffix in (".nii", ".nii.gz"):
         found = nifti.check(path, suffix, fix)
-        if fix and nifti.misplaced(found):
+        if place := nifti.own_place(found, fix):
             with tempfile.TemporaryDirectory() as folder:
                 nifti.without_place(path, suffix, found, copy := Path(folder) / "image.nii")
                 image = _read_itk(copy, ".nii", grey, several, False)
-            place = nifti.place(found)
             if image.grid.dimension == 2:
                 place = replace(image.grid, volume=image.grid.volume and place)
             return image.with_array(image.array, place)

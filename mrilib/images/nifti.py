@@ -16,6 +16,7 @@ from mrilib.images.grid import Grid
 
 APART = 0.05  # of a voxel's edge, in which the two ways of a header to place an image may differ: writers round
 RIGHT = 1e-3  # what the cosine between two axes may be off from a right angle
+ITK_RIGHT = 1e-5  # from where on ITK may not read an image that its sform alone places: it stops short of 3e-4
 ROUNDING = 1.2e-7  # of the sum of squares of a quaternion's three numbers, which are float32
 HOW = "--fix-orientation"
 
@@ -135,6 +136,13 @@ def _skew(matrix: np.ndarray, size: tuple[int, ...]) -> float:
     kept = [i for i in range(3) if size[i] > 1]
     cosines = np.abs(axes.T @ axes - np.eye(3))[np.ix_(kept, kept)]
     return float(cosines.max()) if kept else 0.0
+
+
+def own_place(found: Header, fix: bool) -> Grid | None:
+    """The grid to take where ITK's reading will not do, None elsewhere: of a header that is misplaced, if that is to be
+    fixed, and of one without qform whose axes are off a right angle by no more than rounding makes them."""
+    rounded = found.qform is None and found.sform is not None and _skew(found.sform, found.size) > ITK_RIGHT
+    return place(found) if rounded or fix and misplaced(found) else None
 
 
 def place(found: Header) -> Grid:

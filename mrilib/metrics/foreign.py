@@ -160,18 +160,20 @@ def _header(path: Path, likes: Sequence[Grid]):
 def _mended(path: Path, suffix: str, likes: Sequence[Grid], fix: bool) -> Grid | None:
     """The grid of a volume whose header places it in two ways, or skewed, as files.read mends it; None for others.
 
-    Raises CaseError for such a one unless it is to be mended.
+    Raises CaseError for one that is to be mended only if fix says so.
     """
     with open(path, "rb") as file:
         head = file.read(1 << 12)
     head = zlib.decompressobj(31).decompress(head, 544) if suffix == ".nii.gz" else head[:544]
-    if nifti.length(head) is None or not (wrong := nifti.misplaced(found := nifti.header(head))):
+    if nifti.length(head) is None:
         return None
-    if not fix:
+    found = nifti.header(head)
+    if not fix and (wrong := nifti.misplaced(found)):
         raise CaseError(wrong[0], remedy=wrong[1])
-    if likes:
+    place = nifti.own_place(found, fix)
+    if place and likes:
         _same_size(found.size, likes)
-    return nifti.place(found)
+    return place
 
 
 def _nifti(path: Path, suffix: str, size: Sequence[int]) -> np.ndarray | None:
