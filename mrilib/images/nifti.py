@@ -24,13 +24,15 @@ HOW = "--fix-orientation"
 @dataclass(frozen=True)
 class Header:
     """order: of bytes. size: voxels in x, y, z. qform, sform: (4, 4) from voxel x, y, z to RAS mm, None when not set.
-    codes: where in the header the codes of the two stand, and the type to write them in."""
+    codes: where in the header the codes of the two stand, and the type to write them in. below: whether one of
+    these stands beside a voxel's length below 0, which means nothing, but ITK mirrors the axis."""
 
     order: str
     size: tuple[int, int, int]
     qform: np.ndarray | None
     sform: np.ndarray | None
     codes: tuple[int, str]
+    below: bool = False
 
 
 def check(path: Path, suffix: str, fix: bool = False) -> Header:
@@ -85,7 +87,8 @@ def header(head: bytes) -> Header:
     qcode, scode = np.frombuffer(head, codes[1], 2, at[1])
     qform = _of_quaternion(np.frombuffer(head, real, 6, at[2]).astype(float), edges) if qcode > 0 else None
     sform = np.vstack([np.frombuffer(head, real, 12, at[3]).astype(float).reshape(3, 4), (0, 0, 0, 1)])
-    return Header(order, size, qform, sform if scode > 0 and np.linalg.det(sform) else None, codes)
+    sform = sform if scode > 0 and np.linalg.det(sform) else None
+    return Header(order, size, qform, sform, codes, (qform is not None or sform is not None) and edges[1:].min() < 0)
 
 
 def _of_quaternion(numbers: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -140,9 +143,10 @@ def _skew(matrix: np.ndarray, size: tuple[int, ...]) -> float:
 
 def own_place(found: Header, fix: bool) -> Grid | None:
     """The grid to take where ITK's reading will not do, None elsewhere: of a header that is misplaced, if that is to be
-    fixed, and of one without qform whose axes are off a right angle by no more than rounding makes them."""
+    fixed, of one without qform whose axes are off a right angle by no more than rounding makes them, and of one with
+    lengths below 0."""
     rounded = found.qform is None and found.sform is not None and _skew(found.sform, found.size) > ITK_RIGHT
-    return place(found) if rounded or fix and misplaced(found) else None
+    return place(found) if rounded or found.below or fix and misplaced(found) else None
 
 
 def place(found: Header) -> Grid:

@@ -132,3 +132,15 @@ def test_axes_that_rounding_has_skewed_are_read_where_the_sform_stands_alone(off
         assert np.array_equal(image.array, array)
         assert image.grid.same_as(Grid.of(SIZE, (3.0, 2.0, 1.0), (1.0, 2.0, 3.0)), 0.02)
     assert foreign.grid(path).same_as(files.read(path, fix=True).grid)
+
+
+@pytest.mark.parametrize("codes", [(1, 1), (1, 0), (0, 1)])
+def test_a_length_below_nought_mirrors_nothing(codes, tmp_path):
+    path, grid = tmp_path / "a.nii", Grid.of(SIZE, (3.0, 2.0, 1.0), (1.0, 2.0, 3.0), turned((0.3, -0.2, 0.5)))
+    array = save(path, grid)
+    patched(path, lambda rows: codes)
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<f", raw, 80, -1.0)
+    path.write_bytes(raw)
+    image = files.read(path)
+    assert np.array_equal(image.array, array) and image.grid.same_as(grid)
