@@ -231,7 +231,7 @@ def _read_itk(path: Path, suffix: str, grey: bool, several: bool, fix: bool) -> 
                             remedy="name the channels of the fourth with --channels")
         image = reader.Execute()
     except RuntimeError as error:
-        raise CaseError(f"cannot be read: {_itk_reason(error)}", where=path, remedy="check what it holds") from error
+        raise CaseError(f"cannot be read: {itk_reason(error)}", where=path, remedy="check what it holds") from error
     if image.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise CaseError("holds complex numbers", where=path, remedy="save their magnitude")
     made = from_itk(image, grey)
@@ -241,7 +241,7 @@ def _read_itk(path: Path, suffix: str, grey: bool, several: bool, fix: bool) -> 
     return made
 
 
-def _itk_reason(error: RuntimeError) -> str:
+def itk_reason(error: RuntimeError) -> str:
     """The telling part of ITK's many-line complaint."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[-1] if lines else "unknown reason"
@@ -342,7 +342,7 @@ def write(path: Path, image: Image, *, recipe_hash: str = "", as_stored: bool = 
     try:
         sitk.WriteImage(result, str(path), suffix == ".nii.gz")
     except RuntimeError as error:
-        raise OSError(*_disk_state(path), _itk_reason(error)) from error
+        raise OSError(*_disk_state(path), itk_reason(error)) from error
 
 
 def _disk_state(path: Path) -> tuple[int]:

@@ -149,7 +149,7 @@ def _header(path: Path, likes: Sequence[Grid]):
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise CaseError(f"cannot be read: {files._itk_reason(error)}", remedy="check what it holds") from error
+        raise CaseError(f"cannot be read: {files.itk_reason(error)}", remedy="check what it holds") from error
     if likes:
         _same_size(reader.GetSize(), likes)
         if reader.GetNumberOfComponents() > 1:

@@ -93,7 +93,7 @@ def write_config(path: Path, ctx: click.Context) -> None:
     write_text(Path(path), "\n".join(lines) + "\n")
 
 
-def _several(*decorators):
+def several(*decorators):
     def decorate(command):
         for decorator in reversed(decorators):
             command = decorator(command)
@@ -123,7 +123,7 @@ model = click.option("-m", "--model", "models", required=True, multiple=True, ty
                      metavar="FILE", help="Model file; several, or a pattern in quotes, are averaged.")
 
 # Every tool: how much it says, and its settings as a file.
-common = _several(
+common = several(
     click.option("--config", type=click.Path(path_type=Path), is_eager=True, expose_value=False,
                  callback=_load_config, help="Take options from this TOML file."),
     click.option("--write-config", type=click.Path(path_type=Path), help="Write all options of this run as TOML."),
@@ -157,11 +157,11 @@ def cases(command):
         reading = Reading(layout, channels or (), as_ == "slices", known, fix_orientation)
         return command(layout=reading, **others)
 
-    return _several(paths, null, root, layout, channels, as_, fix)(with_reading)
+    return several(paths, null, root, layout, channels, as_, fix)(with_reading)
 
 
 # Which cases of a split a tool works on.
-split = _several(
+split = several(
     click.option("--split", type=click.Path(path_type=Path), help="split.csv of mri-split."),
     click.option("--fold", type=click.IntRange(0), help="Fold of the split that is held out."),
 )

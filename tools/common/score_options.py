@@ -35,7 +35,7 @@ class Words(click.ParamType):
         return tuple(value) if isinstance(value, (tuple, list)) else tuple(w for w in str(value).split(",") if w)
 
 
-truth = options._several(
+truth = options.several(
     click.option("-r", "--reference", type=FILE,
                  help="The truth: a folder of cases with their classes, label maps or boxes, or a CSV of them."),
     options.layout,
@@ -48,7 +48,7 @@ truth = options._several(
                  help="Look in this model's record for cases that it saw."),
 )
 
-rules = options._several(
+rules = options.several(
     options.scheme,
     click.option("--predicted-scheme", metavar="SCHEME",
                  help="Of predictions whose record does not say.  [default: the reference's]"),
@@ -78,7 +78,7 @@ rules = options._several(
     click.option("--positive", metavar="CLASS", help="Of two classes the one to be found.  [default: yes, tumour, …]"),
 )
 
-statistics = options._several(
+statistics = options.several(
     click.option("--level", type=click.FloatRange(0, 100, True, True), default=95, show_default=True,
                  help="Of the intervals, in percent."),
     click.option("--resamples", type=click.IntRange(100), default=2000, show_default=True, help="Of the bootstrap."),
@@ -89,7 +89,7 @@ statistics = options._several(
                       "roc_auc of classes; ap50,froc of boxes]"),
 )
 
-results = options._several(
+results = options.several(
     options.output_file("Table of figures."),
     click.option("--per-case", type=FILE, help="CSV with a row for each case."),
     click.option("--fail-under", multiple=True, metavar="METRIC=VALUE", help="Exit 1 when a figure is lower."),

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mri_tools.common import options
-from mri_tools.common.options import Pair, _several, xyz_to_array
+from mri_tools.common.options import Pair, several, xyz_to_array
 from mrilib.errors import UsageError
 from mrilib.models.normalise import NORMS
 from mrilib.models.registry import BACKBONES, HEADS, VOXEL_LOSSES
@@ -39,7 +39,7 @@ class Duration(click.ParamType):
         return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
-network = _several(
+network = several(
     click.option("--backbone", type=click.Choice(list(BACKBONES)),
                  help="The network; for label maps, the encoder of a 2D U-Net.  [default: small, a U-Net of its own; "
                       "with --weights mobilenet]"),
@@ -50,7 +50,7 @@ network = _several(
     click.option("--dropout", type=click.FloatRange(0, 1, max_open=True),
                  help="Part of the features left out in each step.  [default: 0.3; label maps 0]"),
 )  # fmt: skip
-of_classes = _several(
+of_classes = several(
     click.option("--head", type=click.Choice(list(HEADS)),
                  help="Classes: features of the last layer: their mean; their mean and maximum; mirror adds how left "
                       "and right differ.  [default: mean-max; mirror with --weights]"),
@@ -64,7 +64,7 @@ of_classes = _several(
     click.option("--label-smoothing", type=click.FloatRange(0, 1, max_open=True),
                  help="Classes: part of the truth spread over all.  [default: 0.05]"),
 )  # fmt: skip
-of_maps = _several(
+of_maps = several(
     click.option("--dimension", type=click.Choice(["2", "3"]),
                  help="Label maps: a network of slices or of volumes.  [default: planned]"),
     click.option("--patch", type=Pair(), help="Label maps: voxels of the network's window.  [default: planned]"),
@@ -105,7 +105,7 @@ of_maps = _several(
     click.option("--tune-postprocess", is_flag=True, default=None,
                  help="Label maps: learn on validation cases what small pieces to drop, and keep it in the model."),
 )  # fmt: skip
-learning = _several(
+learning = several(
     click.option("--loss", metavar="NAME[+NAME…]",
                  help=f"What is minimised. Classes: ce, weighted-ce or focal; label maps: any sum of "
                       f"{' '.join(VOXEL_LOSSES)}, as dice+0.5*ce.  [default: ce; label maps dice+ce]"),
@@ -150,7 +150,7 @@ learning = _several(
     click.option("--patience", type=click.IntRange(1),
                  help="Stop after so many epochs without a better validation; keep the best.  [default: never]"),
 )  # fmt: skip
-machine = _several(
+machine = several(
     click.option("--mixed-precision", "mixed", type=click.Choice(["auto", "off", "float16", "bfloat16"]),
                  default="auto", show_default=True, help="auto: what the device does fast."),
     click.option("--threads", type=click.IntRange(1), help="Cores used.  [default: all]"),
