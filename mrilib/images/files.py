@@ -263,17 +263,10 @@ def from_itk(image, grey: bool = True) -> Image:
         image = sitk.Extract(image, size[:4] + [0] * (len(size) - 4)) if len(size) > 4 else image
         images = [sitk.Extract(image, [*size[:3], 0], [0, 0, 0, i]) for i in range(size[3])]
         image = images[0] if len(images) == 1 else sitk.Compose(images)
-    array = sitk.GetArrayFromImage(image)
-    n = image.GetDimension()
-    spacing, origin = image.GetSpacing()[::-1], image.GetOrigin()[::-1]
-    direction = np.asarray(image.GetDirection()).reshape(n, n)[::-1, ::-1]
-    volume = None
-    if n == 3 and array.shape[0] == 1:
-        volume = Grid.of(array.shape[:n], spacing, origin, direction)
-        array, spacing, origin, direction = array[0], spacing[1:], origin[1:], direction[1:, 1:]
-        if not np.allclose(direction @ direction.T, np.eye(2), atol=1e-3):
-            direction = np.eye(2)  # a tilted slice alone: its own plane is its world
-        n = 2
+    direction = np.asarray(image.GetDirection()).reshape(image.GetDimension(), -1)[::-1, ::-1]
+    whole = Grid.of(image.GetSize()[::-1], image.GetSpacing()[::-1], image.GetOrigin()[::-1], direction)
+    grid, array = whole.flattened(), sitk.GetArrayFromImage(image)
+    n, array = grid.dimension, array if grid is whole else array[0]
     if array.ndim == n + 1 and array.shape[-1] == 1:
         array = array[..., 0]
     names: tuple[str, ...] = ()
@@ -282,7 +275,7 @@ def from_itk(image, grey: bool = True) -> Image:
             array = pictures.grey_if_grey(array[..., :3])
         if array.ndim == n + 1:
             names = tuple(f"c{i}" for i in range(array.shape[-1]))
-    return Image(array, Grid.of(array.shape[:n], spacing, origin, direction, volume), names)
+    return Image(array, grid, names)
 
 
 def to_itk(image: Image):

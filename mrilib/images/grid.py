@@ -63,6 +63,15 @@ class Grid:
         """The grid whose first voxel lies at array index `start` (fractions allowed) of this one."""
         return Grid.of(size, spacing or self.spacing, tuple(self.to_world(start)), self.direction)
 
+    def flattened(self) -> Grid:
+        """Of a volume of one slice the 2D grid of that slice, which remembers the volume's; any other grid itself."""
+        if self.dimension != 3 or self.size[0] != 1:
+            return self
+        direction = np.asarray(self.direction)[1:, 1:]
+        if not np.allclose(direction @ direction.T, np.eye(2), atol=1e-3):
+            direction = np.eye(2)  # a tilted slice alone: its own plane is its world
+        return Grid.of(self.size[1:], self.spacing[1:], self.origin[1:], direction, self)
+
     def as_dict(self) -> dict:
         return {"size": list(self.size), "spacing": list(self.spacing), "origin": list(self.origin),
                 "direction": [list(row) for row in self.direction],

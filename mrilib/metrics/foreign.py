@@ -219,17 +219,10 @@ def _image(array: np.ndarray, header) -> Image:
 
 def _grid(header) -> Grid:
     """The grid of a header, that of a single slice in 2D."""
-    size = list(header.GetSize())
+    size = header.GetSize()
     n = min(len(size), 3)
-    spacing, origin = header.GetSpacing()[:n][::-1], header.GetOrigin()[:n][::-1]
-    whole = np.asarray(header.GetDirection()).reshape(len(size), len(size))
-    direction = whole[:n, :n][::-1, ::-1]
-    size = size[:n][::-1]
-    if n == 3 and size[0] == 1:
-        size, spacing, origin, direction = size[1:], spacing[1:], origin[1:], direction[1:, 1:]
-        if not np.allclose(direction @ direction.T, np.eye(2), atol=1e-3):
-            direction = np.eye(2)
-    return Grid.of(size, spacing, origin, direction)
+    direction = np.asarray(header.GetDirection()).reshape(len(size), -1)[:n, :n][::-1, ::-1]
+    return Grid.of(size[:n][::-1], header.GetSpacing()[:n][::-1], header.GetOrigin()[:n][::-1], direction).flattened()
 
 
 def record(source: Path | Member) -> dict:
