@@ -26,16 +26,16 @@ ALLOWED = {
     "splits": {"cases", "images", "records"},
     "phantom": {"labels", "images", "records"},
     "recipe": {"labels", "cases", "images", "records"},
-    "metrics": {"labels", "cases", "images", "splits", "records"},
+    "metrics": {"labels", "cases", "images", "records"},
     "gpu": set(),
     "models": {"gpu", "records"},
     "inference": {"labels", "models", "gpu", "metrics", "recipe", "images", "cases", "records"},
-    "training": {"labels", "inference", "models", "gpu", "metrics", "recipe", "images", "cases", "splits", "records"},
-    "learned": {"recipe", "images", "cases", "records"},
-    "augmented": {"recipe", "images", "cases", "records"},
+    "training": {"labels", "inference", "models", "gpu", "metrics", "recipe", "images", "cases", "records"},
+    "learned": {"recipe", "images"},
+    "augmented": {"recipe", "images", "records"},
     "charts": set(),
-    "plots": {"labels", "images", "cases"},
-    "inspect": {"labels", "cases", "images", "recipe", "records"},
+    "plots": {"images", "cases"},
+    "inspect": {"labels", "cases", "images", "recipe"},
 }
 LEARNING = {"gpu", "models", "inference", "training"}
 
