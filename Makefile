@@ -38,6 +38,7 @@ help: ## list the targets
 	  '$(SIZE)' '$(DENOISE)' '$(NORMALIZE)' '$(or $(FOLDS),5)'
 	@printf 'segment: BUDGET=%s (training of one model; empty: --epochs of TRAIN) MAPS="%s" (options of mri-normalize)\n' '$(BUDGET)' '$(MAPS)'
 	@echo '  FOLDS= (cross-validate; with TEST, average) SCHEME= PREDICT="more options of mri-predict"'
+	@echo '  ($$* in PREDICT is fold0, fold1 …: "--probabilities maps/$$*" keeps their folders apart)'
 	@printf 'both: SEED=%s BACKBONE= WIDTH= WEIGHTS=FILE TRAIN="more options of mri-train"\n' '$(SEED)'
 	@echo '  READ="how every tool reads your images: --layout, --channels, --as, --fix-orientation"'
 
