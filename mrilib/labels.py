@@ -30,9 +30,14 @@ class Scheme:
         return (0, *sorted(self.labels))
 
     @property
+    def single(self) -> dict[str, tuple[int, ...]]:
+        """Each label by itself; name -> its number."""
+        return {name: (value,) for value, name in sorted(self.labels.items())}
+
+    @property
     def parts(self) -> dict[str, tuple[int, ...]]:
         """What is scored: the regions, or where there are none each label; name -> numbers."""
-        return self.regions or {name: (value,) for value, name in sorted(self.labels.items())}
+        return self.regions or self.single
 
     def __str__(self) -> str:
         return self.name or ",".join(f"{value}={name}" for value, name in sorted(self.labels.items()))

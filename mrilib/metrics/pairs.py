@@ -36,8 +36,7 @@ class Rules:
 
 def parts_of(scheme: Scheme, each_label: bool = False) -> dict[str, tuple[int, ...]]:
     """What is scored: the regions, with `each_label` the labels too; where there are no regions the labels."""
-    single = {name: (value,) for value, name in sorted(scheme.labels.items())}
-    return {**scheme.regions, **single} if each_label or not scheme.regions else dict(scheme.regions)
+    return {**scheme.regions, **scheme.single} if each_label else dict(scheme.parts)
 
 
 def in_scheme(parts: dict[str, tuple[int, ...]], want: Scheme, have: Scheme) -> dict[str, tuple[int, ...]]:

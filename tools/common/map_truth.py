@@ -29,8 +29,7 @@ def rules(truth, itself: bool, o, jobs: int):
         known, how = labels.of_values(_numbers(truth, itself, jobs)), "by the numbers in the reference"
     parts = pairs.parts_of(known, o.each_label)
     if o.regions:
-        single = {name: (value,) for value, name in sorted(known.labels.items())}
-        parts = {**dict(o.regions), **(single if o.each_label else {})}
+        parts = {**dict(o.regions), **(known.single if o.each_label else {})}
         if strange := {v for values in parts.values() for v in values} - set(known.values):
             raise UsageError(f"--region: label {min(strange)} is not in scheme {known}")
     made = pairs.Rules(known, parts, labels.scheme(o.predicted_scheme) if o.predicted_scheme else None, settings)
