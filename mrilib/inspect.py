@@ -210,6 +210,12 @@ def _of_maps(record: dict) -> list[tuple[str, str]]:
             ("window", window + context + (f", at {spacing} mm" if spacing else "")), ("post-processing", kept)]
 
 
+def _set(known: dict) -> str:
+    """What is set of some settings, numbers in as many digits as a person reads."""
+    return ", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+                     for key, value in known.items() if value is not None and value is not False)
+
+
 def model(record: dict) -> list[tuple[str, str]]:
     """What a model file's record says, as (name, text) lines."""
     from mrilib.recipe import Recipe
@@ -223,8 +229,8 @@ def model(record: dict) -> list[tuple[str, str]]:
             ("input", " x ".join(map(str, record.get("shape", ()))) + " (y, x, channels)"))),
         ("channels", ", ".join(record.get("channels", ()))),
         ("recipe", " | ".join(map(str, steps)) or "as given"),
-        ("network", ", ".join(f"{key} {value}" for key, value in architecture.items())),
-        ("settings", ", ".join(f"{k} {v}" for k, v in record.get("settings", {}).items() if v not in (None, False))),
+        ("network", _set(architecture)),
+        ("settings", _set(record.get("settings", {}))),
     ]
     members = Counter(known.get("part") for known in training.get("cases", {}).values())
     for part, counts in training.get("counts", {}).items():
