@@ -30,7 +30,7 @@ def test_what_the_numbers_mean_is_told_from_the_layout_the_numbers_or_the_user(t
             volume(tmp_path / f"{name}/{name}_{channel}.nii.gz", rng.normal(size=(4, 5, 6)).astype(np.float32))
         label = np.resize(np.repeat(values, 10), (4, 5, 6)).astype(np.uint8)
         volume(tmp_path / f"{name}/{name}_seg.nii.gz", label, (1.0, 2.0, 0.5))
-    assert "lies on another grid" in run(tmp_path, code=1)  # its spacing is not that of the images
+    assert "% of its image and says nothing of the rest" in run(tmp_path, code=1)  # by its spacing
     for path in tmp_path.rglob("*_seg.nii.gz"):
         volume(path, label)
     text = run(tmp_path)
