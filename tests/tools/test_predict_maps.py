@@ -241,6 +241,16 @@ def test_options_of_post_processing_add_to_what_the_model_keeps(models, tmp_path
     assert post("oedema=3")["min_volume"] == {"WT": 100, "ET": 10, "oedema": 3}
 
 
+def test_slices_are_not_flipped_through(raw, models, tmp_path):
+    import h5py
+
+    shutil.copy(models / "fold0.h5", tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file.attrs["mri"] = json.dumps({**json.loads(file.attrs["mri"]), "dimension": 2, "patch": [12, 12]})
+    done = predict("-m", "m.h5", raw, "--flip-axes", "xz", cwd=tmp_path)
+    assert done.returncode == 2 and "--flip-axes: z has no effect" in done.stderr and not done.stdout
+
+
 def test_maps_that_a_forced_run_of_another_model_left_behind_are_said(raw, models, plain, tmp_path):
     from mri_tools.common.predicting import Models
     from mri_tools.common.predicting_maps import open_output, settings_of

@@ -65,6 +65,8 @@ def settings_of(models: Models, *, flips: bool, axes: str | None, overlap: float
         raise UsageError(f"--suffix {suffix}: the model takes volumes, and a volume cannot be a {suffix}",
                          remedy="use --suffix .nii.gz")
     segment.mirrors(axes or flips, record["dimension"])
+    if axes and "z" in axes and all(one["dimension"] == 2 for one in models.records.values()):
+        raise UsageError("--flip-axes: z has no effect, for the network sees slice by slice", remedy="x, y or xy")
     post = dict(record.get("postprocess") or {}) if stored else {}
     if any((other.get("postprocess") or {}) != post for other in models.records.values() if stored):
         say(f"the models keep different post-processing; that of {models.paths[0]} is used (or --no-postprocess)")
