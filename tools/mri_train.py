@@ -58,7 +58,7 @@ def main(paths, null, root, layout, output, task, split, fold, validation, size,
             scheme=given["scheme"], cache=given["cache"], memory=given["memory"], device=device, mixed=mixed,
             threads=threads, curve=curve, resume=resume, force=force, dry_run=dry_run,
             tune=given["tune_postprocess"])  # fmt: skip
-    parts, origin = training.parts(cases, split, fold, validation, settings, threads)
+    parts, origin = training.parts(cases, failed, split, fold, validation, settings, threads)
     settings = training.complete(settings, parts, cases)
     if dry_run:
         training.describe(cases, parts, settings, output)

@@ -164,6 +164,9 @@ def test_one_damaged_case_does_not_stop_the_rest(images, tmp_path):
     ran = train("in", *QUICK, "--epochs", 1, cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (1, "model.h5\n")
     assert "mri-train: in/no/0.png: " in ran.stderr and "no 3, yes 4" in ran.stderr
+    subprocess.run([TRAIN.with_name("mri-split"), "in", "--folds", "2", "-o", "f.csv"], cwd=tmp_path, check=False)
+    split = train("in", *QUICK, "--epochs", 1, "--split", "f.csv", "--fold", 0, "-o", "split.h5", cwd=tmp_path)
+    assert (split.returncode, split.stdout) == (1, "split.h5\n") and "mri-train: in/no/0.png: " in split.stderr
     rows = [f"{kind}/{i},{'train' if i or kind == 'yes' else 'validation'}" for kind in ("no", "yes") for i in range(4)]
     (tmp_path / "s.csv").write_text("\n".join(["case,part", *rows]))
     held = train("in", *QUICK, "--patience", 2, "--split", "s.csv", "-o", "held.h5", cwd=tmp_path)

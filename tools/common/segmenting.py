@@ -37,9 +37,9 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
         by_id = {row.case: row for row in rows}
         for number in range(folds):
             runs.append((_of_fold(output, number),
-                         *training.parts(cases, split, number, validation, settings, threads, by_id)))
+                         *training.parts(cases, failed, split, number, validation, settings, threads, by_id)))
     else:
-        runs.append((output, *training.parts(cases, split, fold, validation, settings, threads)))
+        runs.append((output, *training.parts(cases, failed, split, fold, validation, settings, threads)))
     settings = segment_settings.complete(settings, validated="validation" in runs[0][1].values())
     training.check_weights(settings)
     if tune and "validation" not in runs[0][1].values():

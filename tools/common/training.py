@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from mri_tools.common.run import program, progress, say, write
-from mrilib.errors import UsageError
+from mri_tools.common.run import complain, program, progress, say, write
+from mrilib.errors import CaseError, UsageError
 
 VALIDATION = 0.15  # part of the cases, where something needs validation and nothing was said
 
@@ -44,11 +44,12 @@ def check_size(shape, wanted: list[int] | None) -> None:
                          remedy=f"bring them to that size first: mri-normalize --size {','.join(map(str, asked))}")
 
 
-def parts(cases, split: Path | None, fold: int | None, validation: float | None, settings, threads: int | None,
-          rows: dict | None = None) -> tuple[dict, dict]:
+def parts(cases, failed: list, split: Path | None, fold: int | None, validation: float | None, settings,
+          threads: int | None, rows: dict | None = None) -> tuple[dict, dict]:
     """The part of each case id that takes part (train, validation), and where the split is from, for the record.
 
-    threads: see grouped. rows: by case id, of a split that is yet to be written.
+    failed: takes the errors of cases that are damaged and so have no row in the split. threads: see grouped. rows: by
+    case id, of a split that is yet to be written.
     """
     wants = settings.patience is not None or settings.schedule == "plateau"
     fraction = validation if validation is not None else VALIDATION if wants else 0.0
@@ -57,7 +58,6 @@ def parts(cases, split: Path | None, fold: int | None, validation: float | None,
             raise UsageError("--fold needs --split", remedy="mri-split --folds 5 makes one")
         return _own_parts(cases, fraction, settings.seed, threads)
     from mrilib import splits
-    from mrilib.recipe import source_record
     from mrilib.records import content_hash
 
     content = None if rows else content_hash([split])
@@ -68,11 +68,7 @@ def parts(cases, split: Path | None, fold: int | None, validation: float | None,
                              remedy="leave it out")
         fraction = 0.0
     known = {case.id: case for case in cases}
-    # A copy that mri-augment made is not in the split, but what it was made of is.
-    copies = {c.id: source_record(c).get("augmented", {}).get("of") for c in cases if c.id not in rows}
-    if strange := sorted(i for i, of in copies.items() if of not in rows):
-        raise UsageError(f"has no row for {strange[0]}" + (f" and {len(strange) - 1} more" if strange[1:] else ""),
-                         where=split, remedy="make the split from these cases: mri-split")
+    copies = _copies([case for case in cases if case.id not in rows], rows, split, failed)
     classes = {case.id: case.class_name for case in cases}
     chosen = splits.parts(list(rows.values()), fold=fold, validation=fraction, seed=settings.seed, classes=classes)
     if fold is None and fraction:
@@ -85,6 +81,28 @@ def parts(cases, split: Path | None, fold: int | None, validation: float | None,
     part_of |= {i: "train" for i, of in copies.items() if part_of.get(of) == "train"}
     origin = {"file": split.name, "content": content, "fold": fold, "validation": fraction}
     return {i: part for i, part in part_of.items() if i in known}, origin
+
+
+def _copies(cases, rows: dict, split: Path, failed: list) -> dict[str, str]:
+    """What each of these cases, which have no row, is a copy of: mri-augment's have none, but what they were made of.
+
+    Damaged ones, which mri-split left out, are named and left out here, too. Raises UsageError for any other.
+    """
+    from mrilib.images.duplicates import fingerprint
+    from mrilib.recipe import source_record
+
+    found = {case.id: source_record(case).get("augmented", {}).get("of") for case in cases}
+    strange = sorted((case for case in cases if found[case.id] not in rows), key=lambda case: case.id)
+    for i, case in enumerate(strange):
+        try:
+            fingerprint(case)
+        except CaseError as error:
+            failed.append(error)
+            complain(error if error.where else f"{case.path}: {error}", error)
+            continue
+        raise UsageError(f"has no row for {case.id}" + (f" and {len(strange) - i - 1} more" if strange[i + 1:] else ""),
+                         where=split, remedy="make the split from these cases: mri-split")
+    return found
 
 
 def _own_parts(cases, fraction: float, seed: int, threads: int | None) -> tuple[dict, dict]:
