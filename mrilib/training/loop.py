@@ -22,7 +22,7 @@ from mrilib.training.schedules import rate
 from mrilib.training.settings import Settings
 
 CLIP = 1e-7
-RESTARTS = tuple(10 * 2**i for i in range(20))  # steps after which the average of weights begins anew, see _restart
+RESTARTS = tuple(round(10 * 1.3**i) for i in range(60))  # steps after which the average of weights begins anew
 
 
 class Batches(keras.utils.PyDataset):
@@ -130,7 +130,8 @@ class Epochs(keras.callbacks.Callback):
 
     def _restart(self) -> None:
         """Begin the average of weights anew, ever more seldom until it spans what was asked for: in a run of no more
-        steps than that it would be the weights before training for the better part."""
+        steps than that it would be the weights before training for the better part. Of such a run it is the last
+        quarter: with the last half a run of 150 steps lost 0.08 of Dice by it (docs/experiments.md)."""
         s = self.settings
         if s.average and self.state.step in RESTARTS and self.state.step <= 2 * s.average * self.per_epoch:
             for mean, variable in zip(averages(self.model), self.model.trainable_variables, strict=True):
