@@ -42,7 +42,7 @@ help: ## list the targets
 	@printf 'both: SEED=%s BACKBONE= WIDTH= WEIGHTS=FILE TRAIN="more options of mri-train"\n' '$(SEED)'
 	@echo '  READ="how every tool reads your images: --layout, --channels, --as, --fix-orientation"'
 
-install: $(VENV)/installed ## make .venv with the suite and TensorFlow, for the GPU where there is one
+install: $(VENV)/installed ## make .venv with the suite and TensorFlow, for the GPU where there is one [PYTHON=python3.12] [EXTRA=cpu|gpu]
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
