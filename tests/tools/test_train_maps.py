@@ -207,6 +207,7 @@ def test_a_resumed_budget_is_told_in_seconds(tmp_path, capfd):
     (["--loss", "dice+weighted-ce", "--class-weights", "none"], "weighted-ce without weights is ce"),
     (["--epochs", "0"], "0 epochs train nothing"),
     (["--loss", "focal", "--class-weights", "a=1"], "but the outputs are background necrotic oedema enhancing"),
+    (["--device", "tpu"], "device tpu is not known"),
     (["--targets", "regions", "--scheme", "1=a,2=b,4=c"], "has no regions"),
 ])  # fmt: skip
 def test_wrong_use_is_one_line_and_writes_nothing(cases, tmp_path, options, what):

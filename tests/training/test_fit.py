@@ -11,6 +11,7 @@ import pytest
 
 from mrilib.errors import UsageError
 from mrilib.training import classify
+from mrilib.training.checkpoint import difference
 from mrilib.training.settings import Settings, complete
 
 BASE = {"backbone": "lenet", "head": "mean", "epochs": 1, "batch_size": 8, "warmup": 0.0, "average": 0.0,
@@ -149,6 +150,15 @@ def test_without_epochs_the_head_start_is_all(data, device, given):
     assert known["best_epoch"] == 0 and known["validation"]["validation_accuracy"] > 0.5
 
 
+def test_other_weights_under_the_same_name_are_another_run(data, device, given, tmp_path):
+    path = tmp_path / "lenet.h5"
+    runs = []
+    for content in (Path(given[0]).read_bytes(), b"others"):
+        path.write_bytes(content)
+        runs.append(classify.description(data, Settings(weights=str(path)), device))
+    assert difference(*runs).startswith("weights was lenet.h5 (SHA-256 ")
+
+
 def test_a_batch_keeps_the_head_in_view_and_a_lone_channel_has_no_tones_apart(device):
     from mrilib.training.loop import Batches
 
@@ -171,7 +181,6 @@ def test_other_channels_of_the_same_files_are_another_run(data, device, tmp_path
     from mrilib.labels import scheme
     from mrilib.recipe import Recipe
     from mrilib.training import segment
-    from mrilib.training.checkpoint import difference
     from mrilib.training.segment_settings import SegmentSettings
 
     volume, = volumes(tmp_path, 1)

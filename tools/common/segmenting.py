@@ -22,7 +22,7 @@ BEGAN = time.monotonic()  # a budget is for the whole command
 def run(cases, failed, settings, output: Path, *, split, fold, validation, folds, scheme, cache, memory, device, mixed,
         threads, curve, resume, force, dry_run, tune) -> int:  # fmt: skip
     """Train on label maps and print each model's name; returns the exit code."""
-    from mrilib import splits
+    from mrilib import gpu, splits
     from mrilib.records import content_hash
     from mrilib.training import segment_settings
 
@@ -48,6 +48,7 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
         for name, parts, _ in runs:
             training.describe(cases, parts, settings, name)
         return 1 if failed else 0
+    gpu.setup(device, mixed=mixed, threads=threads)  # what it lacks is told before hours of preparing
     if folds:
         _write_split(split, splits.write(rows), [name for name, *_ in runs], force)
         if (left := _of_fold(output, folds)).exists():
