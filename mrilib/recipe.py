@@ -168,10 +168,14 @@ def read(case, steps, separate: bool = False) -> tuple[Image | dict[str, Image],
 
 
 def check_origin(case) -> None:
-    """Refuse a prepared file that was copied away from its recipe: it would be prepared twice.
+    """Refuse a prepared file that was copied away from its recipe, for it would be prepared twice, and a label map
+    that was predicted, for it is no image.
 
-    Raises CaseError when a header's recipe hash is not that of the recipe.json of the case's root.
+    Raises CaseError when a header's recipe hash is not that of the recipe.json of the case's root, and when the case's
+    record tells of a model.
     """
+    if "model" in records.of_case(case.root, case.id):
+        raise CaseError("is a label map that mri-predict wrote", where=case.path, remedy="give the images")
     expected = None
     for path in case.image_files:
         found = files.read_recipe_hash(path)
@@ -354,9 +358,7 @@ def source_record(case) -> dict:
 
     A prepared case hands on what its own record says; a case as given is hashed now.
     """
-    path = records.record_path(case.root, case.id)
-    if path.is_file() and (Path(case.root) / "recipe.json").is_file():
-        record = records.read_json(path)
+    if record := records.of_case(case.root, case.id):
         return {k: record[k] for k in ("content", "native_grid", "measured", "augmented") if k in record}
     return {"content": records.content_hash(case.image_files)}
 

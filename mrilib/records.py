@@ -152,6 +152,15 @@ def record_path(root: Path, case_id: str) -> Path:
     return Path(root) / f"{case_id}.json"
 
 
+def of_case(root: Path, case_id: str) -> dict:
+    """What this suite has noted of a case beside it; empty for a case as given, whatever JSON may lie there.
+
+    Raises CaseError for a record that cannot be read.
+    """
+    path = record_path(root, case_id)
+    return read_json(path) if path.is_file() and (Path(root) / "recipe.json").is_file() else {}
+
+
 def stamp(path: Path) -> dict:
     """What tells whether a file changed: its path, size and time. Raises CaseError when it is not there."""
     try:

@@ -163,6 +163,17 @@ def test_a_prepared_file_without_its_recipe_is_refused(tmp_path, suffix):
         recipe.check_origin(next(cases.find([tmp_path / "stray"])))
 
 
+def test_a_label_map_that_was_predicted_is_no_image(tmp_path):
+    case = case_at(tmp_path / "a.png")
+    (tmp_path / "a.json").write_text('["some other JSON, such as outlines"]')
+    assert records.of_case(case.root, case.id) == {}
+    recipe.check_origin(case)
+    records.write_json(tmp_path / "a.json", {"model": ["x"], "scheme": "binary"})
+    records.write_json(tmp_path / "recipe.json", {"format": 1, "steps": [], "prediction": {}})
+    with pytest.raises(CaseError, match=r"a.png: is a label map that mri-predict wrote"):
+        recipe.check_origin(case)
+
+
 @pytest.mark.parametrize("name", list(STEPS))
 def test_every_step_of_the_registry_is_a_pure_function_of_plain_parameters(name, tmp_path):
     import json

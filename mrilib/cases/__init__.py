@@ -25,7 +25,7 @@ from mrilib.cases.names import (
 )
 from mrilib.cases.tables import in_csv
 from mrilib.errors import CaseError, UsageError
-from mrilib.records import read_json, record_path
+from mrilib.records import of_case
 
 __all__ = ["CHANNELS", "LAYOUTS", "MASK_ENDINGS", "MASK_FOLDERS", "PICTURES", "VOLUMES", "Case", "Reading",
            "channel_of", "explain", "find", "of_file", "recipe_root", "stem_of", "suffix_of"]
@@ -165,12 +165,9 @@ def classes(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 
 def _with_record(case: Case) -> Case:
     """What the record beside a prepared case says of it; other cases as they are."""
-    if not (Path(case.root) / "recipe.json").is_file():
+    record = of_case(case.root, case.id)
+    if not record:
         return case
-    path = record_path(case.root, case.id)
-    if not path.is_file():
-        return case
-    record = read_json(path)
     known = record.get("case", {})
     label, channels = known.get("label"), known.get("channels")
     if channels:

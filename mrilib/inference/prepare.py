@@ -42,8 +42,7 @@ class Prepared:
 
 def is_picture(case: Case) -> bool:
     """Whether a prepared case is 2D, as its record tells; False of a case without one."""
-    path = records.record_path(case.root, case.id)
-    return path.is_file() and len(records.read_json(path).get("native_grid", {}).get("size", ())) == 2
+    return len(records.of_case(case.root, case.id).get("native_grid", {}).get("size", ())) == 2
 
 
 def remaining_steps(record: dict, root: Path, as_is: bool = False, pictures: bool = False) -> tuple[Step, ...]:

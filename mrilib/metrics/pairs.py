@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrilib import labels
+from mrilib import labels, records
 from mrilib.cases import VOLUMES, Case, suffix_of
 from mrilib.errors import CaseError, MriError
 from mrilib.images import files
@@ -16,7 +16,6 @@ from mrilib.images.grid import Grid, Image
 from mrilib.labels import Scheme
 from mrilib.metrics import foreign, overlap, segmentation
 from mrilib.metrics.foreign import Member
-from mrilib.records import read_json, record_path
 
 MOST_LABELS = 64  # a map with more different numbers is an image
 SAME = 0.01  # mm that the corners of one grid may be apart
@@ -191,9 +190,7 @@ def boxes_within(case: Case, boxes: list[tuple]) -> None:
 
 def _recorded_grid(case: Case) -> Grid | None:
     """The native grid that the record of a case tells; None without one."""
-    record = record_path(case.root, case.id)
-    ours = record.is_file() and (Path(case.root) / "recipe.json").is_file()  # else some other JSON may lie there
-    native = read_json(record).get("native_grid") if ours else None
+    native = records.of_case(case.root, case.id).get("native_grid")
     return Grid.from_dict(native) if native else None
 
 
