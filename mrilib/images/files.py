@@ -185,7 +185,7 @@ def whole_numbers(array: np.ndarray, where: object = None) -> np.ndarray:
         if not np.allclose(array, whole, rtol=0, atol=ROUNDING):
             raise CaseError("is no label map: it holds other values than whole numbers", where=where,
                             remedy="store label numbers, not probabilities or a smoothed mask")
-        array, low, high = whole, whole.min(), whole.max()
+        array, low, high = whole, np.rint(low), np.rint(high)
     if high in (255, 65535) and np.isin(array, (0, high)).all():
         return (array > 0).astype(np.uint8)
     if low < 0 or high > 255:
