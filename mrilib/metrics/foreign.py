@@ -52,7 +52,10 @@ def read(source: Path | Member, likes: Sequence[Grid] = (), fix: bool = False) -
 def grid(path: Path, fix: bool = False) -> Grid:
     """The grid of a volume, by its header alone. Raises CaseError as read does."""
     with _blamed(path):
-        return _mended(path, suffix_of(path), (), fix) or _grid(_header(path, ()))
+        place = _mended(path, suffix_of(path), (), fix)
+        if place and place.size[0] == 1:
+            return files.read(path, fix=fix).grid
+        return place or _grid(_header(path, ()))
 
 
 @contextlib.contextmanager
@@ -111,6 +114,8 @@ def _read(path: Path, likes: Sequence[Grid], fix: bool) -> Image:
         _header(path, likes)
         return files.read(path)
     if grid := _mended(path, suffix, likes, fix):
+        if grid.size[0] == 1:
+            return files.read(path, fix=fix)  # as a 2D image
         array = _nifti(path, suffix, grid.size[::-1])
         if array is None:
             raise CaseError("is a NIfTI file of a kind whose place cannot be mended", remedy="save it as NIfTI-1 whose "

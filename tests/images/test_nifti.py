@@ -144,3 +144,14 @@ def test_a_length_below_nought_mirrors_nothing(codes, tmp_path):
     path.write_bytes(raw)
     image = files.read(path)
     assert np.array_equal(image.array, array) and image.grid.same_as(grid)
+
+
+def test_one_slice_whose_place_is_mended_is_2d_for_training_and_for_scoring(tmp_path):
+    from mrilib.metrics import foreign
+
+    path = tmp_path / "a.nii"
+    array = save(path, Grid.of((1, 5, 6), (3.0, 2.0, 1.0), (1.0, 2.0, 3.0)))
+    patched(path, shift)
+    one, other = files.read(path, fix=True), foreign.read(path, fix=True)
+    assert np.array_equal(one.array, array[0]) and np.array_equal(other.array, array[0])
+    assert one.grid.same_as(other.grid) and one.grid.same_as(foreign.grid(path, fix=True))
