@@ -13,7 +13,7 @@ from pkgutil import resolve_name
 from mrilib.errors import UsageError
 from mrilib.models.registry import LOSSES
 
-EPSILON = 1e-7  # probabilities are kept this far from 0, so that a sure mistake has a finite loss
+EPSILON = 1e-20  # probabilities are kept this far from 0, so that a sure mistake has a finite loss, and a gradient
 
 
 def make(name: str, **settings) -> Callable:

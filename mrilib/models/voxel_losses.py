@@ -15,7 +15,8 @@ from pkgutil import resolve_name
 from mrilib.errors import UsageError
 from mrilib.models.registry import VOXEL_LOSSES
 
-EPSILON = 1e-6  # probabilities are kept this far from 0 and 1
+EPSILON = 1e-20  # probabilities are kept this far from 0: below it a mistake has no gradient and is never mended
+NEAREST = 1e-7  # and this far from 1, about as near as float32 comes to it
 SMOOTH = 1.0  # voxels added above and below an overlap, so that an absent class is no 0 / 0
 
 
@@ -64,10 +65,10 @@ def cross_entropy(exclusive: bool, class_weights: Sequence[float] | None = None,
     def loss(truth, predicted):
         from keras import ops
 
-        p = ops.clip(predicted, EPSILON, 1 - EPSILON)
-        terms = -truth * ops.log(p) * ((1 - p) ** gamma if gamma else 1.0)
+        p, other = ops.maximum(predicted, EPSILON), ops.maximum(1 - predicted, NEAREST)
+        terms = -truth * ops.log(p) * (other**gamma if gamma else 1.0)
         if not exclusive:
-            terms = terms - (1 - truth) * ops.log(1 - p) * (p**gamma if gamma else 1.0)
+            terms = terms - (1 - truth) * ops.log(other) * (p**gamma if gamma else 1.0)
         if class_weights is not None:
             terms = terms * ops.convert_to_tensor(list(class_weights), "float32")
         return ops.mean(ops.sum(terms, -1) if exclusive else terms)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mrilib.errors import UsageError
-from mrilib.models import voxel_losses
+from mrilib.models import losses, voxel_losses
 from mrilib.models.registry import VOXEL_LOSSES
 
 RNG = np.random.default_rng(0)
@@ -42,6 +42,20 @@ def test_regions_count_every_output():
 @pytest.mark.parametrize("name", [n for n in VOXEL_LOSSES if n != "weighted-ce"])
 def test_perfect_is_next_to_nothing_and_worse_is_more(name):
     assert value(name, TRUTH, TRUTH) < 1e-3 < value(name) < value(name, TRUTH, np.roll(TRUTH, 1, -1))
+
+
+@pytest.mark.parametrize("loss", [voxel_losses.make("ce", exclusive=True), losses.make("ce"), losses.make("focal")])
+def test_a_mistake_is_learned_from_however_sure_it_is(loss):
+    from keras import ops
+
+    from mrilib.gpu.gradients import gradient
+
+    truth = np.array([[0, 1]], np.float32)
+    slope = gradient(lambda logits: loss(truth, ops.softmax(logits)), np.array([[30, 0]], np.float32))
+    assert slope[0, 0] > 0.9 and slope[0, 1] < -0.9
+    missed = gradient(lambda logits: voxel_losses.make("ce", exclusive=False)(truth, ops.sigmoid(logits)),
+                      np.array([[-30, -30]], np.float32))
+    assert missed[0] == pytest.approx([0, -0.5], abs=0.01)
 
 
 @pytest.mark.parametrize(("text", "what"), [("dyce", "unknown loss"), ("dice+dice", "twice"), ("0*ce", "unknown loss"),
