@@ -51,7 +51,8 @@ def remaining_steps(record: dict, root: Path, as_is: bool = False, pictures: boo
     A root without recipe.json holds cases as given: all steps. as_is: none, whatever the root's recipe. A model for
     label maps bears with another size, crop and spacing, for its windows slide, volumes are brought to its spacing and
     its maps go back to the native grid: where recipes differ in these alone, only the model's own spacing is kept.
-    pictures: the cases are 2D; their scale is that of the size they were brought to, which then must be the model's.
+    pictures: the cases are 2D. They, and all cases where the model knows no spacing, as that of stacks, have the scale
+    of the size or spacing that they were brought to, which then must be the model's.
     Raises UsageError that names the first difference when the root was prepared otherwise or further.
     """
     if as_is:
@@ -61,7 +62,8 @@ def remaining_steps(record: dict, root: Path, as_is: bool = False, pictures: boo
         return mine.remaining(have)
     except UsageError as first:
         error = first
-        if record.get("task") == "segment" and not (pictures and _sizes(mine) != _sizes(have)):
+        stays = pictures or record.get("spacing") is None
+        if record.get("task") == "segment" and not (stays and _scaled_otherwise(mine, have)):
             try:
                 return _but_for_geometry(mine, have)
             except UsageError as left:  # it names what does matter, not the first size or crop
@@ -69,9 +71,10 @@ def remaining_steps(record: dict, root: Path, as_is: bool = False, pictures: boo
         raise UsageError(error.what, where=root, remedy=error.remedy) from error
 
 
-def _sizes(recipe: Recipe) -> list[dict]:
-    """The steps that bring cases to a size, and so scale a picture."""
-    return [step.as_dict() for step in recipe.steps if step.step == "resize"]
+def _scaled_otherwise(mine: Recipe, have: Recipe) -> bool:
+    """Whether cases show things larger or smaller than a model's do, which no spacing that it brings them to undoes."""
+    wanted, done = ([s for s in r.steps if s.step in ("resize", "spacing")] for r in (mine, have))
+    return any(s not in wanted for s in done) or any(s not in done for s in wanted if s.step == "resize")
 
 
 def _but_for_geometry(mine: Recipe, have: Recipe) -> tuple[Step, ...]:

@@ -205,4 +205,19 @@ def test_pictures_of_another_size_are_refused_and_volumes_are_not(raw, tmp_path)
     (tmp_path / "v").mkdir()
     files.write(tmp_path / "v/v.nii.gz", Image(np.random.default_rng(0).normal(size=(4, 40, 50)), Grid.of((4, 40, 50))))
     volumes = through(tmp_path / "v", (Step("resize", {"size": [4, 32, 32]}), scale), tmp_path / "volumes")
-    assert remaining_steps(record, volumes, pictures=is_picture(next(find([volumes])))) == ()
+    known = {**record, "spacing": [1.0, 1.0, 1.0]}
+    assert remaining_steps(known, volumes, pictures=is_picture(next(find([volumes])))) == ()
+
+
+def test_where_no_spacing_is_known_another_one_is_refused(raw, tmp_path):
+    """As of pictures and stacks of them: nothing would bring them back to the scale that the model knows."""
+    scale, spacing = Step("zscore", {"region": "image"}), Step("spacing", {"spacing": [2.0, 2.0]})
+    coarse = through(raw, (spacing, scale), tmp_path / "coarse")
+    record = {"task": "segment", "recipe": Recipe((scale,)).as_dict(), "spacing": None}
+    with pytest.raises(UsageError, match="coarse: prepared otherwise: step 1 is spacing"):
+        remaining_steps(record, coarse)
+    with pytest.raises(UsageError, match="coarse: prepared otherwise: step 1 is spacing"):
+        remaining_steps({**record, "spacing": [1.0, 1.0]}, coarse, pictures=True)
+    assert remaining_steps({**record, "spacing": [1.0, 1.0]}, coarse) == ()
+    mine = {**record, "recipe": Recipe((spacing, scale)).as_dict()}
+    assert remaining_steps(mine, through(raw, (scale,), tmp_path / "fine")) == (spacing,)
