@@ -232,6 +232,13 @@ def test_what_is_no_case_is_said_and_the_others_go_on(tmp_path):
         list(cases.find([tmp_path / "empty"], layout="csv"))
 
 
+def test_a_link_that_leads_back_is_not_followed(tmp_path):
+    touch(tmp_path / "in/a/1.png")
+    (tmp_path / "in/a/again").symlink_to(tmp_path / "in")
+    (tmp_path / "in/b").symlink_to("a")
+    assert [c.id for c in cases.find([tmp_path / "in"])] == ["a/1", "b/1"]
+
+
 def test_columns_of_a_table_in_capitals_or_with_spaces(tmp_path):
     touch(tmp_path / "a.png")
     write_text(tmp_path / "cases.csv", "File, Label ,Subject,CLASS\na.png,b.png,p1,glioma\n")

@@ -143,7 +143,8 @@ def _image_files(folder: Path, fail) -> Iterator[Path]:
         fail(CaseError(f"cannot be opened: {error.strerror}", where=folder, remedy="check its permissions"))
         return
     for path in inside:
-        if path.name.startswith("."):
+        around = path.is_symlink() and folder.resolve().is_relative_to(path.resolve())  # it leads back to itself
+        if path.name.startswith(".") or around:
             continue
         if path.is_dir():
             yield from _image_files(path, fail)
