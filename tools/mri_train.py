@@ -67,6 +67,10 @@ def main(paths, null, root, layout, output, task, split, fold, validation, size,
     from mrilib.training import classify, data
     from mrilib.training.settings import DEPTHWISE
 
+    setup = gpu.setup(device, mixed=mixed, threads=threads, seed=seed,
+                      depthwise=settings.backbone in DEPTHWISE)
+    say(setup.line)
+
     def fail(case, error):
         failed.append(error)
         complain(error if error.where else f"{case.path}: {error}", error)
@@ -75,9 +79,6 @@ def main(paths, null, root, layout, output, task, split, fold, validation, size,
         loaded = data.load(cases, parts, step=bar.step, fail=fail)
     training.check_held(settings, len(loaded.places("validation")))
     training.check_size(loaded.images.shape, options.xyz_to_array(size))
-    setup = gpu.setup(device, mixed=mixed, threads=threads, seed=seed,
-                      depthwise=settings.backbone in DEPTHWISE)
-    say(setup.line)
     run = classify.description(loaded, settings, setup)
     if training.is_done(output, run, force):
         say(f"{output} is of this very run: kept")

@@ -173,7 +173,11 @@ def test_one_damaged_case_does_not_stop_the_rest(images, tmp_path):
     assert held.returncode == 2 and "no case is left to validate with" in held.stderr.splitlines()[-1]
 
 
-def test_a_gpu_that_is_not_there_is_the_machines_fault(images, tmp_path):
-    ran = subprocess.run([TRAIN, images, "--device", "gpu"], cwd=tmp_path, stdin=subprocess.DEVNULL, text=True,
+def test_a_gpu_that_is_not_there_is_the_machines_fault_before_anything_is_read(tmp_path):
+    for kind in ("no", "yes"):
+        (tmp_path / "in" / kind).mkdir(parents=True)
+        (tmp_path / "in" / kind / "0.png").write_bytes(b"cut")
+    ran = subprocess.run([TRAIN, "in", "--device", "gpu"], cwd=tmp_path, stdin=subprocess.DEVNULL, text=True,
                          capture_output=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}, timeout=60)
-    assert ran.returncode == 3 and "TensorFlow finds no GPU here" in ran.stderr and list(tmp_path.iterdir()) == []
+    assert ran.returncode == 3 and "TensorFlow finds no GPU here" in ran.stderr and "0.png" not in ran.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
