@@ -156,6 +156,16 @@ def test_copies_are_looked_for_on_as_many_cores_as_threads_says(images):
     assert ran.stdout == "0\n"  # no worker process
 
 
+def test_a_class_that_is_in_the_test_part_alone_is_named(images, tmp_path):
+    for kind in ("no", "rare", "yes"):
+        for i in range(3):
+            write(tmp_path / "in", f"{i}.png", kind, i)
+    rows = [f"{kind}/{i},{'test' if kind == 'rare' else 'train'}" for kind in ("no", "rare", "yes") for i in range(3)]
+    (tmp_path / "s.csv").write_text("\n".join(["case,part", *rows]))
+    ran = train("in", "--layout", "classes", "--split", "s.csv", "--dry-run", cwd=tmp_path)
+    assert ran.returncode == 0 and "the model will not know rare: all cases of that class are in the" in ran.stderr
+
+
 def test_one_damaged_case_does_not_stop_the_rest(images, tmp_path):
     for kind in ("no", "yes"):
         for i in range(4):

@@ -141,7 +141,10 @@ def complete(settings, part_of: dict, cases):
 
     found = list(part_of.values())
     done = fill(settings, validated="validation" in found, cases=found.count("train"))
-    check_class_weights(done.class_weights, sorted({case.class_name for case in cases if case.id in part_of} - {None}))
+    names = {case.class_name for case in cases if case.id in part_of} - {None}
+    if unknown := sorted({case.class_name for case in cases} - names - {None}):
+        say(f"the model will not know {' '.join(unknown)}: all cases of that class are in the test part")
+    check_class_weights(done.class_weights, sorted(names))
     check_weights(done)
     return done
 
