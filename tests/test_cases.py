@@ -236,7 +236,13 @@ def test_a_link_that_leads_back_is_not_followed(tmp_path):
     touch(tmp_path / "in/a/1.png")
     (tmp_path / "in/a/again").symlink_to(tmp_path / "in")
     (tmp_path / "in/b").symlink_to("a")
+    (tmp_path / "in/c").symlink_to("c")
     assert [c.id for c in cases.find([tmp_path / "in"])] == ["a/1", "b/1"]
+    touch(tmp_path / "two/x/1.png")
+    touch(tmp_path / "two/y/1.png")
+    (tmp_path / "two/x/y").symlink_to("../y")
+    (tmp_path / "two/y/x").symlink_to("../x")
+    assert [c.id for c in cases.find([tmp_path / "two"])] == ["x/1", "x/y/1", "y/1", "y/x/1"]
 
 
 def test_columns_of_a_table_in_capitals_or_with_spaces(tmp_path):

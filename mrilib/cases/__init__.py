@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -136,18 +137,22 @@ def _function(name: str):
     return resolve_name(LAYOUTS[name])
 
 
-def _image_files(folder: Path, fail) -> Iterator[Path]:
+def _image_files(folder: Path, fail, way: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """The images below a folder, in sorted order. way: the folders around it, without links. A link to one of these, or
+    to what holds one, is not followed: it leads back here, and again."""
+    way = (*way, Path(os.path.realpath(folder)))
     try:
         inside = sorted(folder.iterdir())
     except OSError as error:
         fail(CaseError(f"cannot be opened: {error.strerror}", where=folder, remedy="check its permissions"))
         return
     for path in inside:
-        around = path.is_symlink() and folder.resolve().is_relative_to(path.resolve())  # it leads back to itself
-        if path.name.startswith(".") or around:
+        if path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from _image_files(path, fail)
+            target = os.path.realpath(path) if path.is_symlink() else None
+            if target is None or not any(passed.is_relative_to(target) for passed in way):
+                yield from _image_files(path, fail, way)
         elif suffix_of(path):
             yield path
 
