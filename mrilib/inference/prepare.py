@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mrilib import recipe, records
-from mrilib.cases import Case
+from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.cases.names import COLOURS
 from mrilib.errors import CaseError, UsageError
 from mrilib.images import geometry
@@ -41,8 +41,17 @@ class Prepared:
 
 
 def is_picture(case: Case) -> bool:
-    """Whether a prepared case is 2D, as its record tells; False of a case without one."""
-    return len(records.of_case(case.root, case.id).get("native_grid", {}).get("size", ())) == 2
+    """Whether a prepared case was a picture, as its record tells, and no volume's one slice, whose spacing is known;
+    False of a case without one."""
+    native = records.of_case(case.root, case.id).get("native_grid", {})
+    return len(native.get("size", ())) == 2 and "volume" not in native
+
+
+def states_spacing(case: Case) -> bool:
+    """Whether it is known how large the voxels of a case are: neither of a picture nor of a stack of them, but of a
+    volume's one slice that was prepared, which is written as a picture."""
+    return (suffix_of(case.image_files[0]) not in PICTURES
+            or "volume" in records.of_case(case.root, case.id).get("native_grid", {}))
 
 
 def remaining_steps(record: dict, root: Path, as_is: bool = False, pictures: bool = False) -> tuple[Step, ...]:
@@ -51,7 +60,7 @@ def remaining_steps(record: dict, root: Path, as_is: bool = False, pictures: boo
     A root without recipe.json holds cases as given: all steps. as_is: none, whatever the root's recipe. A model for
     label maps bears with another size, crop and spacing, for its windows slide, volumes are brought to its spacing and
     its maps go back to the native grid: where recipes differ in these alone, only the model's own spacing is kept.
-    pictures: the cases are 2D. They, and all cases where the model knows no spacing, as that of stacks, have the scale
+    pictures: see is_picture. They, and all cases where the model knows no spacing, as that of stacks, have the scale
     of the size or spacing that they were brought to, which then must be the model's.
     Raises UsageError that names the first difference when the root was prepared otherwise or further.
     """

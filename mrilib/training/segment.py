@@ -50,6 +50,14 @@ class Data:
         return tuple(float(v) for v in np.median([v.spacing for v in self.volumes], 0))
 
     @property
+    def known_spacing(self) -> tuple[float, ...] | None:
+        """The spacing that a model of them takes (see inference.prepare.prepare_volume), None where it is not known.
+        Single slices do not say how far apart slices are, and teach the two numbers of their own plane."""
+        if self.brought_to or not self.stated or plan.spacing_of([v.spacing for v in self.volumes]) is not None:
+            return self.brought_to
+        return self.spacing[1:] if all(v.size[0] == 1 for v in self.volumes) else self.spacing
+
+    @property
     def hash(self) -> str:
         """16 hex digits that name the cases with their contents, label maps and parts, the scheme and the recipe."""
         digest = hashlib.sha256(repr((self.recipe.hash, str(self.scheme), self.values)).encode())
@@ -144,8 +152,7 @@ def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path
             model.compile(loop.optimizer(settings, s.steps), loss=[loss] * len(shapes) if more else loss,
                           jit_compile=False, **more)
             model.optimizer.build(model.trainable_variables)
-        agree = data.stated and plan.spacing_of([v.spacing for v in data.volumes]) is None
-        spacing = data.brought_to or (data.spacing if agree else None)
+        spacing = data.known_spacing
         record = {
             "task": "segment", "dimension": s.dimension, "context": s.context, "patch": list(s.patch),
             "channels": channels, "spacing": spacing and list(spacing),

@@ -11,7 +11,15 @@ from mrilib.cases.names import COLOURS
 from mrilib.errors import CaseError, UsageError
 from mrilib.images import files
 from mrilib.images.grid import Grid, Image
-from mrilib.inference.prepare import array_of, is_picture, prepare, prepare_volume, remaining_steps, upright
+from mrilib.inference.prepare import (
+    array_of,
+    is_picture,
+    prepare,
+    prepare_volume,
+    remaining_steps,
+    states_spacing,
+    upright,
+)
 from mrilib.recipe import Recipe, Step
 
 MEDIAN, RESIZE, ZSCORE = Step("median", {"radius": 1}), Step("resize", {"size": [32, 32]}), Step("zscore", {})
@@ -207,6 +215,19 @@ def test_pictures_of_another_size_are_refused_and_volumes_are_not(raw, tmp_path)
     volumes = through(tmp_path / "v", (Step("resize", {"size": [4, 32, 32]}), scale), tmp_path / "volumes")
     known = {**record, "spacing": [1.0, 1.0, 1.0]}
     assert remaining_steps(known, volumes, pictures=is_picture(next(find([volumes])))) == ()
+
+
+def test_the_one_slice_of_a_volume_keeps_its_spacing_when_it_is_prepared_to_a_picture(raw, tmp_path):
+    scale, spacing = Step("zscore", {"region": "image"}), Step("spacing", {"spacing": [2.0, 2.0]})
+    (tmp_path / "v").mkdir()
+    files.write(tmp_path / "v/v.nii.gz", Image(np.random.default_rng(0).normal(size=(1, 40, 50)), Grid.of((1, 40, 50))))
+    pictures, slices = (next(find([through(folder, (spacing, scale), tmp_path / name)]))
+                        for folder, name in ((raw, "pictures"), (tmp_path / "v", "slices")))
+    assert slices.path.suffix == pictures.path.suffix == ".tif"
+    assert [states_spacing(case) for case in (slices, pictures, next(find([raw])))] == [True, False, False]
+    record = {"task": "segment", "recipe": Recipe((scale,)).as_dict(), "spacing": [1.0, 1.0]}
+    assert remaining_steps(record, slices.root, pictures=is_picture(slices)) == ()
+    assert prepare_volume(slices, (), ["image"], record["spacing"]).array.shape == (1, 40, 50, 1)
 
 
 def test_where_no_spacing_is_known_another_one_is_refused(raw, tmp_path):

@@ -87,6 +87,17 @@ def test_a_label_that_no_case_has_leaves_the_weights_of_the_others_as_they_are()
         assert segment.class_weights(settings, replace(data, volumes=[], parts=[]), np.eye(4)[:, 1:], None) == [1, 1, 1]
 
 
+def test_single_slices_teach_a_model_nothing_of_how_far_apart_slices_are():
+    from mrilib.training import segment
+
+    def known(size, spacing=(1, 0.5, 0.5), **more):
+        volume = volumes.Volume("a", Path(), size, spacing, ("t1",), np.zeros(1), {}, "", "")
+        return segment.Data([volume], ["train"], labels.scheme("binary"), (0, 1), Recipe(), **more).known_spacing
+
+    assert known((1, 9, 9)) == (0.5, 0.5) and known((3, 9, 9)) == (1, 0.5, 0.5)
+    assert known((1, 9, 9), stated=False) is None and known((3, 9, 9), brought_to=(2, 2), stated=False) == (2, 2)
+
+
 @pytest.mark.parametrize(("known", "paint"), [
     ("brats2020", [2, 1, 4]),
     ("1=a,2=b,3=c,4=d,5=e,whole=1+2+3+4+5,left=1+2,right=3+4", [5, 1, 3]),  # a whole that is neither is 5, not right

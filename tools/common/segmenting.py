@@ -211,7 +211,7 @@ def planned_spacing(looks, asked: tuple[float, ...] | None) -> tuple[tuple[float
 
     asked: what is wanted of all. Raises UsageError for pictures among volumes, and for a spacing wanted of pictures.
     """
-    from mrilib.cases import PICTURES, suffix_of
+    from mrilib.inference.prepare import states_spacing
     from mrilib.training import plan
 
     every = [spacing for _, (spacing, *_) in looks]
@@ -219,7 +219,7 @@ def planned_spacing(looks, asked: tuple[float, ...] | None) -> tuple[tuple[float
     if 0 < pictures < len(every):
         raise UsageError(f"{pictures} of {len(every)} cases are pictures, the others volumes",
                          remedy="train on one kind")
-    stated = not any(suffix_of(case.image_files[0]) in PICTURES for case, _ in looks)
+    stated = all(states_spacing(case) for case, _ in looks)
     if asked and pictures and not stated:
         raise UsageError("--spacing has no effect on pictures, which do not say how large their pixels are",
                          remedy="leave it out")
