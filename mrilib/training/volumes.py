@@ -25,7 +25,7 @@ from mrilib.inference import segment
 from mrilib.inference.prepare import channels_of, prepare_volume, upright
 from mrilib.training.sampling import number_of
 
-FORMAT = 2
+FORMAT = 3
 PLACES = 4096  # positions kept of each label in a volume
 PLACES_SLICE = 16  # and of each label in a slice, for 2D networks: every slice counts, however small its part
 LARGEST = 60000.0  # float16 ends at 65504
