@@ -272,6 +272,7 @@ def test_a_t1_with_a_contrast_agent_beside_one_without(start, tmp_path):
 
 @pytest.mark.parametrize(("channel", "texts"), [
     ("t1ce", "T1wCE|t1c|T1Gd|AX T1 +C|T1 + C|T1+GD|t1 c+|C+ T1 SPGR|POST GAD AX T1|Gadovist T1|T1_post-contrast|T1 KM"),
+    ("t1ce", "T1 GdDTPA|T1 postKM"),
     ("t1", "T1w|T1 C-SPINE|AX T1 PRE GAD|T1 W/O CONTRAST|T1 non-contrast|T1 without Gd|T1 POSTERIOR FOSSA|T1 cerebrum"),
 ])
 def test_channels_by_description(channel, texts):

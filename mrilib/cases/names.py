@@ -15,7 +15,7 @@ CHANNELS = {  # any year's and data set's spelling -> our name
     "t2": "t2", "t2w": "t2", "flair": "flair", "t2f": "flair", "t2flair": "flair", "fla": "flair",
     "red": "red", "green": "green", "blue": "blue",
 }  # fmt: skip
-AGENTS = {"ce", "gd", "post", "postcontrast", "postgd", "contrast", "enhanced", "km", "+c"}  # makes a T1 a t1ce
+AGENTS = {"ce", "post", "contrast", "enhanced", "km", "+c"}  # makes a T1 a t1ce
 WITHOUT = {"no", "non", "pre", "without", "wo"}  # before a word of AGENTS: it was not given
 ORDER = ("t1", "t1ce", "t2", "flair", "red", "green", "blue")  # of the channels of a case; others follow by name
 COLOURS = ("red", "green", "blue")
@@ -90,8 +90,10 @@ def has_agent(words: list[str]) -> bool:
 
 
 def is_agent(word: str) -> bool:
-    """Whether a word in lower case names a contrast agent: one of AGENTS, or gadolinium, gadobutrol and the like."""
-    return word in AGENTS or word.removeprefix("post").startswith("gad")
+    """Whether a word in lower case names a contrast agent: one of AGENTS, postcontrast and the like, or gadolinium,
+    gadobutrol, GdDTPA and the like."""
+    agent = word.removeprefix("post")
+    return word in AGENTS or agent in AGENTS or agent.startswith(("gad", "gd"))
 
 
 def in_order(channels: dict[str, Path]) -> dict[str, Path]:
