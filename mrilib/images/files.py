@@ -215,7 +215,10 @@ def _read_itk(path: Path, suffix: str, grey: bool, several: bool, fix: bool) -> 
         if place := nifti.own_place(found, fix):
             with tempfile.TemporaryDirectory() as folder:
                 nifti.without_place(path, suffix, found, copy := Path(folder) / "image.nii")
-                image = _read_itk(copy, ".nii", grey, several, False)
+                try:
+                    image = _read_itk(copy, ".nii", grey, several, False)
+                except CaseError as error:
+                    raise CaseError(error.what, where=path, remedy=error.remedy) from error  # not the copy
             if image.grid.dimension == 2:
                 place = replace(image.grid, volume=image.grid.volume and place)
             return image.with_array(image.array, place)

@@ -114,13 +114,8 @@ def _read(path: Path, likes: Sequence[Grid], fix: bool) -> Image:
         _header(path, likes)
         return files.read(path)
     if grid := _mended(path, suffix, likes, fix):
-        if grid.size[0] == 1:
-            return files.read(path, fix=fix)  # as a 2D image
-        array = _nifti(path, suffix, grid.size[::-1])
-        if array is None:
-            raise CaseError("is a NIfTI file of a kind whose place cannot be mended", remedy="save it as NIfTI-1 whose "
-                            "qform and sform agree")
-        return Image(array.reshape(grid.size), grid)
+        array = None if grid.size[0] == 1 else _nifti(path, suffix, grid.size[::-1])  # one slice is a 2D image
+        return files.read(path, fix=fix) if array is None else Image(array.reshape(grid.size), grid)
     header = _header(path, likes)
     array = _nifti(path, suffix, header.GetSize())
     return files.read(path) if array is None else _image(array, header)  # ITK knows more kinds

@@ -146,6 +146,20 @@ def test_a_length_below_nought_mirrors_nothing(codes, tmp_path):
     assert np.array_equal(image.array, array) and image.grid.same_as(grid)
 
 
+def test_what_cannot_be_read_of_a_mended_file_is_said_of_that_file(tmp_path):
+    from mrilib.metrics import foreign
+
+    path = tmp_path / "a.nii"
+    save(path, Grid.of(SIZE, (3.0, 2.0, 1.0)))
+    raw = bytearray(path.read_bytes()[:352] + bytes(8 * np.prod(SIZE)))
+    struct.pack_into("<hh", raw, 70, 32, 64)  # complex numbers
+    struct.pack_into("<f", raw, 80, -1.0)
+    path.write_bytes(raw)
+    for read in (files.read, foreign.read):
+        with pytest.raises(CaseError, match=r"a\.nii: holds complex numbers .save their magnitude"):
+            read(path)
+
+
 def test_one_slice_whose_place_is_mended_is_2d_for_training_and_for_scoring(tmp_path):
     from mrilib.metrics import foreign
 
