@@ -67,10 +67,7 @@ def test_killed_and_resumed_it_writes_the_very_same_file(cases, tmp_path):
     resumed = run("mri-train", *options, "-o", "broken.h5", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0 and "going on after epoch" in resumed.stderr
     assert re.search(r"steps +30, (5|10|15|20|25) now in", resumed.stderr)
-    one, two = record_of(tmp_path / "whole.h5"), record_of(tmp_path / "broken.h5")
-    for known in (one, two):
-        del known["training"]["seconds"]  # all else, the curve too, is the same
-    assert one == two and _weights(tmp_path / "whole.h5") == _weights(tmp_path / "broken.h5")
+    assert (tmp_path / "broken.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
     assert run("mri-train", *options, "-o", "whole.h5", cwd=tmp_path).stderr.count("of this very run: kept") == 1
     for more, what in ((["--seed", "1"], "seed was 0, now 1"), (["--tune-postprocess"], "tune_postprocess was")):
         other = run("mri-train", *options, *more, "-o", "whole.h5", cwd=tmp_path)
@@ -98,16 +95,6 @@ def test_folds_agree_on_spacing_and_labels_whatever_each_trains_on(tmp_path):
     made = list(tmp_path.glob("m?.h5"))
     assert made and all(record_of(path)["spacing"] == [2.0, 1.5, 1.5] for path in made)
     assert all(record_of(path)["values"] == [0, 1, 2, 4] for path in made)
-
-
-def _weights(path: Path) -> dict:
-    import h5py
-
-    found = {}
-    with h5py.File(path) as file:
-        file["model_weights"].visititems(lambda name, item: found.update({name: item[()].tobytes()})
-                                         if isinstance(item, h5py.Dataset) else None)
-    return found
 
 
 def test_folds_of_slices_for_regions_make_a_road_to_dice(cases, tmp_path):

@@ -111,12 +111,13 @@ def _fit(prepared, settings, output, parts, origin, *, memory, device, mixed, th
     with Watch(planned, curve) as watch:
         model, record = segment.fit(data, planned, setup, checkpoint=checkpoint, resume=resume, watch=watch, tune=tune,
                                     used=time.monotonic() - began)
+    took = record["training"].pop("seconds")  # not in the file, whose bytes are the same however often a run was broken
     if tune:
         record["postprocess"], lines = segment.tune_postprocess(model, record, data.of("validation"))
         for line in lines or ["none helps on the validation cases"]:
             say(f"post-processing: {line}")
     training.save(output, model, {**record, "run": asked}, origin, checkpoint)
-    watch.summary(model, record, output)
+    watch.summary(model, record, took, output)
 
 
 class Prepared:
@@ -261,14 +262,14 @@ class Watch(training.Watch):
             self.bar.note(f"epoch {state.epoch}{of}: loss {logs['loss']:.3f}{found}")
             self._write(state.curve)
 
-    def summary(self, model, record: dict, output: Path) -> None:
-        """What came out, on one screen."""
+    def summary(self, model, record: dict, seconds: dict, output: Path) -> None:
+        """What came out, on one screen. seconds: of this command alone, all of them and those waiting for windows."""
         known = record["training"]
         for part, counts in known["counts"].items():
             total = sum(case["part"] == part for case in known["cases"].values())
             if total:
                 say(f"{part:10} {total} cases, of which hold {', '.join(f'{k} {n}' for k, n in counts.items())}")
-        steps, seconds = known["steps"], known["seconds"]
+        steps = known["steps"]
         now = steps - self.first  # the seconds are of these alone
         say(f"{'network':10} {model.count_params() / 1e6:.2f} million weights")
         each, waiting = (seconds[k] / max(now, 1) for k in ("all", "waiting_for_windows"))
