@@ -1,10 +1,10 @@
-"""What the numbers of a label map mean: schemes by name, and the regions that are scored as one."""
+"""What the values of a label map mean: schemes by name, the regions that are scored as one, the ignored value."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,64 +15,91 @@ WHOLE, CORE, ENHANCING = "WT", "TC", "ET"
 
 @dataclass(frozen=True)
 class Scheme:
-    """Labels of a map, without the background (0). labels: number -> name. regions: name -> the numbers it unites.
+    """Labels of a map, without the background (0). labels: value -> name. regions: name -> the values it unites.
 
-    name: of SCHEMES, or the scheme as spelt (`1=necrotic,2=oedema`); empty where nothing is known but numbers.
+    name: of SCHEMES, or the scheme as spelt (`1=necrotic,2=oedema`); empty where only the values are known. ignore: the
+    value of voxels that nobody labelled (nnU-Net's `ignore`): neither loss nor score may count them. It is no label:
+    a network has no output for it.
     """
 
     name: str
     labels: dict[int, str]
     regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    ignore: int | None = None
 
     @property
     def values(self) -> tuple[int, ...]:
-        """Every number that may stand in a map, the background first."""
+        """Every value that has a meaning, the background first: one output of a network each."""
         return (0, *sorted(self.labels))
 
     @property
+    def allowed(self) -> tuple[int, ...]:
+        """Every value that may stand in a label map: `values` and the ignored one."""
+        return self.values if self.ignore is None else tuple(sorted({*self.values, self.ignore}))
+
+    @property
     def single(self) -> dict[str, tuple[int, ...]]:
-        """Each label by itself; name -> its number."""
+        """Each label by itself: name -> its value."""
         return {name: (value,) for value, name in sorted(self.labels.items())}
 
     @property
     def parts(self) -> dict[str, tuple[int, ...]]:
-        """What is scored: the regions, or where there are none each label; name -> numbers."""
+        """What is scored: the regions, or each label where there are none: name -> values."""
         return self.regions or self.single
 
     def __str__(self) -> str:
         return self.name or ",".join(f"{value}={name}" for value, name in sorted(self.labels.items()))
 
 
-TUMOUR = {"necrosis", "necrotic", "oedema", "non-enhancing", "enhancing"}
+TUMOUR = {"necrosis", "necrotic", "oedema", "non-enhancing", "enhancing", "cystic"}
+IGNORE = "ignore"
 
 
 def _brats(name: str, labels: dict[int, str]) -> Scheme:
     """A tumour scheme: whole tumour is every label of TUMOUR, core all but the oedema; others stand alone."""
     words = {value: _our_word(what) for value, what in labels.items()}
-    whole = tuple(value for value, word in words.items() if word in TUMOUR or word == "tumour")
+    cores = {value for value, what in labels.items() if _our_region(what) == CORE}
+    whole = tuple(value for value, word in words.items() if word in TUMOUR or word == "tumour" or value in cores)
     core = tuple(value for value in whole if words[value] != "oedema")
     enhancing = tuple(value for value in whole if words[value] == "enhancing")
     others = {what: (value,) for value, what in labels.items() if value not in whole}
     return Scheme(name, labels, {WHOLE: whole, CORE: core, ENHANCING: enhancing, **others})
 
 
+def _plain(name: str) -> str:
+    """A name without the characters that spell a scheme."""
+    return re.sub(r"[=,+\s]+", " ", name).strip()
+
+
 def _our_word(name: str) -> str:
     """A label's name as data sets spell it, in our words."""
-    plain = re.sub(r"[=,+\s]+", " ", name.strip().lower())
+    plain = _plain(name).lower()
     for word, pattern in WORDS.items():
-        if re.search(pattern, plain):
+        if re.search(pattern, plain.replace("_", " ")):
             return word
     return plain
+
+
+def _our_region(name: str) -> str:
+    """A region's name as data sets spell it: WT, TC, ET, or the name as it is."""
+    plain = re.sub(r"[^a-z0-9]+", " ", name.lower()).strip()
+    return next((word for word, pattern in REGIONS.items() if re.fullmatch(pattern, plain)), _plain(name))
 
 
 # our words for what a label names, and how it is spelt; the first that fits
 WORDS = {
     "oedema": r"o?edema|^ed$|^snfh$|flair hyperint",
-    "non-enhancing": r"non.?enhanc|^netc$",
+    "non-enhancing": r"non.?enhanc|^netc?$",
     "necrosis": r"^necrosis$",
-    "necrotic": r"necro|^ncr|^net$",
+    "necrotic": r"necro|^ncr",
     "enhancing": r"enhanc|^et$",
+    "cystic": r"^cc$|^cystic( component)?$",
     "tumour": r"^(tumou?r|lesion|whole tumou?r|mask)$",
+}
+REGIONS = {
+    WHOLE: r"wt|(whole|complete|entire)( ?tumou?r)?",
+    CORE: r"tc|(tumou?r ?)?core",
+    ENHANCING: r"a?et|enhancing( ?tumou?r)?( ?core)?",
 }
 SCHEMES = {
     "binary": Scheme("binary", {1: "tumour"}),
@@ -85,20 +112,38 @@ HOW = f"--scheme {'|'.join(SCHEMES)}, or one's own such as 1=necrotic,2=oedema,4
 
 
 def scheme(text: str) -> Scheme:
-    """The scheme of a name, or of numbers with names: `1=necrotic,2=oedema,4=enhancing`.
+    """The scheme of a name, or of values with names: `1=necrotic,2=oedema,4=enhancing`.
 
-    One's own has the regions that are spelt with it, `1=rim,2=centre,lesion=1+2`; else, where its names are those
-    of a tumour scheme (oedema and enhancing among them), that one's. Raises UsageError for what is neither.
+    A scheme of one's own has the regions that are spelt with it, `1=rim,2=centre,lesion=1+2`. Without any, it has the
+    regions of a tumour where its names are those of one (oedema and enhancing among them). `4=ignore` names the value
+    of voxels without a label, also after a known name: `msd,4=ignore`. Raises UsageError for anything else.
     """
     if text in SCHEMES:
         return SCHEMES[text]
+    items = [item.strip() for item in str(text).split(",")]
+    ignored = [item for item in items if re.fullmatch(rf"\d+\s*=\s*{IGNORE}", item, re.IGNORECASE)]
+    items = [item for item in items if item not in ignored]
+    ignore = int(re.match(r"\d+", ignored[0])[0]) if ignored else None
+    if len(ignored) > 1 or (ignored and not 0 < ignore < 256) or not items:
+        raise UsageError(f"unknown label scheme {text!r}", remedy=HOW)
+    base = SCHEMES[items[0]] if len(items) == 1 and items[0] in SCHEMES else _spelt(items, text)
+    if ignore is None:
+        return base
+    if ignore in base.labels:
+        raise UsageError(f"label scheme {text!r} ignores {ignore}, which is {base.labels[ignore]}", remedy=HOW)
+    return replace(base, name=f"{base.name},{ignore}={IGNORE}", ignore=ignore)
+
+
+def _spelt(items: list[str], text: str) -> Scheme:
+    """A scheme of one's own from its items, `1=rim`, `lesion=1+2`. text: all of it, for messages."""
     labels: dict[int, str] = {}
     regions: dict[str, tuple[int, ...]] = {}
-    for part in str(text).split(","):
-        if region := re.fullmatch(r"\s*([^=,\s][^=,]*?)\s*=\s*(\d+(?:\+\d+)+)\s*", part):
+    for item in items:
+        region = re.fullmatch(r"([^=,\s][^=,]*?)\s*=\s*(\d+(?:\+\d+)*)", item)
+        if region and ("+" in region[2] or not region[1].isdigit()):
             regions[region[1]] = tuple(int(v) for v in region[2].split("+"))
             continue
-        match = re.fullmatch(r"\s*(\d+)\s*=\s*([^=,\s][^=,]*?)\s*", part)
+        match = re.fullmatch(r"(\d+)\s*=\s*([^=,\s][^=,]*?)", item)
         if match is None or not 0 < int(match[1]) < 256 or int(match[1]) in labels:
             raise UsageError(f"unknown label scheme {text!r}", remedy=HOW)
         labels[int(match[1])] = match[2]
@@ -106,55 +151,88 @@ def scheme(text: str) -> Scheme:
         raise UsageError(f"label scheme {text!r} gives two numbers one name", remedy=HOW)
     if strange := sorted({v for values in regions.values() for v in values} - set(labels)):
         raise UsageError(f"label scheme {text!r} has a region of {strange[0]}, which it does not name", remedy=HOW)
-    spelt = ",".join([*(f"{value}={name}" for value, name in labels.items()),
-                      *(f"{name}={'+'.join(map(str, values))}" for name, values in regions.items())])
+    name = ",".join([*(f"{value}={name}" for value, name in labels.items()),
+                     *(f"{name}={'+'.join(map(str, values))}" for name, values in regions.items())])
     if not regions and {"oedema", "enhancing"} <= {_our_word(name) for name in labels.values()}:
-        return _brats(spelt, labels)
-    if regions:  # what is scored is the regions, and the labels that none of them unites
+        return _brats(name, labels)
+    if regions:  # scored are the regions, and the labels that none of them unites
         united = {v for values in regions.values() for v in values}
         regions |= {name: (value,) for value, name in labels.items() if value not in united}
-    return Scheme(spelt, labels, regions)
+    return Scheme(name, labels, regions)
 
 
 def of_dataset(labels: dict) -> str:
-    """The scheme, as text for `scheme`, of the labels of a dataset.json, {number: name} or {name: number or numbers}.
+    """The scheme, as text for `scheme`, of the labels of a dataset.json: {value: name} or {name: value or values}.
 
-    Names are brought to our words ("edema", "enhancing tumour"); where numbers and names are then those of a known
-    scheme it is that one. Raises ValueError for labels that cannot be understood.
+    Labels are brought to our words ("edema", "enhancing tumour"), regions to WT, TC and ET where their names say so.
+    Where values, names and regions are those of a known scheme, the text is its name. An `ignore` label follows.
+    Raises ValueError for labels that cannot be understood.
     """
-    single: dict[int, str] = {}
-    united: dict[str, tuple[int, ...]] = {}
+    ignored: set[int] = set()
+    named: dict[str, tuple[int, ...]] = {}
     for key, value in labels.items():
-        name, numbers = (value, key) if isinstance(value, str) else (key, value)
-        numbers = [int(n) for n in (numbers if isinstance(numbers, list) else [numbers])]
-        if numbers == [0] or name == "ignore":
-            continue
-        if len(numbers) > 1:
-            united[name] = tuple(numbers)
-        else:
-            single[numbers[0]] = name
-    words = {n: _our_word(name) for n, name in single.items()}
-    if len(set(words.values())) == len(words):  # else our words are too few for these labels
-        single = words
-    whole, core = (next((v for name, v in united.items() if word in name.lower()), ()) for word in ("whole", "core"))
-    if whole and core and len(single) == 1:  # regions of a tumour alone: what lies in which tells the labels
-        single = {**{n: "oedema" for n in whole if n not in core}, **dict.fromkeys(core, "non-enhancing"),
-                  **dict.fromkeys(single, "enhancing")}
-        united = {}
-    single |= {n: str(n) for numbers in united.values() for n in numbers if n not in single}
-    for name, known in SCHEMES.items():
-        if not united and known.labels.keys() == single.keys() and all(
-                word == known.labels[n] or known.labels[n] in NEAR.get(word, ()) for n, word in single.items()):
-            return name
-    def plain(name):
-        return re.sub(r"[=,+\s]+", " ", name).strip()
-
-    text = ",".join([*(f"{n}={plain(name)}" for n, name in sorted(single.items())),
-                     *(f"{plain(name)}={'+'.join(map(str, numbers))}" for name, numbers in united.items())])
+        name, values = (str(value), key) if str(key).isdigit() and not str(value).isdigit() else (str(key), value)
+        values = tuple(int(v) for v in (values if isinstance(values, (list, tuple)) else [values]))
+        if name.strip().lower() == IGNORE:
+            ignored |= set(values)
+        elif values != (0,):
+            if name in named:
+                raise ValueError(f"two labels are called {name}")
+            named[name] = values
+    text = _of_regions(named) if any(len(values) > 1 for values in named.values()) else _of_labels(named)
+    text = ",".join([text, *(f"{value}={IGNORE}" for value in sorted(ignored))])
     try:
         return scheme(text).name
     except UsageError as error:
         raise ValueError(error.what) from error
+
+
+def _of_labels(named: dict[str, tuple[int, ...]]) -> str:
+    """The scheme of labels that each have a value of their own: name -> (value,)."""
+    single = {values[0]: _plain(name) for name, values in named.items()}
+    if len(single) < len(named):
+        raise ValueError("two labels have one value")
+    words = {value: _our_word(name) for value, name in single.items()}
+    if len(set(words.values())) == len(words):  # else our words are too few for these labels
+        single = words
+    return _known(single) or ",".join(f"{value}={name}" for value, name in sorted(single.items()))
+
+
+def _of_regions(named: dict[str, tuple[int, ...]]) -> str:
+    """The scheme of regions, some of which unite several values: name -> values."""
+    words = {name: _our_region(name) for name in named}
+    if len(set(words.values())) < len(words):
+        words = {name: _plain(name) for name in named}
+    regions = {words[name]: tuple(sorted(set(values))) for name, values in named.items()}
+    tumour = all(name in regions for name in (WHOLE, CORE, ENHANCING))
+    single = {values[0]: name for name, values in regions.items() if len(values) == 1 and name != ENHANCING}
+    for value in sorted({value for values in regions.values() for value in values} - set(single)):
+        single[value] = str(value)
+        if tumour and value in regions[WHOLE]:  # which regions hold a value tells what it is
+            single[value] = ("enhancing" if value in regions[ENHANCING] else
+                             "non-enhancing" if value in regions[CORE] else "oedema")
+    if tumour and (known := _known(single, regions)):
+        return known
+    if len(set(single.values())) < len(single):
+        single = {value: str(value) for value in single}
+    united = {value for values in regions.values() if len(values) > 1 for value in values}
+    spelt = [f"{name}={'+'.join(map(str, values))}" for name, values in regions.items()
+             if len(values) > 1 or (values[0] in united and not name.isdigit())]
+    return ",".join([*(f"{value}={name}" for value, name in sorted(single.items())), *spelt])
+
+
+def _known(labels: dict[int, str], regions: dict[str, tuple[int, ...]] | None = None) -> str | None:
+    """The name of the known scheme with these labels, up to the names that mean nearly the same, and regions."""
+    for name, known in SCHEMES.items():
+        near = known.labels.keys() == labels.keys() and all(
+            word == known.labels[value] or known.labels[value] in NEAR.get(word, ()) for value, word in labels.items())
+        same = regions is None or {key: set(v) for key, v in regions.items()} == {
+            key: set(v) for key, v in known.regions.items()}
+        if near and same:
+            return name
+    if regions == SCHEMES["brats2013"].regions and set(labels) == set(SCHEMES["brats2013"].labels):
+        return "brats2013"  # its two labels of the core cannot be told apart by regions
+    return None
 
 
 def of_values(values: Iterable[int]) -> Scheme:
@@ -173,20 +251,22 @@ def of_values(values: Iterable[int]) -> Scheme:
 
 def check(values: Iterable[int], known: Scheme, where: object = None,
           remedy: str = "name the right one with --scheme") -> None:
-    """Raise CaseError, naming number and scheme, when a label map holds a number that its scheme lacks."""
-    if strange := sorted({int(v) for v in values} - set(known.values)):
-        have = " ".join(map(str, known.values))
+    """Raise CaseError, naming value and scheme, when a label map holds a value that its scheme lacks."""
+    if strange := sorted({int(v) for v in values} - set(known.allowed)):
+        have = " ".join(map(str, known.allowed))
         raise CaseError(f"label {strange[0]} is not in scheme {known} ({have})", where=where, remedy=remedy)
 
 
 def convert(array: np.ndarray, have: Scheme, want: Scheme) -> np.ndarray:
-    """A label map, any shape, in another scheme's numbers, by name: uint8.
+    """A label map, any shape, in another scheme's values, by name: uint8.
 
-    Between tumour schemes necrosis, necrotic and non-enhancing are one where the other has but one of them.
-    Raises UsageError for a label that the other scheme has no place for, CaseError for a number that `have` lacks.
+    Between tumour schemes necrosis, necrotic and non-enhancing are one where the other has only one of them.
+    Raises UsageError for a label, or an ignored value that occurs, without a place in the other scheme, CaseError for a
+    value that `have` lacks.
     """
     array = np.asarray(array).astype(np.uint8)
-    check(np.flatnonzero(np.bincount(array.ravel(), minlength=256)), have)
+    present = np.flatnonzero(np.bincount(array.ravel(), minlength=256))
+    check(present, have)
     table = np.zeros(256, np.uint8)
     by_name = {name: value for value, name in want.labels.items()}
     for value, name in have.labels.items():
@@ -194,6 +274,10 @@ def convert(array: np.ndarray, have: Scheme, want: Scheme) -> np.ndarray:
         if not near:
             raise UsageError(f"label {value} ({name}) of scheme {have} has no place in {want}")
         table[value] = by_name[near[0]]
+    if have.ignore is not None and have.ignore in present:
+        if want.ignore is None:
+            raise UsageError(f"the ignored value {have.ignore} of scheme {have} has no place in {want}")
+        table[have.ignore] = want.ignore
     return table[array]
 
 

@@ -60,11 +60,66 @@ def test_numbers_alone(values, name):
     ({"background": 0, "tumor": 1}, "binary"),
     ({"background": 0, "Anterior": 1, "Posterior": 2}, "1=anterior,2=posterior"),
     ({"background": 0, "enhancing rim": 1, "enhancing core": 2}, "1=enhancing rim,2=enhancing core"),
-    ({"background": 0, "all": [1, 2], "a, b": 1, "ignore": 3}, "1=a b,2=2,all=1+2"),
+    ({"background": 0, "all": [1, 2], "a, b": 1, "ignore": 3}, "1=a b,2=2,all=1+2,a b=1,3=ignore"),
+    ({"background": 0, "edema": 1, "non-enhancing": 2, "enhancing": 3, "ignore": 4}, "msd,4=ignore"),
+    ({"0": "background", "1": "tumor", "2": "Ignore"}, "binary,2=ignore"),
+    ({"background": "0", "tumour": "1", "ignore": "2"}, "binary,2=ignore"),
+    ({"background": 0, "WT": [1, 2, 3], "TC": [1, 3], "ET": [3], "ignore": 4}, "brats2023,4=ignore"),
+    ({"background": 0, "WT": [1, 2, 4], "TC": [1, 4], "ET": 4}, "brats2020"),
+    ({"background": 0, "whole_tumor": [1, 2, 3, 4], "tumor_core": [1, 3, 4], "enhancing_tumor": [4]}, "brats2013"),
+    ({"background": 0, "Whole Tumour": [3, 1, 2], "Core": [3, 2], "AET": [3]}, "msd"),
+    ({"background": 0, "WT": [1, 2, 3], "TC": [1, 3], "ET": 3, "RC": 4},
+     "1=non-enhancing,2=oedema,3=enhancing,4=RC,WT=1+2+3,TC=1+3,ET=3"),
+    ({"background": 0, "WT": [1, 2, 3, 4], "TC": [1, 2, 3], "ET": 1, "NET": 2, "CC": 3, "ED": 4},
+     "1=enhancing,2=NET,3=CC,4=ED,WT=1+2+3+4,TC=1+2+3,ET=1,NET=2,CC=3,ED=4"),
+    ({"background": 0, "whole tumor": [1, 2], "tumor core": [2]}, "1=1,2=TC,WT=1+2,TC=2"),
+    ({"background": 0, "lesion": [1, 2], "WT": [1, 2, 3], "whole tumor": [1, 3]},
+     "1=1,2=2,3=3,lesion=1+2,WT=1+2+3,whole tumor=1+3"),
 ])  # fmt: skip
 def test_the_labels_of_a_dataset_json(given, name):
     found = labels.of_dataset(given)
     assert found == name and str(labels.scheme(found)) == name
+
+
+def test_regions_of_a_dataset_json_are_scored_as_it_says():
+    """Every region is a part, also one of a single value within a larger one."""
+    found = labels.scheme(labels.of_dataset({"background": 0, "WT": [1, 2, 3], "TC": [1, 3], "ET": 3, "RC": 4}))
+    assert found.parts == {"WT": (1, 2, 3), "TC": (1, 3), "ET": (3,), "RC": (4,)}
+    found = labels.scheme(labels.of_dataset({"background": 0, "kidney": [1, 2, 3], "masses": [2, 3], "tumor": 2}))
+    assert found.parts == {"kidney": (1, 2, 3), "masses": (2, 3), "tumor": (2,)}
+
+
+@pytest.mark.parametrize("given", [{"a": "b"}, {"a": None}, {"a": 300}, {"a": [1, 300]}, {"ignore": 0, "a": 1},
+                                   {"a": 1, "b": 1}, {"a": [1, 2], "ignore": 2}])
+def test_labels_of_a_dataset_json_that_cannot_be_understood(given):
+    with pytest.raises((ValueError, TypeError)):
+        labels.of_dataset(given)
+
+
+def test_a_core_is_part_of_the_tumour():
+    assert labels.scheme("1=edema,2=tumor core,3=enhancing").parts == {"WT": (1, 2, 3), "TC": (2, 3), "ET": (3,)}
+    children = labels.scheme("1=ET,2=NET,3=CC,4=ED")  # BraTS-PEDs
+    assert children.parts == {"WT": (1, 2, 3, 4), "TC": (1, 2, 3), "ET": (1,)}
+
+
+def test_the_ignored_value():
+    sparse = labels.scheme("msd,4=ignore")
+    assert sparse.ignore == 4 and sparse.values == (0, 1, 2, 3) and sparse.allowed == (0, 1, 2, 3, 4)
+    assert sparse.parts == labels.SCHEMES["msd"].parts and labels.scheme(str(sparse)) == sparse
+    own = labels.scheme("1=rim,2=centre,255=Ignore,lesion=1+2")
+    assert own.ignore == 255 and own.labels == {1: "rim", 2: "centre"} and labels.scheme(str(own)) == own
+    labels.check((0, 4), sparse)
+    with pytest.raises(CaseError, match="label 5 is not in scheme msd,4=ignore .0 1 2 3 4."):
+        labels.check((0, 5), sparse)
+    for wrong in ("msd,3=ignore", "msd,4=ignore,5=ignore", "4=ignore", "msd,0=ignore", "msd,300=ignore",
+                  "msd,brats2020"):
+        with pytest.raises(UsageError, match="label scheme"):
+            labels.scheme(wrong)
+    array = np.array([0, 1, 2, 3, 4])
+    assert labels.convert(array, sparse, labels.scheme("brats2023,9=ignore")).tolist() == [0, 2, 1, 3, 9]
+    assert labels.convert(array[:4], sparse, labels.SCHEMES["brats2023"]).tolist() == [0, 2, 1, 3]
+    with pytest.raises(UsageError, match="ignored value 4"):
+        labels.convert(array, sparse, labels.SCHEMES["brats2023"])
 
 
 def test_a_number_that_the_scheme_lacks_is_named_with_it():
