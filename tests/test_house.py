@@ -35,6 +35,7 @@ ALLOWED = {
     "augmented": {"recipe", "images", "records"},
     "charts": set(),
     "plots": {"images", "cases"},
+    "unused": {"cases", "images"},
     "inspect": {"labels", "cases", "images", "recipe"},
 }
 LEARNING = {"gpu", "models", "inference", "training"}

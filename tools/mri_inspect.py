@@ -38,6 +38,7 @@ def main(paths, null, root, layout, device, duplicates, per_case, as_json, jobs)
 
     from mri_tools.common import inspecting
     from mrilib.errors import UsageError
+    from mrilib.unused import notes
 
     if device:
         if paths or per_case:
@@ -48,11 +49,13 @@ def main(paths, null, root, layout, device, duplicates, per_case, as_json, jobs)
         raise UsageError("models are inspected by themselves", remedy="give cases to another mri-inspect")
     if models:
         return inspecting.models(models, as_json, write)
+    unused: list = []
     with progress("look") as bar:
-        cases, seen, failed = inspecting.look_at_all(paths, null, root, layout, jobs, duplicates, bar.step)
+        cases, seen, failed = inspecting.look_at_all(paths, null, root, layout, jobs, duplicates, bar.step,
+                                                     lambda left: unused.extend(notes(left)))
     for error in failed:
         complain(error, error)
-    lines = inspecting.about(paths, cases, seen, failed)
+    lines = inspecting.about(paths, cases, seen, failed, unused)
     if per_case:
         inspecting.write_table(per_case, cases, seen)
     if as_json:

@@ -25,11 +25,12 @@ from mrilib.cases.names import (
     suffix_of,
 )
 from mrilib.cases.tables import in_csv
+from mrilib.cases.unused import Unused, unused_of
 from mrilib.errors import CaseError, UsageError
 from mrilib.records import of_case
 
 __all__ = ["CHANNELS", "LAYOUTS", "MASK_ENDINGS", "MASK_FOLDERS", "PICTURES", "VOLUMES", "Case", "Reading",
-           "channel_of", "explain", "find", "of_file", "recipe_root", "stem_of", "suffix_of"]
+           "Unused", "channel_of", "explain", "find", "of_file", "recipe_root", "stem_of", "suffix_of"]
 
 # Looked for in this order; each takes the files that are its own and leaves the rest to the next.
 LAYOUTS = {
@@ -50,13 +51,15 @@ LAYOUTS = {
 
 
 def find(paths: Iterable[Path], layout: str | Reading | None = None, root: Path | None = None,
-         on_error: Callable[[CaseError], None] | None = None) -> Iterator[Case]:
+         on_error: Callable[[CaseError], None] | None = None,
+         on_unused: Callable[[Unused], None] | None = None) -> Iterator[Case]:
     """The cases below each path, which may be a folder, a file or a CSV of cases, each folder in sorted order.
 
     layout: a name of LAYOUTS, or all that its user says of how to read, or None to see by itself. root: what ids
     are counted from; else the folder of the nearest recipe.json, else the folder given (its parent, when that
     folder is itself one case), else (a file) the current one when relative and below that, else its own. on_error
-    takes what is wrong with one name while the others go on; without it that is raised.
+    takes what is wrong with one name while the others go on; without it that is raised. on_unused takes the files of
+    each folder that no case uses.
     Raises UsageError for a folder in which no case is found or a table that cannot be right.
     """
     def fail(error):
@@ -66,10 +69,13 @@ def find(paths: Iterable[Path], layout: str | Reading | None = None, root: Path 
 
     reading = layout if isinstance(layout, Reading) else Reading(layout)
     raw: list[Case] = []
+    searches: list[tuple[Search, list[Path]]] = []
     for path in map(Path, paths):
         try:
             if path.is_dir():
-                raw += _in_folder(path, reading, root, fail)
+                search, files = _search(path, reading, root, fail)
+                searches.append((search, files))
+                raw += _in_folder(search, files, on_unused)
             elif not path.exists():
                 what = "is a dangling link" if path.is_symlink() else "no such file or folder"
                 raise CaseError(what, where=path, remedy="check the name")
@@ -82,8 +88,11 @@ def find(paths: Iterable[Path], layout: str | Reading | None = None, root: Path 
     by_root = defaultdict(list)
     for case in raw:
         by_root[case.root].append(case)
-    for members in by_root.values():
-        yield from unite(members, reading, fail)
+    cases = [case for members in by_root.values() for case in unite(members, reading, fail)]
+    if on_unused is not None:
+        for search, files in searches:
+            on_unused(unused_of(search, files, [*raw, *cases]))
+    yield from cases
 
 
 def unite(cases: list[Case], reading: Reading, fail: Callable[[CaseError], None]) -> list[Case]:
@@ -111,20 +120,29 @@ def _with_suffix(case: Case) -> str:
     return case.id if case.id.split("/")[-1] == name else f"{case.id}{name[len(stem_of(name)):]}"
 
 
-def _in_folder(folder: Path, reading: Reading, root: Path | None, fail) -> list[Case]:
-    files = sorted(_image_files(folder, fail), key=lambda p: p.relative_to(folder).parts)
+def _search(folder: Path, reading: Reading, root: Path | None, fail) -> tuple[Search, list[Path]]:
+    """What to know about a folder before its layout, and its images in sorted order."""
+    images, others = [], []
+    for path in _files(folder, fail):
+        (images if suffix_of(path) else others).append(path)
     found = root or recipe_root(folder)
-    search = Search(folder, found or folder, reading, fail, free=found is None)
-    cases: list[Case] = []
     wrong: list[CaseError] = []
-    search = replace(search, fail=lambda error: (wrong.append(error), fail(error)))
-    for name in LAYOUTS if reading.layout is None else (reading.layout,):
-        mine, files = _function(name)(search, files)
-        cases += mine
-    if not cases and not wrong:
-        names = LAYOUTS if reading.layout is None else (reading.layout,)
+    search = Search(folder, found or folder, reading, lambda error: (wrong.append(error), fail(error)),
+                    free=found is None, others=tuple(others), wrong=wrong)
+    return search, sorted(images, key=lambda p: p.relative_to(folder).parts)
+
+
+def _in_folder(search: Search, files: list[Path], on_unused) -> list[Case]:
+    cases: list[Case] = []
+    left, names = files, LAYOUTS if search.reading.layout is None else (search.reading.layout,)
+    for name in names:
+        found, left = _function(name)(search, left)
+        cases += found
+    if not cases and not search.wrong:
+        if on_unused is not None:
+            on_unused(unused_of(search, files, []))
         looked = "; ".join(f"{name}: {explain(name)}" for name in names)
-        raise UsageError("holds no case", where=folder, remedy=f"looked for {looked}")
+        raise UsageError("holds no case", where=search.folder, remedy=f"looked for {looked}")
     return sorted(cases, key=lambda case: case.id.split("/"))
 
 
@@ -137,9 +155,9 @@ def _function(name: str):
     return resolve_name(LAYOUTS[name])
 
 
-def _image_files(folder: Path, fail, way: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """The images below a folder, in sorted order. way: the folders around it, without links. A link to one of these, or
-    to what holds one, is not followed: it leads back here, and again."""
+def _files(folder: Path, fail, way: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """The files below a folder that are not hidden, in sorted order. way: the folders around it, without links. A link
+    to one of these, or to what holds one, is not followed: it leads back here, and again."""
     way = (*way, Path(os.path.realpath(folder)))
     try:
         inside = sorted(folder.iterdir())
@@ -152,8 +170,8 @@ def _image_files(folder: Path, fail, way: tuple[Path, ...] = ()) -> Iterator[Pat
         if path.is_dir():
             target = os.path.realpath(path) if path.is_symlink() else None
             if target is None or not any(passed.is_relative_to(target) for passed in way):
-                yield from _image_files(path, fail, way)
-        elif suffix_of(path):
+                yield from _files(path, fail, way)
+        else:
             yield path
 
 

@@ -28,6 +28,8 @@ def yolo(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
             rest.append(path)
             continue
         text = texts[folder].get(stem_of(path))
+        if text:
+            search.used.add(text)
         try:
             boxes = _yolo_boxes(text, path, _names(folder)) if text else ()
             cases.append(replace(of_file(path, search.root), boxes=boxes, layout="yolo"))
@@ -115,6 +117,7 @@ def coco(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     for path in sorted({*search.folder.glob("*.json"), *search.folder.glob("*/*.json")}):
         if not _is_coco(path):
             continue
+        search.used.add(path)
         mine = in_coco(path, search.root, files, search)
         cases += [case for case in mine if case.path not in taken]
         taken |= {case.path for case in mine}

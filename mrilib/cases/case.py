@@ -74,6 +74,8 @@ class Search:
     """One look through a folder: where ids are counted from, how to read, whom to tell what is wrong with a case.
 
     free: the root is the folder itself for want of another; a case that is this folder is then counted from above.
+    others: the files below the folder that are no images by their suffix. used: those of them that a layout has read.
+    wrong: the errors that fail has taken.
     """
 
     folder: Path
@@ -81,6 +83,9 @@ class Search:
     reading: Reading
     fail: Callable[[CaseError], None]
     free: bool = False
+    others: tuple[Path, ...] = ()
+    used: set[Path] = field(default_factory=set)
+    wrong: list[CaseError] = field(default_factory=list)
 
     def id_of(self, folder: Path) -> str:
         """The id of a case that is a folder, counted from the root."""

@@ -104,6 +104,7 @@ def _about(folder: Path, search: Search) -> dict:
     empty = {"channels": (), "scheme": None}
     if path is None:
         return empty
+    search.used.add(path)
     from mrilib.labels import of_dataset
 
     try:

@@ -21,6 +21,7 @@ def table(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
         if search.reading.layout == "csv":
             raise UsageError("has no cases.csv", where=search.folder, remedy="name the CSV itself")
         return [], files
+    search.used.add(path)
     return in_csv(path, search.root), []
 
 

@@ -100,7 +100,8 @@ def augment(paths, drawn_from: dict, output: Path, *, copies: int, keep_original
 
     def calls():
         nonlocal left_out
-        for case in stream.each(paths, null=null, root=root, layout=layout):
+        for case in stream.each(paths, null=null, root=root, layout=layout,
+                                on_unused=stream.in_full if dry_run else stream.briefly):
             if isinstance(case, CaseError):
                 yield None, case
                 continue

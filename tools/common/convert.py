@@ -27,7 +27,8 @@ def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, 
     refuse_output_in_input(paths, output)
     for folder in beside.values():
         refuse_beside(paths, folder, output)
-    found = stream.each(paths, null=null, root=root, layout=layout)
+    found = stream.each(paths, null=null, root=root, layout=layout,
+                        on_unused=stream.in_full if dry_run else stream.briefly)
     recipe = None
     targets: dict[str, Path] = {}
 

@@ -14,10 +14,10 @@ from mrilib.errors import CaseError, MriError
 from mrilib.records import csv_text, write_text
 
 
-def look_at_all(paths, null, root, layout, jobs, copies: bool, step):
+def look_at_all(paths, null, root, layout, jobs, copies: bool, step, on_unused):
     """(cases that can be read, what is seen in each, errors of the others)."""
     def calls():
-        for case in each(paths, null=null, root=root, layout=layout):
+        for case in each(paths, null=null, root=root, layout=layout, on_unused=on_unused):
             yield case, case if isinstance(case, CaseError) else (case, copies)
 
     cases, seen, failed = [], [], []
@@ -35,8 +35,8 @@ def look_at_all(paths, null, root, layout, jobs, copies: bool, step):
     return cases, seen, failed
 
 
-def about(paths, cases: list[Case], seen: list, failed: list) -> list[tuple[str, str]]:
-    """The report, line by line: layout and recipe of what was given, then what the cases hold."""
+def about(paths, cases: list[Case], seen: list, failed: list, unused: list) -> list[tuple[str, str]]:
+    """The report, line by line: layout and recipe of what was given, what no case uses, then what the cases hold."""
     from mrilib import inspect
     from mrilib.recipe import Recipe
 
@@ -47,6 +47,7 @@ def about(paths, cases: list[Case], seen: list, failed: list) -> list[tuple[str,
         steps = Recipe.of_root(root).steps
         if steps:
             lines.append(("prepared by", " | ".join(map(str, steps))))
+    lines += [(note.title, note.text) for note in unused]
     lines += inspect.summary(cases, seen)
     if failed:
         lines.append(("damaged", f"{len(failed)} files: {'; '.join(str(e) for e in failed[:3])}"

@@ -42,7 +42,7 @@ def read_reference(path: Path, layout, split: Path | None, fold: int | None, par
         raise UsageError("no such file or folder", where=path, remedy="check the name")
     bad: list[CaseError] = []
     found: dict[str, Case] = {}
-    for case in cases.find([path], layout, on_error=bad.append):
+    for case in cases.find([path], layout, on_error=bad.append, on_unused=_say_unused):
         if case.id in found:
             raise UsageError(f"holds two cases called {case.id}", where=path)
         found[case.id] = case
@@ -67,6 +67,14 @@ def read_reference(path: Path, layout, split: Path | None, fold: int | None, par
             say(f"{left} cases of the reference are not in the split and are left out")
         chosen = wanted
     return Reference(path, found, chosen, group)
+
+
+def _say_unused(unused: cases.Unused) -> None:
+    """Say in one line what no case of the reference uses; its cases may be label maps."""
+    from mrilib.unused import notes, summary
+
+    if found := notes(unused, used_as_images=False):
+        say(summary(found))
 
 
 def need_classes(reference: Reference) -> None:

@@ -1,0 +1,261 @@
+"""What is said of files that no case uses, and of label maps that are used as images."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mrilib.cases import Case, Unused, stem_of, suffix_of
+from mrilib.cases.names import LABEL_WORDS, MASK_ENDINGS, MASK_FOLDERS, PICTURES, words_of
+from mrilib.errors import CaseError
+
+REMEDIES = {
+    "label maps": "name each as its image, x_mask.png or masks/x.png beside images/x.png, x_seg.nii.gz in the folder "
+                  "of its case; or list file,label in a CSV",
+    "brain masks": "nothing to do: mri-normalize --brain makes its own",
+    "images": "name them as the other images, list them in a CSV, or take every image with --layout plain",
+    "annotation files": "name each as its image: YOLO txt in labels/ beside images/, COCO, Pascal VOC, VGG Image "
+                        "Annotator and LabelMe files are read; or list file,x0,y0,x1,y1,class in a CSV",
+    "tables": "give the table itself as input: its column file names the images",
+    "images in a format that is not read": "save them as PNG, TIFF or NIfTI",
+    "DICOM files that are no series of slices": "give each the suffix .dcm to read it as an image",
+    "archives": "unpack them",
+}
+USED_AS_IMAGE = "label maps used as images"
+REMEDY_USED = ("name each as its image, x_mask.png or x_seg.nii.gz, put them into masks/ beside images/, list "
+               "file,label in a CSV, or move them away")
+REMEDY_ALL = "give the images too, if this folder is to be more than a reference or predictions"
+SHOWN = 3  # first names in a line
+SAMPLES = 24  # files looked into, of those whose names do not tell
+MASK_WORDS = {*LABEL_WORDS, "mask", "masks", "segs", "annotation", "annotations", "annot", "groundtruth", "truth",
+              "roi", "rois", "lesion", "lesions", "contour", "labelmap", "segmentations", "dseg", "probseg", "manual"}
+BRAIN_WORDS = {"brainmask", "brain", "bet", "skull", "head"}
+OTHER_FORMATS = {
+    ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".ppm", ".pgm", ".pnm", ".pbm", ".tga", ".psd", ".svg",
+    ".ico", ".raw", ".cr2", ".dng", ".exr", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".par", ".rec", ".brik", ".head",
+    ".npy", ".npz", ".mat", ".vtk", ".vti", ".svs", ".ndpi", ".czi", ".lsm", ".nhdr", ".dicom", ".dic", ".ima",
+    ".eps", ".pcx", ".tfrecord", ".tfrecords", ".mp4", ".avi", ".fits", ".mrc", ".nia", ".spr", ".gipl", ".sdt",
+    ".hdf5", ".apng", ".webp", ".jfif", ".jpe", ".pjpeg", ".dib",
+}  # fmt: skip
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".rar", ".7z")
+TEXTS = {".json", ".xml", ".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".geojson"}
+SILENT = {".py", ".md", ".pdf", ".html", ".htm", ".h5", ".keras", ".toml", ".ini", ".cfg", ".log", ".sh", ".ipynb",
+          ".yaml", ".yml", ".pkl", ".gz", ".docx", ".exe", ".dll", ".js", ".css"}
+JSON_KEYS = re.compile(rb'"(bbox|bboxes|bndbox|box|boxes|shapes|regions|polygons?|segmentation|annotations?|'
+                       rb'points|shape_attributes|rectangles?|rectanglelabels|polygonlabels|xtl|xmin|x0|x_min|left)"\s*:')
+XML_TAGS = re.compile(rb"<(bndbox|polygon|box|object|annotations?|xmin|pt|points)\b")
+BOX_COLUMNS = re.compile(r"\b(x_?0|x_?1|x_?min|xmin|bbox|box|left|region_shape_attributes|polygon|segmentation|"
+                         r"encodedpixels|rle)\b", re.IGNORECASE)
+FILE_COLUMNS = {
+    "file", "filename", "file_name", "filepath", "file_path", "path", "image", "images", "image_id", "imageid",
+    "image_path", "image_name", "img", "id_image", "image_file", "name",
+}  # fmt: skip
+OWN_TABLES = ("case,",)  # split.csv, predictions and scores of this suite
+MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\x1f\x8b", b"NRRD")
+
+
+@dataclass(frozen=True)
+class Note:
+    """Files of one kind below a folder, in sorted order, and what to do about them."""
+
+    folder: Path
+    kind: str
+    files: tuple[Path, ...]
+    remedy: str
+
+    @property
+    def names(self) -> str:
+        """The first names."""
+        first = ", ".join(_below(path, self.folder) for path in self.files[:SHOWN])
+        return first + (" …" if len(self.files) > SHOWN else "")
+
+    @property
+    def title(self) -> str:
+        return self.kind if self.kind == USED_AS_IMAGE else f"unused {self.kind}"
+
+    @property
+    def text(self) -> str:
+        """How many files, the first names and the remedy."""
+        return f"{len(self.files)}: {self.names} ({self.remedy})"
+
+    def __str__(self) -> str:
+        return f"{self.folder}: {self.title}, {self.text}"
+
+
+def notes(unused: Unused, used_as_images: bool = True) -> list[Note]:
+    """One note for each kind of file that no case of a folder uses, and one for label maps that are used as images.
+
+    Names decide where they can. Else a few files, one of each pattern of names, are looked into.
+    """
+    kinds: dict[str, list[Path]] = defaultdict(list)
+    by_name = [_named_as_label(path, unused.folder) for path in unused.images]
+    by_values = _holding_few_values([path for path, named in zip(unused.images, by_name, strict=True) if not named])
+    for path, named in zip(unused.images, by_name, strict=True):
+        is_label = named or path in by_values
+        brain = BRAIN_WORDS & {*words_of(path)} and is_label
+        kinds["brain masks" if brain else "label maps" if is_label else "images"].append(path)
+    for path in unused.others:
+        if kind := _kind_of(path):
+            kinds[kind].append(path)
+    found = [Note(unused.folder, kind, tuple(kinds[kind]), remedy)
+             for kind, remedy in REMEDIES.items() if kind in kinds]
+    if used_as_images:
+        found += _used_as_images(unused)
+    return found
+
+
+def summary(found: list[Note]) -> str:
+    """What several notes say, in one line."""
+    def told(note):
+        return f"{len(note.files)} {note.kind} ({note.names})"
+
+    unused = ", ".join(told(note) for note in found if note.kind != USED_AS_IMAGE)
+    wrong = [told(note) for note in found if note.kind == USED_AS_IMAGE]
+    texts = [*([f"no case uses {unused}"] if unused else []), *wrong]
+    return f"{found[0].folder}: {'; '.join(texts)}; mri-inspect {found[0].folder} says what to do"
+
+
+def log(unused: Unused) -> None:
+    """Say in one line to the logger of the library what no case of a folder uses."""
+    if found := notes(unused):
+        logging.getLogger("mrilib").warning("%s", summary(found))
+
+
+def _used_as_images(unused: Unused) -> list[Note]:
+    """The images of cases that look like label maps; cases that this suite prepared are not looked into."""
+    cases = [case for case in unused.cases if case.layout != "prepared"]
+    files = list(dict.fromkeys(path for case in cases for path in _single_files(case)))
+    labels = {path for case in cases for path in case.label_files}
+    files = [path for path in files if path not in labels]
+    by_values = _holding_few_values(sorted(files, key=lambda path: not _named_as_label(path, unused.folder)))
+    wrong = tuple(path for path in files if path in by_values or (_is_jpeg(path) and _ends_as_mask(path)))
+    if not wrong:
+        return []
+    return [Note(unused.folder, USED_AS_IMAGE, wrong, REMEDY_ALL if len(wrong) == len(files) else REMEDY_USED)]
+
+
+def _single_files(case: Case) -> Iterable[Path]:
+    """The files of a case, without those of stacks and series."""
+    return (path for channel, path in case.channels.items() if channel not in case.slices)
+
+
+def _holding_few_values(files: list[Path]) -> set[Path]:
+    """The files that hold few values, told by one file of each pattern of names, the first patterns first."""
+    patterns: dict[tuple, list[Path]] = defaultdict(list)
+    for path in files:
+        patterns[_pattern(path)].append(path)
+    chosen = list(patterns.values())
+    if len(chosen) > SAMPLES:  # names without a pattern: look at the first, and at as many of the rest, evenly taken
+        half = SAMPLES // 2
+        rest = chosen[half:]
+        chosen = chosen[:half] + [rest[i * len(rest) // half] for i in range(half)]
+    return {path for members in chosen if has_few_values(members[0]) for path in members}
+
+
+def _named_as_label(path: Path, folder: Path) -> bool:
+    words = {word.strip("0123456789") for word in words_of(path)}
+    folders = {name.lower() for name in Path(_below(path, folder)).parts[:-1]}
+    return bool(MASK_WORDS & words or _ends_as_mask(path) or folders & {name.lower() for name in MASK_FOLDERS})
+
+
+def _ends_as_mask(path: Path) -> bool:
+    return stem_of(path).lower().endswith(MASK_ENDINGS)
+
+
+def _is_jpeg(path: Path) -> bool:
+    return suffix_of(path) in (".jpg", ".jpeg", ".jfif")
+
+
+def _pattern(path: Path) -> tuple:
+    """What the names of files of one kind have in common: the suffix and all but the digits, in its folder's too."""
+    return suffix_of(path), re.sub(r"\d+", "0", stem_of(path)), re.sub(r"\d+", "0", path.parent.name)
+
+
+def has_few_values(path: Path) -> bool:
+    """Whether an image holds two to five values, all whole numbers, as label maps do. False for a damaged one."""
+    from mrilib.images import files
+
+    if _is_jpeg(path):
+        return False  # compression spreads the values of a label map
+    try:
+        if suffix_of(path) in PICTURES and (colours := _colours(path)) is not None:
+            return 2 <= colours <= 5
+        array = files.read(path, several=True, fix=True).array
+    except CaseError:
+        return False  # said where the case is read
+    middle = np.unique(array[len(array) // 2])
+    if len(middle) > 5:
+        return False
+    values = np.unique(array)
+    return 2 <= len(values) <= 5 and bool(np.isfinite(values).all()) and bool((values == np.rint(values)).all())
+
+
+def _colours(path: Path) -> int | None:
+    """How many colours a picture holds, 6 for more than 5; None where Pillow does not count them."""
+    from PIL import Image as Picture
+
+    try:
+        with Picture.open(path) as picture:
+            if picture.mode not in ("1", "L", "P", "RGB"):
+                return None
+            counts = picture.getcolors(5)
+            return 6 if counts is None else len(counts)
+    except (OSError, SyntaxError, ValueError, Picture.DecompressionBombError):
+        return 6  # damaged: said where the case is read
+
+
+def _kind_of(path: Path) -> str | None:
+    """The kind of a file without an image's suffix, a key of REMEDIES; None for what is no data."""
+    name, suffix = path.name.lower(), path.suffix.lower()
+    if name.endswith(ARCHIVES):
+        return "archives"
+    if name == "dicomdir" or suffix in SILENT:
+        return None
+    if suffix in TEXTS:
+        return _kind_of_text(path, suffix)
+    with open(path, "rb") as file:
+        head = file.read(132)
+    if head[128:] == b"DICM":
+        return "DICOM files that are no series of slices"
+    known = suffix in OTHER_FORMATS or head.startswith(MAGIC) or head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    return "images in a format that is not read" if known else None
+
+
+def _kind_of_text(path: Path, suffix: str) -> str | None:
+    with open(path, "rb") as file:
+        head = file.read(1 << 20 if suffix not in (".txt", ".csv", ".tsv") else 4096)
+    if suffix == ".xml":
+        return "annotation files" if XML_TAGS.search(head) else None
+    if "json" in suffix:
+        return "annotation files" if JSON_KEYS.search(head) else None
+    wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = head.decode("utf-16" if wide else "utf-8-sig", "replace")
+    lines = [line for line in text.splitlines() if line.strip()][:20]
+    if not lines or text.startswith(OWN_TABLES):
+        return None
+    if suffix in (".csv", ".tsv"):
+        if BOX_COLUMNS.search(lines[0]) or _are_boxes(lines):
+            return "annotation files"
+        columns = {word.strip(' "\'').lower() for word in re.split(r"[,;\t]", lines[0])}
+        return "tables" if columns & FILE_COLUMNS else None
+    return "annotation files" if _are_boxes(lines) else None
+
+
+def _are_boxes(lines: list[str]) -> bool:
+    """Whether most lines hold four numbers or more, and little else."""
+    def is_box(line):
+        words = [word for word in re.split(r"[\s,;]+", line.strip()) if word]
+        numbers = sum(bool(re.fullmatch(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?", word)) for word in words)
+        return numbers >= 4 and len(words) - numbers <= 2
+
+    return 2 * sum(map(is_box, lines)) > len(lines)
+
+
+def _below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
