@@ -6,14 +6,17 @@ import contextlib
 import os
 import re
 import sys
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mrilib import stderr
 from mrilib.errors import MachineError, UsageError
 
 PRECISIONS = ("auto", "off", "float16", "bfloat16")
+# What TensorFlow's libraries write to descriptor 2 when they start; any other line there is somebody else's.
+CHATTER = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before absl::"
+                     r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] |(INFO|WARNING|ERROR):tensorflow:"
+                     r"|To enable the following instructions: |Skipping registering GPU devices")
 INSTALL = "pip install 'mri-suite[cpu]', or 'mri-suite[gpu]' for an NVIDIA GPU"
 
 
@@ -77,7 +80,7 @@ def setup(device: str = "auto", *, mixed: str = "auto", threads: int | None = No
     strategy = None
     if copies > 1:
         kind_of = "GPU" if chosen else "CPU"
-        with _silence():
+        with stderr.silenced(CHATTER):
             strategy = tf.distribute.MirroredStrategy([f"{kind_of}:{i}" for i in range(copies)])
     line = f"{_describe(tf, chosen, index, threads, replicas)}, {reason}"
     if kind == "auto" and not chosen and nvidia_present():
@@ -94,7 +97,7 @@ def quiet_tensorflow():
     os.environ["KERAS_BACKEND"] = "tensorflow"
     if "keras" in sys.modules and "tensorflow" not in sys.modules:
         raise MachineError("keras was imported before mrilib.gpu.setup", remedy="call setup first")
-    with _silence() as said:
+    with stderr.silenced(CHATTER) as said:
         try:
             import tensorflow as tf
         except ImportError as error:
@@ -164,7 +167,7 @@ def _once(tf, chosen, threads: int, replicas: int) -> None:
         parts = [tf.config.LogicalDeviceConfiguration()] * replicas
         if tf.config.get_logical_device_configuration(cpu) != parts:
             tf.config.set_logical_device_configuration(cpu, parts)
-    with _silence():
+    with stderr.silenced(CHATTER):
         tf.constant(0.0) + 1.0  # the devices are made now, with what they say to standard error
 
 
@@ -197,27 +200,3 @@ def _describe(tf, chosen, index: int | None, threads: int, replicas: int) -> str
     if len(chosen) > 1:
         return f"device gpu, {len(chosen)} side by side ({', '.join(names)}), memory as needed"
     return f"device gpu:{index or 0} ({names[0]}), memory as needed"
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator:
-    """Turn descriptor 2 away while TensorFlow's libraries start: they write there whatever is asked of them.
-
-    Gives a function that returns what was said so far, for an error message.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-
-        def heard() -> str:
-            said.seek(0)
-            lines = said.read().decode("utf-8", "replace").strip().splitlines()
-            return lines[-1] if lines else ""
-
-        try:
-            yield heard
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)

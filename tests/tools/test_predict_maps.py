@@ -357,3 +357,12 @@ def other(raw, tmp_path_factory):
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, Image(head(0), GRID))
     return folder
+
+
+def test_a_failure_while_tensorflow_loads_is_named(raw, models, tmp_path):
+    """It was swallowed with TensorFlow's chatter in 12 of 25 runs; tests/test_stderr.py fixes the moment."""
+    shutil.copy(raw / "p0.nii.gz", tmp_path / "b.nii.gz")
+    files.write(tmp_path / "a.nii.gz", Image(np.zeros(GRID.size, np.int16), GRID))
+    done = predict("-m", models / "fold0.h5", "a.nii.gz", "b.nii.gz", cwd=tmp_path)
+    assert done.returncode == 1 and "a.nii.gz: image: all values are 0" in done.stderr, done.stderr
+    assert done.stderr.endswith("1 done, 1 failed\n")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pkgutil import resolve_name
 
 from mri_tools.common.worker import one_thread
+from mrilib import stderr
 from mrilib.errors import CaseError
 
 
@@ -24,8 +25,9 @@ class Worker:
     """One spawned process; it inherits no descriptor but its own pipes, so it dies with its parent."""
 
     def __init__(self):
-        self.process = subprocess.Popen([sys.executable, "-m", "mri_tools.common.worker"], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, close_fds=True)
+        with stderr.messages() as descriptor:
+            self.process = subprocess.Popen([sys.executable, "-m", "mri_tools.common.worker"], stdin=subprocess.PIPE,
+                                            stdout=subprocess.PIPE, stderr=descriptor, close_fds=True)
 
     def call(self, target: str, arguments: tuple):
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from mrilib import stderr
 from mrilib.errors import CaseError, MachineError, MriError, UsageError
 
 DONE, SOME_FAILED, WRONG_USE, MACHINE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 3, 130, 141
@@ -124,7 +126,7 @@ def _line(text: str) -> None:
     with contextlib.suppress(OSError):  # standard error is gone: there is nobody to tell
         _erase_bar()
         safe = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
-        os.write(2, f"{program()}: {safe}\n".encode("utf-8", "backslashreplace"))  # a name may hold what terminals obey
+        stderr.write(f"{program()}: {safe}\n")
 
 
 def complain(text: object, error: BaseException | None = None) -> None:
@@ -133,7 +135,7 @@ def complain(text: object, error: BaseException | None = None) -> None:
     if error is not None and os.environ.get("MRI_DEBUG") == "1":
         import traceback
 
-        os.write(2, "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace"))
+        stderr.write("".join(traceback.format_exception(error)))
 
 
 def say(text: object) -> None:
@@ -187,6 +189,20 @@ def _erase_bar():
         _bar.clear()
 
 
+class _Terminal(io.TextIOBase):
+    """What the bar writes to: standard error, also while TensorFlow's chatter is kept off it."""
+
+    encoding = "utf-8"
+
+    def fileno(self) -> int:
+        with stderr.messages() as descriptor:
+            return descriptor
+
+    def write(self, text: str) -> int:
+        stderr.write(text)
+        return len(text)
+
+
 class progress:
     """A bar on a terminal, a plain line every half minute elsewhere; silent with -q.
 
@@ -202,11 +218,13 @@ class progress:
     def __enter__(self):
         global _bar
         self.bar = None
-        if _level >= 0 and os.isatty(2):
+        with stderr.messages() as descriptor:
+            drawn = _level >= 0 and os.isatty(descriptor)
+        if drawn:
             from tqdm import tqdm
 
             self.bar = _bar = tqdm(total=self.total, desc=f"{program()} {self.label}", unit=self.unit, leave=False,
-                                   file=sys.stderr, dynamic_ncols=True)
+                                   file=_Terminal(), dynamic_ncols=True)
         return self
 
     def step(self, n: int = 1) -> None:
