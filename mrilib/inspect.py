@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mrilib import duplicates
 from mrilib import labels as schemes
 from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.errors import CaseError
-from mrilib.images import duplicates, files
 from mrilib.images.grid import Grid
+from mrilib.images.io import files
 
 
 @dataclass(frozen=True)

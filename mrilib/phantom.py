@@ -227,7 +227,7 @@ def write_slice(out: Path, seed: int, number: int, tumour: bool, size, noise: fl
     """Write slice `number` as PNG into the folder of its class; returns its path."""
     from PIL import Image as Picture
 
-    from mrilib.records import whole
+    from mrilib.store import whole
 
     path = Path(out) / CLASSES[tumour] / f"phantom{number:05d}.png"
     with whole(path) as temporary:
@@ -242,9 +242,9 @@ def write_volume(out: Path, seed: int, number: int, tumour: bool, size, noise: f
     shape: (case, scheme) whose label map the tumour takes its shape from, resampled to 1 mm.
     """
     from mrilib import labels as schemes
-    from mrilib.images.files import read_label, write
-    from mrilib.images.geometry import resample
-    from mrilib.records import whole
+    from mrilib.images.io.files import read_label, write
+    from mrilib.images.steps.geometry import resample
+    from mrilib.store import whole
 
     name = f"Phantom-{number:05d}-000"
     if shape is not None:

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from mrilib.cases import Case
+from mrilib.duplicates import groups
 from mrilib.errors import UsageError
-from mrilib.images.duplicates import groups
-from mrilib.records import csv_text, read_csv
+from mrilib.store import csv_text, read_csv
 
 HEADER = ("case", "subject", "group", "fold", "part")
 PARTS = ("train", "validation", "test")

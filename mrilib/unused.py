@@ -179,7 +179,7 @@ def _pattern(path: Path) -> tuple:
 
 def has_few_values(path: Path) -> bool:
     """Whether an image holds two to five values, all whole numbers, as label maps do. False for a damaged one."""
-    from mrilib.images import files
+    from mrilib.images.io import files
 
     if _is_jpeg(path):
         return False  # compression spreads the values of a label map

@@ -32,7 +32,7 @@ def arrays(shape):
 
 def own() -> dict:
     """name of a task: a function that does it once."""
-    from mrilib.images import augment
+    from mrilib.images.augment import draw as augment
     from mrilib.images.grid import Grid
 
     moving = {"rotate": TURN, "scale": SIZE}

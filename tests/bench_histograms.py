@@ -24,10 +24,11 @@ import numpy as np
 
 from mrilib import cases, phantom
 from mrilib.cases import Reading
-from mrilib.images import files, intensity, landmarks, tissue
-from mrilib.images.foreground import finite, flat_outside
-from mrilib.images.geometry import above_air
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files
+from mrilib.images.steps import intensity, landmarks, tissue
+from mrilib.images.steps.foreground import finite, flat_outside
+from mrilib.images.steps.geometry import above_air
 
 EDGE = 15.0  # mm
 LARGE = 1e6

@@ -63,8 +63,8 @@ def predict(*words) -> tuple[float, list[float], int, float]:
 def cases(folder: Path, count: int) -> None:
     """Heads of four channels, int16, in the middle of 240x240x155: one made, the others shifted copies."""
     from mrilib import phantom
-    from mrilib.images import files
     from mrilib.images.grid import Grid, Image
+    from mrilib.images.io import files
 
     images, _ = phantom.volume(0, 0, True, (150, 180, 145))
     for i in range(count):

@@ -31,7 +31,7 @@ def truth() -> np.ndarray:
     from scipy.ndimage import gaussian_filter
 
     from mrilib import phantom
-    from mrilib.images import files
+    from mrilib.images.io import files
 
     if name := os.environ.get("TRUTH"):
         array = np.maximum(files.read(name).array.astype(np.float32), 0)
@@ -45,8 +45,8 @@ def call_of(name: str, array: np.ndarray, sigma: float):
     """A function that does it once and gives the array denoised, or without its bias field."""
     who, what = name.split(" ", 1)
     if who == "own":
-        from mrilib.images import bias, denoise
         from mrilib.images.grid import Grid, Image
+        from mrilib.images.steps import bias, denoise
 
         step = {**{n: getattr(denoise, n) for n in OWN[1:]}, "nlm": denoise.nonlocal_means, "n4": bias.n4}[what]
         step(Image(array[40:56, 40:80, 40:80] + 1, Grid.of((16, 40, 40))))  # compiles, or loads what was compiled

@@ -48,8 +48,9 @@ def changed(path: Path, target: Path, seed: int) -> None:
 
 def own(prediction: Path, truth: Path) -> tuple[float, float]:
     from mrilib.cases import Case
+    from mrilib.evaluation import foreign, pairs
+    from mrilib.evaluation.metrics import segmentation
     from mrilib.labels import SCHEMES
-    from mrilib.metrics import foreign, pairs, segmentation
 
     start = time.process_time()
     case = Case("a", truth.parent, {"image": truth}, label=truth)

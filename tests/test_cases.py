@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mrilib import cases
-from mrilib.cases.dicom import channel_in
+from mrilib.cases.layouts.dicom import channel_in
 from mrilib.errors import CaseError, UsageError
-from mrilib.records import write_json, write_text
+from mrilib.store import write_json, write_text
 
 FILES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ODD = ["a b", "quo'te\"", "new\nline", "tab\t", "ümläut", "脳", "-dash", "dots.in.name", "$HOME", "*", "a\\b", "Y92",

@@ -10,8 +10,8 @@ from pipeline_data import save
 from mrilib import cases, labels
 from mrilib.cases import Reading
 from mrilib.errors import CaseError, UsageError
-from mrilib.images import files
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files
 
 
 def volume(path, seed=0, label=False, size=(4, 5, 6), **where):

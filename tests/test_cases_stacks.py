@@ -9,8 +9,8 @@ from pipeline_data import save
 from mrilib import cases, recipe
 from mrilib.cases import Reading
 from mrilib.errors import CaseError, UsageError
-from mrilib.images import files
-from mrilib.records import write_json
+from mrilib.images.io import files
+from mrilib.store import write_json
 
 NUMBERS = range(1, 12)
 

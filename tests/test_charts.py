@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mrilib import charts
+from mrilib.view import charts
 
 BIN = Path(sys.executable).parent
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mrilib import plots
 from mrilib.images.grid import Grid, Image
+from mrilib.view import plots
 
 
 def image(array, spacing=None, channels=()):

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from pipeline_data import head, save
 
-from mrilib import cases, phantom, recipe, records
+from mrilib import cases, phantom, recipe
+from mrilib import store as records
 from mrilib.errors import CaseError, UsageError
-from mrilib.images import files
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files
 from mrilib.images.registry import LEARNERS, MASKS, STEPS
-from mrilib.learned import learn, look
 from mrilib.recipe import Recipe, Step
+from mrilib.recipe.learned import learn, look
 
 MEDIAN = Step("median", {"radius": 1})
 SIZE = Step("resize", {"size": [32], "fit": "pad"})

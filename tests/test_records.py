@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mrilib import records
+from mrilib import store as records
 from mrilib.errors import CaseError, MachineError
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mrilib import splits
 from mrilib.cases import Case
 from mrilib.errors import UsageError
-from mrilib.records import write_text
+from mrilib.store import write_text
 
 PARTS = {"train", "validation", "test"}
 

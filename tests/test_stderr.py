@@ -10,8 +10,8 @@ BIN = Path(sys.executable).parent
 CHILD = """
 import logging, os, subprocess, sys, threading
 from mrilib import stderr
-from mri_tools.common import run
-from mri_tools.common.jobs import Worker
+from mri_tools.cli import run
+from mri_tools.cli.jobs import Worker
 import re
 
 silent, go_on = threading.Event(), threading.Event()

@@ -2,8 +2,8 @@
 
 import click
 
-from mri_tools.common import options
-from mri_tools.common.run import entry
+from mri_tools.cli import options
+from mri_tools.cli.run import entry
 
 HELP = {
     "flip": "Mirror, each by chance: lr, ud, in volumes ap.",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from mri_tools.common import options
-from mri_tools.common.run import entry, program
+from mri_tools.cli import options
+from mri_tools.cli.run import entry, program
 from mrilib.images.registry import DENOISERS
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from mri_tools.common import options
-from mri_tools.common.run import DONE, SOME_FAILED, complain, entry, progress, to_terminal, write
+from mri_tools.cli import options
+from mri_tools.cli.run import DONE, SOME_FAILED, complain, entry, progress, to_terminal, write
 
 MODELS = (".h5", ".keras")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from mri_tools.common import options
-from mri_tools.common.run import entry, give_results
+from mri_tools.cli import options
+from mri_tools.cli.run import entry, give_results
 
 
 @click.command()
@@ -46,7 +46,7 @@ def main(output, number, first, kind, tumours, size, noise, contrast, shapes, sc
     Example:
       mri-phantom -n 200 -o phantoms && make classify DATA=phantoms
     """
-    from mri_tools.common.jobs import cores, ordered
+    from mri_tools.cli.jobs import cores, ordered
     from mrilib.errors import UsageError
 
     for name, value in (("--noise", noise), ("--tumours", tumours), ("--contrast", contrast)):

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from mri_tools.common import options, score_options
-from mri_tools.common.run import entry
+from mri_tools.cli import options
+from mri_tools.cli.run import entry
+from mri_tools.common import score_options
 
 
 @click.command()

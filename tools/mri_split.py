@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from mri_tools.common import options
-from mri_tools.common.run import DONE, SOME_FAILED, complain, entry, progress, say, write
+from mri_tools.cli import options
+from mri_tools.cli.run import DONE, SOME_FAILED, complain, entry, progress, say, write
 
 
 @click.command()
@@ -41,11 +41,11 @@ def main(paths, null, root, layout, output, folds, validation, test, duplicates,
       mri-split scans/ --folds 5 > split.csv
       mri-split scans/ --validation 0.1 --test 0.2 -o split.csv
     """
+    from mri_tools.cli.stream import gather
     from mri_tools.common import splitting
-    from mri_tools.common.stream import gather
     from mrilib import splits
     from mrilib.errors import UsageError
-    from mrilib.records import write_text
+    from mrilib.store import write_text
 
     if folds and (validation is not None or test is not None):
         raise UsageError("--validation and --test have no effect with --folds")

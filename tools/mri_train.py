@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from mri_tools.common import options, training_options
-from mri_tools.common.run import complain, emit, entry, progress, say
+from mri_tools.cli import options
+from mri_tools.cli.run import complain, emit, entry, progress, say
+from mri_tools.common import training_options
 
 
 @click.command()
@@ -44,7 +45,8 @@ def main(paths, null, root, layout, output, task, split, fold, validation, size,
       mri-normalize scans/ --size 160 | mri-train -o model.h5
       mri-train patients/ --budget 30m -o seg.h5
     """
-    from mri_tools.common import stream, training
+    from mri_tools.cli import stream
+    from mri_tools.common import training
 
     training.check_output(output)
     cases, failed = stream.gather(paths, null=null, root=root, layout=layout)

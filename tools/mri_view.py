@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from mri_tools.common import options
-from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, entry, progress, say
+from mri_tools.cli import options
+from mri_tools.cli.run import DONE, SOME_FAILED, complain, emit, entry, progress, say
 
 
 @click.command()
@@ -40,8 +40,8 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
       mri-score predictions/ --reference truth/ | mri-view -o scores.png
     """
     from mri_tools.common import charting, viewing
-    from mrilib import plots
     from mrilib.errors import CaseError, UsageError
+    from mrilib.view import plots
 
     if output.suffix.lower() != ".png":
         raise UsageError("the picture is a PNG", where=output, remedy="end its name with .png")

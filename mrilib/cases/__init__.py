@@ -10,7 +10,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from mrilib.cases.case import Case, Reading, Search, of_file, recipe_root
-from mrilib.cases.folders import missing_channels
+from mrilib.cases.layouts.folders import missing_channels
+from mrilib.cases.layouts.tables import in_csv
 from mrilib.cases.names import (
     CHANNELS,
     CLASS_WORDS,
@@ -24,27 +25,26 @@ from mrilib.cases.names import (
     subject_of,
     suffix_of,
 )
-from mrilib.cases.tables import in_csv
 from mrilib.cases.unused import Unused, unused_of
 from mrilib.errors import CaseError, UsageError
-from mrilib.records import of_case
+from mrilib.store import of_case
 
 __all__ = ["CHANNELS", "LAYOUTS", "MASK_ENDINGS", "MASK_FOLDERS", "PICTURES", "VOLUMES", "Case", "Reading",
            "Unused", "channel_of", "explain", "find", "of_file", "recipe_root", "stem_of", "suffix_of"]
 
 # Looked for in this order; each takes the files that are its own and leaves the rest to the next.
 LAYOUTS = {
-    "csv": "mrilib.cases.tables:table",
-    "prepared": "mrilib.cases.folders:prepared",
-    "nnunet": "mrilib.cases.datasets:nnunet",
-    "msd": "mrilib.cases.datasets:msd",
-    "bids": "mrilib.cases.bids:bids",
-    "dicom": "mrilib.cases.dicom:dicom",
-    "coco": "mrilib.cases.boxes:coco",
-    "yolo": "mrilib.cases.boxes:yolo",
-    "brats": "mrilib.cases.folders:brats",
-    "stacks": "mrilib.cases.twins:stacks",
-    "masks": "mrilib.cases.twins:masks",
+    "csv": "mrilib.cases.layouts.tables:table",
+    "prepared": "mrilib.cases.layouts.folders:prepared",
+    "nnunet": "mrilib.cases.layouts.datasets:nnunet",
+    "msd": "mrilib.cases.layouts.datasets:msd",
+    "bids": "mrilib.cases.layouts.bids:bids",
+    "dicom": "mrilib.cases.layouts.dicom:dicom",
+    "coco": "mrilib.cases.layouts.boxes:coco",
+    "yolo": "mrilib.cases.layouts.boxes:yolo",
+    "brats": "mrilib.cases.layouts.folders:brats",
+    "stacks": "mrilib.cases.layouts.twins:stacks",
+    "masks": "mrilib.cases.layouts.twins:masks",
     "classes": "mrilib.cases:classes",
     "plain": "mrilib.cases:plain",
 }

@@ -7,46 +7,46 @@ A new step is one function and one line here.
 """
 
 DENOISERS = {
-    "nlm": "mrilib.images.denoise:nonlocal_means",
-    "median": "mrilib.images.denoise:median",
-    "gaussian": "mrilib.images.denoise:gaussian",
-    "bilateral": "mrilib.images.denoise:bilateral",
-    "curvature": "mrilib.images.denoise:curvature",
-    "tv": "mrilib.images.denoise:tv",
-    "wavelet": "mrilib.images.denoise:wavelet",
+    "nlm": "mrilib.images.steps.denoise:nonlocal_means",
+    "median": "mrilib.images.steps.denoise:median",
+    "gaussian": "mrilib.images.steps.denoise:gaussian",
+    "bilateral": "mrilib.images.steps.denoise:bilateral",
+    "curvature": "mrilib.images.steps.denoise:curvature",
+    "tv": "mrilib.images.steps.denoise:tv",
+    "wavelet": "mrilib.images.steps.denoise:wavelet",
 }
 GEOMETRY = {
-    "align": "mrilib.images.align:align",
-    "reorient": "mrilib.images.geometry:reorient",
-    "crop": "mrilib.images.geometry:crop_to_head",
-    "spacing": "mrilib.images.geometry:spacing",
-    "resize": "mrilib.images.geometry:resize",
-    "pad": "mrilib.images.geometry:pad_or_crop",
+    "align": "mrilib.images.steps.align:align",
+    "reorient": "mrilib.images.steps.geometry:reorient",
+    "crop": "mrilib.images.steps.geometry:crop_to_head",
+    "spacing": "mrilib.images.steps.geometry:spacing",
+    "resize": "mrilib.images.steps.geometry:resize",
+    "pad": "mrilib.images.steps.geometry:pad_or_crop",
 }
 MASKS = {
-    "brain": "mrilib.images.brain:brain",
+    "brain": "mrilib.images.steps.brain:brain",
 }
 BIAS = {
-    "n4": "mrilib.images.bias:n4",
+    "n4": "mrilib.images.steps.bias:n4",
 }
 NORMALIZERS = {
-    "zscore": "mrilib.images.intensity:zscore",
-    "minmax": "mrilib.images.intensity:minmax",
-    "percentile": "mrilib.images.intensity:percentile",
-    "robust": "mrilib.images.intensity:robust",
-    "whitestripe": "mrilib.images.intensity:whitestripe",
-    "tissue": "mrilib.images.tissue:tissue",
-    "nyul": "mrilib.images.landmarks:nyul",
-    "histogram": "mrilib.images.landmarks:histogram",
+    "zscore": "mrilib.images.steps.intensity:zscore",
+    "minmax": "mrilib.images.steps.intensity:minmax",
+    "percentile": "mrilib.images.steps.intensity:percentile",
+    "robust": "mrilib.images.steps.intensity:robust",
+    "whitestripe": "mrilib.images.steps.intensity:whitestripe",
+    "tissue": "mrilib.images.steps.tissue:tissue",
+    "nyul": "mrilib.images.steps.landmarks:nyul",
+    "histogram": "mrilib.images.steps.landmarks:histogram",
 }
 COLOURS = {
-    "grey": "mrilib.images.intensity:grey",
+    "grey": "mrilib.images.steps.intensity:grey",
 }
 EDGES = {
-    "sobel": "mrilib.images.edges:sobel",
+    "sobel": "mrilib.images.steps.edges:sobel",
 }
 LEARNERS = {  # what a step looks at in each training case, and what it learns from all: its keyword `standard`
-    "nyul": ("mrilib.images.landmarks:nyul_seen", "mrilib.images.landmarks:nyul_standard"),
-    "histogram": ("mrilib.images.landmarks:histogram_seen", "mrilib.images.landmarks:histogram_standard"),
+    "nyul": ("mrilib.images.steps.landmarks:nyul_seen", "mrilib.images.steps.landmarks:nyul_standard"),
+    "histogram": ("mrilib.images.steps.landmarks:histogram_seen", "mrilib.images.steps.landmarks:histogram_standard"),
 }
 STEPS = {**DENOISERS, **COLOURS, **GEOMETRY, **MASKS, **BIAS, **NORMALIZERS, **EDGES}

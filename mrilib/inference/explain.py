@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mrilib import records
+from mrilib import store as records
 from mrilib.errors import UsageError
-from mrilib.images.geometry import resample
 from mrilib.images.grid import Grid, Image
+from mrilib.images.steps.geometry import resample
 from mrilib.inference import ensemble
 
 STRENGTH = 0.6  # how much of the picture the hottest colour covers

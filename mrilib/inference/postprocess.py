@@ -12,7 +12,7 @@ import numpy as np
 
 from mrilib import labels
 from mrilib.errors import UsageError
-from mrilib.images.foreground import box_of
+from mrilib.images.steps.foreground import box_of
 
 ALL = "all"
 KINDS = ("threshold", "keep_largest", "min_volume", "fill_holes")

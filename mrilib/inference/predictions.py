@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mrilib import labels, records
+from mrilib import labels
+from mrilib import store as records
 from mrilib.cases import PICTURES, VOLUMES
 from mrilib.errors import CaseError
-from mrilib.images import files
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files
 from mrilib.inference import native, postprocess
 from mrilib.inference.prepare import Prepared, prepare_volume
 from mrilib.inference.segment import output_names

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mrilib import recipe, records
+from mrilib import recipe
+from mrilib import store as records
 from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.cases.names import COLOURS
 from mrilib.errors import CaseError, UsageError
-from mrilib.images import geometry
 from mrilib.images.grid import Grid, Image
-from mrilib.images.pictures import luminance
+from mrilib.images.io.pictures import luminance
+from mrilib.images.steps import geometry
 from mrilib.recipe import Recipe, Step
 
 WINDOW = ("crop", "spacing", "resize", "pad", "reorient")  # steps that only choose which voxels there are

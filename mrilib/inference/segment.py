@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.images.foreground import border
-from mrilib.images.geometry import crop_to_head
 from mrilib.images.grid import Grid, Image
+from mrilib.images.steps.foreground import border
+from mrilib.images.steps.geometry import crop_to_head
 from mrilib.inference import ensemble
 
 MARGIN = 5  # voxels around the head that are computed too

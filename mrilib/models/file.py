@@ -12,7 +12,7 @@ import logging
 import zipfile
 from pathlib import Path
 
-from mrilib import records
+from mrilib import store as records
 from mrilib.errors import CaseError, MachineError, UsageError
 from mrilib.models import safety
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrilib import records
+from mrilib import store as records
 from mrilib.errors import CaseError, UsageError
 
 FORMAT = 1

@@ -10,7 +10,7 @@ import numpy as np
 from mrilib import __version__
 from mrilib.errors import UsageError
 from mrilib.gpu import Setup, memory
-from mrilib.records import content_hash
+from mrilib.store import content_hash
 from mrilib.training.data import Data
 from mrilib.training.sampling import balanced
 from mrilib.training.settings import Settings, check_class_weights
@@ -135,7 +135,7 @@ def augmenter(augment: str | dict, kinds: int) -> Callable | None:
 
     kinds: how many channels differ in kind, see appearance.change. Raises UsageError for what needs several.
     """
-    from mrilib.images import augment as transforms
+    from mrilib.images.augment import draw as transforms
     from mrilib.images.grid import Grid
 
     chosen = transforms.settings(augment)

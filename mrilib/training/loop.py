@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from mrilib.errors import MachineError
-from mrilib.images.foreground import outline
+from mrilib.images.steps.foreground import outline
 from mrilib.training import checkpoint, sampling
 from mrilib.training.checkpoint import State
 from mrilib.training.schedules import rate

@@ -54,7 +54,7 @@ def balanced(classes: np.ndarray, count: int) -> list[float]:
 
 def mixed(images: np.ndarray, truth: np.ndarray, settings, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     """A batch and its truth as shares, after the mixup or cutmix of the settings; the same for the same batch."""
-    from mrilib.images import mixing
+    from mrilib.images.augment import mixing
 
     for mix, alpha in ((mixing.mixup, settings.mixup), (mixing.cutmix, settings.cutmix)):
         if alpha:

@@ -203,8 +203,8 @@ def build(settings: SegmentSettings, shape, outputs: int, spacing, exclusive: bo
 
 def whole_volumes(model, record: dict, volumes: Sequence[Volume]) -> dict[str, float]:
     """Mean Dice of whole validation volumes on their prepared grid: of each label or region, and over these."""
+    from mrilib.evaluation.metrics import overlap
     from mrilib.inference import segment
-    from mrilib.metrics import overlap
 
     known = dict.fromkeys(str(v) for v in record["values"][1:]) if not record["regions"] else record["regions"]
     parts = {name: tuple(numbers or (int(name),)) for name, numbers in known.items()}

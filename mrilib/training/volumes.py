@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mrilib import recipe, records
+from mrilib import recipe
+from mrilib import store as records
 from mrilib.cases import PICTURES, suffix_of
 from mrilib.errors import CaseError
-from mrilib.images import files
-from mrilib.images.foreground import border, box_of
+from mrilib.images.io import files
+from mrilib.images.steps.foreground import border, box_of
 from mrilib.inference import segment
 from mrilib.inference.prepare import channels_of, prepare_volume, upright
 from mrilib.training.sampling import number_of

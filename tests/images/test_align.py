@@ -10,10 +10,10 @@ import pytest
 
 from mrilib import phantom
 from mrilib.errors import CaseError, UsageError
-from mrilib.images import files
-from mrilib.images.align import align, register, together
-from mrilib.images.geometry import reorient, resample
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files
+from mrilib.images.steps.align import align, register, together
+from mrilib.images.steps.geometry import reorient, resample
 
 BIN = Path(sys.executable).parent
 

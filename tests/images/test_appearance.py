@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from mrilib.images import appearance, augment, transforms
+from mrilib.images.augment import appearance, transforms
+from mrilib.images.augment import draw as augment
 from mrilib.images.grid import Grid
 
 SHAPES = [(40, 50, 2), (12, 26, 30, 4), (9, 14, 11, 1)]

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from pipeline_data import head
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.images import affine, augment, warp
-from mrilib.images.foreground import border
+from mrilib.images.augment import affine, warp
+from mrilib.images.augment import draw as augment
 from mrilib.images.grid import Grid, Image
+from mrilib.images.steps.foreground import border
 
 FULL = {"flip": "lr,ud", "rotate": 30, "shear": 8, "scale": "0.8:1.25", "shift": "10%", "blur": 1, "contrast": 0.3,
         "brightness": 0.3, "gamma": 0.4, "noise": 0.05}  # fmt: skip
@@ -61,7 +62,7 @@ def test_flips_and_whole_shifts_only_move_values():
 def test_an_affine_agrees_with_simpleitk_in_the_world(spacing):
     import SimpleITK as sitk
 
-    from mrilib.images.files import to_itk
+    from mrilib.images.io.files import to_itk
 
     image = picture((60, 70), spacing)
     drawn = {"rotate": [17.0], "shear": [4.0, -7.0], "scale": 1.12, "shift": [4.3, -2.1], "flip": ["lr"]}

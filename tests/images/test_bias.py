@@ -6,8 +6,8 @@ from scipy.ndimage import gaussian_filter
 
 from mrilib import phantom
 from mrilib.errors import CaseError
-from mrilib.images import bias
 from mrilib.images.grid import Grid, Image
+from mrilib.images.steps import bias
 
 
 def head(channel="t1", size=(64, 80, 64)):

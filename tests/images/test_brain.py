@@ -6,9 +6,9 @@ from scipy.ndimage import binary_closing, binary_fill_holes
 
 from mrilib import phantom
 from mrilib.errors import CaseError
-from mrilib.images.brain import brain
 from mrilib.images.grid import Grid, Image
-from mrilib.images.intensity import zscore
+from mrilib.images.steps.brain import brain
+from mrilib.images.steps.intensity import zscore
 
 SIZE = (80, 92, 80)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.images import denoise, edges
-from mrilib.images import noise as noises
 from mrilib.images.grid import Grid, Image
+from mrilib.images.steps import denoise, edges
+from mrilib.images.steps import noise as noises
 
 
 def truth(shape=(128, 120)):

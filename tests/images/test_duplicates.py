@@ -5,9 +5,8 @@ import pytest
 from PIL import Image as Picture
 from pipeline_data import head
 
-from mrilib import cases
+from mrilib import cases, duplicates
 from mrilib.errors import CaseError
-from mrilib.images import duplicates
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from pipeline_data import cut, head, save
 
 from mrilib.cases import Case
 from mrilib.errors import CaseError
-from mrilib.images import files
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files
 
 PICTURES = ("png", "jpg", "bmp", "gif", "tif")
 

@@ -5,10 +5,10 @@ import pytest
 from pipeline_data import head
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.images.foreground import foreground, otsu
 from mrilib.images.grid import Grid, Image
-from mrilib.images.intensity import minmax, percentile, robust, whitestripe, zscore
 from mrilib.images.registry import LEARNERS, NORMALIZERS
+from mrilib.images.steps.foreground import foreground, otsu
+from mrilib.images.steps.intensity import minmax, percentile, robust, whitestripe, zscore
 
 STEPS = (zscore, minmax, percentile, robust)
 

@@ -6,8 +6,8 @@ from pipeline_data import save
 
 from mrilib.cases import Case
 from mrilib.errors import CaseError
-from mrilib.images import files, nifti_writing
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files, nifti_writing
 
 GRID = Grid.of((6, 8, 10), (2.0, 1.0, 1.0), (5.0, 6.0, 7.0))
 
@@ -40,7 +40,7 @@ def test_a_mask_of_black_and_white_is_nought_and_one(values, kind, numbers, tmp_
 
 def test_numbers_that_were_scaled_to_integers_are_whole_again(tmp_path):
     """As SPM writes a mask, 255 times 1/255, and nibabel floats into a header of int16."""
-    from mrilib.metrics import foreign
+    from mrilib.evaluation import foreign
 
     for kind, values, slope in (("u1", (0, 255), 1 / 255), ("i2", (0, 8192, 16383, 32767), 4 / 32767)):
         head = bytearray(nifti_writing.header(Image(blocks(kind, values), GRID)))

@@ -5,9 +5,9 @@ import pytest
 from pipeline_data import head
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.images import landmarks
 from mrilib.images.grid import Grid, Image
-from mrilib.images.tissue import membership, tissue
+from mrilib.images.steps import landmarks
+from mrilib.images.steps.tissue import membership, tissue
 
 ALL = {"region": "image"}
 NYUL = {**ALL, "low": 1, "high": 99}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrilib.images.mixing import cutmix, mixup
+from mrilib.images.augment.mixing import cutmix, mixup
 
 
 def batch(shape=(6, 20, 24, 2)):

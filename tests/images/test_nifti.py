@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrilib.errors import CaseError
-from mrilib.images import files, nifti, nifti_writing
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files, nifti, nifti_writing
 
 SIZE = (4, 5, 6)
 
@@ -118,7 +118,7 @@ def test_a_header_that_gives_one_place_or_none_is_no_conflict(tmp_path):
 @pytest.mark.parametrize("off", [3e-5, 3e-4, 9e-4])
 def test_axes_that_rounding_has_skewed_are_read_where_the_sform_stands_alone(off, tmp_path):
     """ITK refuses them from about 2e-4 on, and nothing helped: they are too straight to be mended."""
-    from mrilib.metrics import foreign
+    from mrilib.evaluation import foreign
 
     path = tmp_path / "a.nii"
     array = save(path, Grid.of(SIZE, (3.0, 2.0, 1.0), (1.0, 2.0, 3.0)))
@@ -147,7 +147,7 @@ def test_a_length_below_nought_mirrors_nothing(codes, tmp_path):
 
 
 def test_what_cannot_be_read_of_a_mended_file_is_said_of_that_file(tmp_path):
-    from mrilib.metrics import foreign
+    from mrilib.evaluation import foreign
 
     path = tmp_path / "a.nii"
     save(path, Grid.of(SIZE, (3.0, 2.0, 1.0)))
@@ -161,7 +161,7 @@ def test_what_cannot_be_read_of_a_mended_file_is_said_of_that_file(tmp_path):
 
 
 def test_one_slice_whose_place_is_mended_is_2d_for_training_and_for_scoring(tmp_path):
-    from mrilib.metrics import foreign
+    from mrilib.evaluation import foreign
 
     path = tmp_path / "a.nii"
     array = save(path, Grid.of((1, 5, 6), (3.0, 2.0, 1.0), (1.0, 2.0, 3.0)))

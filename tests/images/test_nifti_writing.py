@@ -5,8 +5,8 @@ import gzip
 import numpy as np
 import pytest
 
-from mrilib.images import files, nifti, nifti_writing
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files, nifti, nifti_writing
 
 
 def turned(seed, handed):

@@ -6,10 +6,11 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrilib.images import affine, augment, splines, warp
-from mrilib.images.files import to_itk
-from mrilib.images.foreground import border, outline
+from mrilib.images.augment import affine, splines, warp
+from mrilib.images.augment import draw as augment
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io.files import to_itk
+from mrilib.images.steps.foreground import border, outline
 
 SPACING = {2: (1.5, 0.8), 3: (3.0, 1.0, 1.2)}
 AFFINE = {2: {"rotate": [17.0], "shear": [4.0, -7.0], "stretch": [1.1, 0.9], "shift": [2.3, -1.1]},

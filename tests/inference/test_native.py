@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from mrilib.images.geometry import resample
 from mrilib.images.grid import Grid, Image
+from mrilib.images.steps.geometry import resample
 from mrilib.inference.native import each_output, label_map
 from mrilib.inference.prepare import upright
 from mrilib.inference.segment import decode

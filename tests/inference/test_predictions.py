@@ -5,8 +5,8 @@ import pytest
 
 from mrilib.cases import Reading, find
 from mrilib.errors import CaseError
-from mrilib.images import files
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files
 from mrilib.inference.predictions import Target, finished, ready, write
 from mrilib.inference.prepare import prepare_volume
 

@@ -9,8 +9,8 @@ from mrilib import recipe
 from mrilib.cases import Case, find
 from mrilib.cases.names import COLOURS
 from mrilib.errors import CaseError, UsageError
-from mrilib.images import files
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files
 from mrilib.inference.prepare import (
     array_of,
     is_picture,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mrilib.errors import UsageError
-from mrilib.metrics import boxes
+from mrilib.evaluation.metrics import boxes
 
 BIN = Path(sys.executable).parent
 

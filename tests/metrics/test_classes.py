@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from mrilib.metrics.classes import all_figures, ranking
+from mrilib.evaluation.metrics.classes import all_figures, ranking
 
 POINTWISE = settings(max_examples=25, deadline=None)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mrilib.metrics import leaderboard
+from mrilib.evaluation import leaderboard
 
 
 def test_mean_of_ranks_by_hand():

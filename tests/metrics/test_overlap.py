@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from mrilib.errors import CaseError
-from mrilib.metrics import overlap
+from mrilib.evaluation.metrics import overlap
 
 PARTS = {"whole": (1, 2, 4), "core": (1, 4), "enhancing": (4,)}
 
@@ -85,7 +85,7 @@ def test_numbers_are_counted_wherever_they_lie():
 
 def test_numbers_of_an_unknown_scheme_are_those_of_the_prediction():
     from mrilib import labels
-    from mrilib.metrics.pairs import in_scheme, parts_of
+    from mrilib.evaluation.pairs import in_scheme, parts_of
 
     unknown = labels.of_values([0, 1, 2, 3])
     parts = parts_of(unknown)
@@ -95,8 +95,8 @@ def test_numbers_of_an_unknown_scheme_are_those_of_the_prediction():
 
 
 def test_a_region_of_ones_own_is_its_labels_whatever_another_scheme_calls_so():
+    from mrilib.evaluation.pairs import in_scheme
     from mrilib.labels import SCHEMES
-    from mrilib.metrics.pairs import in_scheme
 
     brats, msd, binary = (SCHEMES[name] for name in ("brats2023", "msd", "binary"))
     assert in_scheme({"TC": (1,), "core": (1,)}, brats, msd) == {"TC": (2,), "core": (2,)}

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mrilib.images.foreground import box_of
-from mrilib.metrics import lesions, overlap, surface
+from mrilib.evaluation.metrics import lesions, overlap, surface
+from mrilib.images.steps.foreground import box_of
 
 REAL = sorted((Path(__file__).parents[3] / "shared/data/labelmaps/msd-brain-tumour").glob("*.nii.gz"))[:4]
 SPACINGS = [(1.0, 1.0, 1.0), (5.5, 0.9, 0.9), (1.0, 1.0), (0.7, 2.0)]
@@ -30,7 +30,7 @@ def pairs():
     for i, spacing in enumerate(SPACINGS * 5):
         yield *blobs(i, (14, 22, 18) if len(spacing) == 3 else (40, 30)), spacing
     if REAL:
-        from mrilib.images.files import read
+        from mrilib.images.io.files import read
 
         for path in REAL:
             whole = read(path).array
@@ -121,7 +121,7 @@ def organisers(prediction, reference, spacing, dilation, threshold, penalty=374.
 
 def plain_hd95(one, other, spacing):
     """The larger directed percentile, weighted by area, by correlation with the corners and distance maps."""
-    from mrilib.metrics.surfels import sizes
+    from mrilib.evaluation.metrics.surfels import sizes
 
     kernel = np.array([[[128, 64], [32, 16]], [[8, 4], [2, 1]]])
     codes = [ndimage.correlate(np.pad(m, 1).astype(np.uint8), kernel, mode="constant") for m in (one, other)]
@@ -150,7 +150,7 @@ def test_lesions_are_those_of_the_organisers(seed):
 
 def test_surface_table_code_by_code():
     peer = pytest.importorskip("surface_distance")
-    from mrilib.metrics.surfels import sizes
+    from mrilib.evaluation.metrics.surfels import sizes
 
     tables = sys.modules[peer.__name__ + ".lookup_tables"]
     for spacing in SPACINGS:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mrilib.metrics.statistics import bootstrap, resamples, student, wilson
+from mrilib.evaluation.statistics import bootstrap, resamples, student, wilson
 
 
 def mean_of(values):
@@ -100,7 +100,7 @@ def test_student_s_quantiles():
 
 def test_the_interval_of_a_mean_of_few_holds_the_truth_as_often_as_it_says():
     """On the 400 samples of 25 values tried here, 93 to 97 of 100."""
-    from mrilib.metrics.summary import summary
+    from mrilib.evaluation.metrics.summary import summary
 
     rng = np.random.default_rng(0)
     samples = rng.beta(8, 2, (25, 400))

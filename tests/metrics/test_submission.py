@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.metrics import submission
-from mrilib.records import csv_text
+from mrilib.evaluation import submission
+from mrilib.store import csv_text
 
 HEAD = "case,class,p_no,p_yes,seen\n"
 

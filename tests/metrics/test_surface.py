@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from mrilib.metrics import lesions, segmentation, surface, surfels
+from mrilib.evaluation.metrics import lesions, segmentation, surface, surfels
 
 
 def balls(shape, *many):

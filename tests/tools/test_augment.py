@@ -14,8 +14,8 @@ import pytest
 from pipeline_data import head, save
 
 from mrilib import cases
-from mrilib.images import files
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files
 
 BIN = Path(sys.executable).parent
 
@@ -244,7 +244,7 @@ def test_a_contact_sheet_shows_twelve_draws(data, tmp_path):
 def test_show_alone_lists_every_change_and_a_settings_file_of_it_is_no_change(tmp_path):
     shown = augment("--show", cwd=tmp_path)
     assert shown.returncode == 0 and "# low_resolution: times coarser" in shown.stdout and "heavy lr]" in shown.stdout
-    from mrilib.images.transforms import MEANING
+    from mrilib.images.augment.transforms import MEANING
 
     options = augment("--help", cwd=tmp_path).stdout
     assert all(f"--{name.replace('_', '-')} " in options for name in MEANING)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pipeline_data import head, save
 
-from mrilib.images import files
+from mrilib.images.io import files
 from mrilib.images.registry import DENOISERS
 
 BIN = Path(sys.executable).parent

@@ -11,8 +11,8 @@ from pipeline_data import head, save, volume
 
 from mrilib import cases
 from mrilib.errors import CaseError
-from mrilib.images import files
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files
 
 BIN = Path(sys.executable).parent
 

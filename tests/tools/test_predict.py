@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mrilib.recipe import Recipe, Step
-from mrilib.records import content_hash
+from mrilib.store import content_hash
 
 BIN = Path(sys.executable).parent
 STEPS = (Step("median", {"radius": 1}), Step("resize", {"size": [32, 32], "fit": "pad"}),

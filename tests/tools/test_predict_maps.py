@@ -18,13 +18,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mrilib.cases import find
-from mrilib.images import files
-from mrilib.images.geometry import resample
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files
+from mrilib.images.steps.geometry import resample
 from mrilib.inference.predictions import Target, finished
 from mrilib.models.file import read_record
 from mrilib.recipe import Recipe, Step
-from mrilib.records import content_hash
+from mrilib.store import content_hash
 
 BIN = Path(sys.executable).parent
 STEPS = (Step("spacing", {"spacing": [2, 2, 2]}), Step("zscore", {"region": "image"}))

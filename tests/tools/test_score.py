@@ -124,7 +124,7 @@ def test_a_model_tells_which_cases_it_saw(truth, tmp_path):
     (tmp_path / "in/no").mkdir()
     for i in range(8):
         (tmp_path / f"in/{'yes' if i % 2 else 'no'}/{i}.png").write_text(f"content {i}")
-    from mrilib.records import content_hash
+    from mrilib.store import content_hash
 
     seen = {f"x{i}": {"content": content_hash([tmp_path / f"in/{'yes' if i % 2 else 'no'}/{i}.png"]), "part": part}
             for i, part in ((0, "train"), (5, "validation"))}

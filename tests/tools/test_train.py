@@ -74,7 +74,7 @@ def test_killed_and_resumed_it_writes_the_very_same_file(images, tmp_path):
 
 def test_the_record_says_how_it_came_to_be(images, tmp_path):
     from mrilib.models.file import read_record
-    from mrilib.records import content_hash
+    from mrilib.store import content_hash
 
     names = sorted(p.relative_to(images).with_suffix("").as_posix() for p in images.rglob("*.png"))
     rows = [f"{name},,{name},{i % 3},train" for i, name in enumerate(names)]

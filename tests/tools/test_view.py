@@ -74,8 +74,8 @@ def test_view_draws_predicted_label_maps_over_their_cases(data, tmp_path):
 
 
 def test_view_reads_label_maps_by_the_scheme_that_is_named(tmp_path):
-    from mrilib.images import files
     from mrilib.images.grid import Grid, Image
+    from mrilib.images.io import files
 
     (tmp_path / "BraTS20_Training_001").mkdir()
     for name in ("t1", "flair", "seg"):

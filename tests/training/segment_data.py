@@ -19,8 +19,8 @@ def arrays(number: int, size=(12, 20, 16), empty=False):
 
 def write(folder, number: int, spacing=(1.0, 1.0, 1.0), **more):
     """A case of BraTS 2020's naming below `folder`. spacing: mm, (z, y, x)."""
-    from mrilib.images.files import write as write_image
     from mrilib.images.grid import Grid, Image
+    from mrilib.images.io.files import write as write_image
 
     image, label = arrays(number, **more)
     name = f"BraTS20_Training_{number:03d}"

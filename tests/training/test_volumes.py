@@ -5,8 +5,8 @@ import pytest
 from segment_data import arrays, write
 
 from mrilib.cases import find
-from mrilib.images import files
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import files
 from mrilib.labels import SCHEMES
 from mrilib.recipe import Recipe
 from mrilib.training import volumes

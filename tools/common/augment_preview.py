@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from mri_tools.common import stream
-from mri_tools.common.run import describe, give_results
+from mri_tools.cli import stream
+from mri_tools.cli.run import describe, give_results
 from mrilib.errors import CaseError, UsageError
 
 COUNT, COLUMNS, SIZE = 12, 4, 256
@@ -30,9 +30,10 @@ def _made(case, settings: dict, output: Path, seed: int):
     import numpy as np
     from PIL import Image as Picture
 
-    from mrilib import augmented, plots
-    from mrilib.images import files
-    from mrilib.records import whole
+    from mrilib.images.io import files
+    from mrilib.recipe import augmented
+    from mrilib.store import whole
+    from mrilib.view import plots
 
     try:
         image = files.read_case(case)

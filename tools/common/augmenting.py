@@ -9,9 +9,10 @@ from pathlib import Path
 
 from click.core import ParameterSource
 
-from mri_tools.common import convert, stream
-from mri_tools.common.jobs import cores, ordered
-from mri_tools.common.run import give_results, program, say, write
+from mri_tools.cli import stream
+from mri_tools.cli.jobs import cores, ordered
+from mri_tools.cli.run import give_results, program, say, write
+from mri_tools.common import convert
 from mrilib import __version__
 from mrilib.errors import CaseError, UsageError
 
@@ -22,7 +23,7 @@ def chosen(changes: dict, preset: str | None, settings: str | None, replay: str 
 
     Raises UsageError for options that contradict each other and when nothing would be changed.
     """
-    from mrilib.images import augment
+    from mrilib.images.augment import draw as augment
 
     changes = {name: value for name, value in changes.items() if value is not None}
     if replay:
@@ -31,8 +32,8 @@ def chosen(changes: dict, preset: str | None, settings: str | None, replay: str 
                   **{f"--{name}": value for name, value in changes.items()}}  # fmt: skip
         if given := [name.replace("_", "-") for name, value in others.items() if value]:
             raise UsageError(f"{given[0]} has no effect with --replay, which does again what the table says")
-        from mrilib import augmented
-        from mrilib.records import content_hash
+        from mrilib.recipe import augmented
+        from mrilib.store import content_hash
 
         return {"drawn": augmented.read(Path(replay)), "table": content_hash([Path(replay)])}
     if preview and (copies or keep_originals):
@@ -89,8 +90,8 @@ def wanted(split: Path | None, fold: int | None) -> Callable | None:
 def augment(paths, drawn_from: dict, output: Path, *, copies: int, keep_originals: bool, keep: Callable | None,
             suffix, seed, null, root, layout, jobs, force, dry_run) -> int:
     """Write the copies of every case below `output` and then their table; returns the exit code."""
-    from mrilib import augmented
-    from mrilib.records import write_text
+    from mrilib.recipe import augmented
+    from mrilib.store import write_text
 
     convert.refuse_output_in_input(paths, output)
     numbers = [*([0] if keep_originals else []), *range(1, copies + 1)]
@@ -125,7 +126,7 @@ def augment(paths, drawn_from: dict, output: Path, *, copies: int, keep_original
         code = give_results(_listed(calls(), output), "dry run")
     else:
         try:
-            code = give_results(_flat(ordered("mrilib.augmented:make", calls(), jobs or cores())), "copies")
+            code = give_results(_flat(ordered("mrilib.recipe.augmented:make", calls(), jobs or cores())), "copies")
         except UsageError:
             state.take_back()
             raise
@@ -182,7 +183,7 @@ class _Output:
 
     def _clear(self, mine) -> None:
         """With --force, take away the copies of other settings: training would take them for its own."""
-        from mrilib import augmented
+        from mrilib.recipe import augmented
 
         if self.force and (self.folder / "recipe.json").is_file():
             old = self._recipe_of(self.folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mri_tools.common.run import say
+from mri_tools.cli.run import say
 from mri_tools.common.score_text import console, short, text_of
 from mrilib.errors import UsageError
 
@@ -29,7 +29,7 @@ def of_cases(names: list[str], missing: list[int], values, places: list[tuple[st
              ) -> list[dict]:
     """The leaderboard by the ranks of each case. values: (submissions, cases, figures), which figure of which part
     each is: places; better: (figures,). names, missing: of the submissions."""
-    from mrilib.metrics import leaderboard
+    from mrilib.evaluation import leaderboard
 
     made = leaderboard.rank(values, better, units, level=common["level"], count=common["resamples"],
                             seed=common["seed"])
@@ -46,7 +46,7 @@ def of_figures(names: list[str], missing: list[int], figures: list, ranked: tupl
     """The leaderboard by figures of all cases together. figures: of each submission, weights (r, n) -> (r, ranked)."""
     import numpy as np
 
-    from mrilib.metrics import leaderboard
+    from mrilib.evaluation import leaderboard
 
     values, drawn = leaderboard.draw(figures, units, count=common["resamples"], seed=common["seed"])
     made = leaderboard.rank_together(values, drawn, better, level=common["level"])

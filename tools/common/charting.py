@@ -23,8 +23,8 @@ def draw(text: str, output: Path) -> int:
     """Draw the charts of a table of mri-score; returns how many. Raises CaseError when it holds nothing to draw."""
     from PIL import Image as Picture
 
-    from mrilib import charts
-    from mrilib.records import whole
+    from mrilib.store import whole
+    from mrilib.view import charts
 
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     if not text.startswith("metric,"):
@@ -45,7 +45,7 @@ def _number(text: str | None) -> float:
 
 def _of_maps(rows: list[dict]) -> list:
     """Box plots of the figures of cases, Bland-Altman of the volumes of each part."""
-    from mrilib import charts
+    from mrilib.view import charts
 
     cases = [row for row in rows if row.get("case") and row.get("part") and not row["metric"].startswith("p ")]
     many = len({row["submission"] for row in cases}) > 1
@@ -74,7 +74,7 @@ def _of_counts(rows: list[dict]) -> list:
     """The confusion matrix of a table of classes, of each submission where there are several."""
     import numpy as np
 
-    from mrilib import charts
+    from mrilib.view import charts
 
     every = [r for r in rows if r["metric"].startswith("predicted ") and r["cases"] == "all"]
     made = []
@@ -95,7 +95,7 @@ def _titled(title: str, submission: str | None) -> str:
 
 def _of_boxes(rows: list[dict]) -> list:
     """The FROC of a table of boxes, a curve for each submission."""
-    from mrilib import charts
+    from mrilib.view import charts
 
     curves: dict[str, list] = {}
     for r in rows:
@@ -108,7 +108,7 @@ def _of_boxes(rows: list[dict]) -> list:
 def _of_classes(rows: list[dict]) -> list:
     """Confusion matrix and ROC of the cases of a table of classes; of several submissions a matrix each, and of two
     classes a curve each in one ROC."""
-    from mrilib import charts
+    from mrilib.view import charts
 
     made, together = [], {}
     for submission in dict.fromkeys(r.get("submission") for r in rows):
@@ -125,7 +125,7 @@ def _of_submission(rows: list[dict], submission: str | None):
     """The confusion matrix, and what makes a ROC: class -> (positive, score), of two classes the second alone."""
     import numpy as np
 
-    from mrilib import charts
+    from mrilib.view import charts
 
     true = sorted({r["reference"] for r in rows})
     called = [*sorted({r["prediction"] for r in rows if r["prediction"]} | set(true)),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from mri_tools.cli.jobs import cores, ordered
+from mri_tools.cli.run import DONE, SOME_FAILED, complain, emit, progress
 from mri_tools.common import scoring_boxes, scoring_classes, scoring_tables
-from mri_tools.common.jobs import cores, ordered
 from mri_tools.common.reference import read_reference
-from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, progress
 from mri_tools.common.submitted import Table, apart, paired, say_mixed
 from mrilib import labels
 from mrilib.errors import MriError
-from mrilib.metrics import pairing
+from mrilib.evaluation import pairing
 
 
 def check(submissions: list, o) -> int:
@@ -33,7 +33,7 @@ def _maps(submission, truth, o, several: bool) -> bool:
     pairs, faults = paired(submission.name, submission.files, submission.problems, truth, True, several)
     say_mixed(submission.files[mine] for mine in pairs.values())
     todo = ((name, (truth.cases[name], submission.files[mine], scheme)) for name, mine in pairs.items())
-    wrong = _wrong("mrilib.metrics.pairs:well_formed", todo, len(pairs), submission.name if several else "", o)
+    wrong = _wrong("mrilib.evaluation.pairs:well_formed", todo, len(pairs), submission.name if several else "", o)
     return _said(submission.name, truth, pairs, wrong, faults, several)
 
 
@@ -43,7 +43,7 @@ def _tables(name: str, tables: list, truth, kind, o, several: bool) -> bool:
     pairs, faults = paired(name, given.ids, problems, truth, True, several)
     todo = ((case, (truth.cases[case], given.of[mine])) for case, mine in pairs.items() if kind is scoring_boxes
             and given.of[mine])
-    wrong = _wrong("mrilib.metrics.pairs:boxes_within", todo, len(pairs), name if several else "", o)
+    wrong = _wrong("mrilib.evaluation.pairs:boxes_within", todo, len(pairs), name if several else "", o)
     return _said(name, truth, pairs, wrong, faults, several)
 
 

@@ -6,9 +6,9 @@ from functools import lru_cache
 from math import isfinite
 from pathlib import Path
 
-from mri_tools.common import stream
-from mri_tools.common.jobs import cores, ordered
-from mri_tools.common.run import give_results, say
+from mri_tools.cli import stream
+from mri_tools.cli.jobs import cores, ordered
+from mri_tools.cli.run import give_results, say
 from mrilib import __version__
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
@@ -70,7 +70,7 @@ def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, 
 
 def _with_doubts(results, output: Path, steps_of):
     """(case, result) as they come; what a step of this run noted as doubtful is said before its case's result."""
-    from mrilib.records import read_json, record_path
+    from mrilib.store import read_json, record_path
 
     for case, result in results:
         if isinstance(result, Path):
@@ -102,7 +102,7 @@ def open_output(output: Path, recipe, force: bool) -> None:
     Raises UsageError for a folder of another recipe (force replaces it) or one that holds other things.
     """
     from mrilib.recipe import Recipe
-    from mrilib.records import write_json
+    from mrilib.store import write_json
 
     mark = output / "recipe.json"
     if mark.is_file():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mri_tools.common.jobs import cores, ordered
-from mri_tools.common.run import DONE, SOME_FAILED, complain, describe
+from mri_tools.cli.jobs import cores, ordered
+from mri_tools.cli.run import DONE, SOME_FAILED, complain, describe
+from mri_tools.cli.stream import each
 from mri_tools.common.score_text import console
-from mri_tools.common.stream import each
 from mrilib.cases import Case
 from mrilib.errors import CaseError, MriError
-from mrilib.records import csv_text, write_text
+from mrilib.store import csv_text, write_text
 
 
 def look_at_all(paths, null, root, layout, jobs, copies: bool, step, on_unused):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mri_tools.common import score_text
 from mri_tools.common.score_text import console, short, text_of
-from mrilib.records import csv_text
+from mrilib.store import csv_text
 
 COLUMNS = ("metric", "part", "value", "low", "high", "unit", "n", "cases", "level", "resamples", "seed", "resampled",
            "case", "sd", "median", "q1", "q3", "both_empty", "one_empty", "missing", "submission", "rules", "against")
@@ -39,7 +39,7 @@ class About:
 
 
 def unit_of(metric: str) -> str:
-    from mrilib.metrics.segmentation import known
+    from mrilib.evaluation.metrics.segmentation import known
 
     return known(metric).unit
 
@@ -63,7 +63,7 @@ def summary_rows(results: dict, units, resampled: str, cases: str, about: About,
     """A row for each figure and part over these cases. units: (n,) what the bootstrap draws."""
     import numpy as np
 
-    from mrilib.metrics.summary import SPREAD, summary
+    from mrilib.evaluation.metrics.summary import SPREAD, summary
 
     parts = list(next(iter(results.values())).parts)
     places = [(metric, part) for metric in about.figures for part in parts]

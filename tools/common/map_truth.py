@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mri_tools.common.jobs import ordered
-from mri_tools.common.run import say
+from mri_tools.cli.jobs import ordered
+from mri_tools.cli.run import say
 from mrilib import labels
 from mrilib.errors import MriError, UsageError
 
@@ -14,7 +14,7 @@ def rules(truth, itself: bool, o, jobs: int):
     Raises UsageError for cases of different schemes, a label map of the reference that cannot be read, or options
     that cannot be.
     """
-    from mrilib.metrics import pairs
+    from mrilib.evaluation import pairs
 
     settings = measured(o)
     told = {case.scheme for case in (truth.cases[name] for name in truth.chosen) if case.scheme}
@@ -46,7 +46,7 @@ def measured(o):
     """What is measured, by the options. Raises UsageError for a figure that there is not."""
     from dataclasses import replace
 
-    from mrilib.metrics import lesions, segmentation
+    from mrilib.evaluation.metrics import lesions, segmentation
 
     lesion = lesions.Settings(o.lesion_dilation, int(o.lesion_connectivity), o.lesion_volume, o.lesion_penalty)
     settings = segmentation.Settings(o.empty, o.hd95, tuple(o.tolerances), True, lesion)
@@ -61,7 +61,7 @@ def measured(o):
 def _numbers(truth, itself: bool, jobs: int) -> set[int]:
     todo = ((name, (truth.cases[name], itself)) for name in truth.chosen)
     found: set[int] = set()
-    for name, some in ordered("mrilib.metrics.pairs:numbers_in", todo, jobs):
+    for name, some in ordered("mrilib.evaluation.pairs:numbers_in", todo, jobs):
         if isinstance(some, MriError):
             raise UsageError(some.what, where=some.where, remedy=some.remedy or "mend the reference first")
         if isinstance(some, BaseException):

@@ -7,9 +7,9 @@ from functools import lru_cache
 from glob import glob, has_magic
 from pathlib import Path
 
-from mri_tools.common import stream
+from mri_tools.cli import stream
+from mri_tools.cli.run import DONE, SOME_FAILED, complain, describe, detail, emit, wrong_use
 from mri_tools.common.convert import refuse_mark
-from mri_tools.common.run import DONE, SOME_FAILED, complain, describe, detail, emit, wrong_use
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
 
@@ -65,7 +65,7 @@ def cases_of_split(split: Path | None, fold: int | None, part: str | None, model
 
 
 def _trained(split: Path, fold: int, part: str, models: Models) -> list[str]:
-    from mrilib.records import content_hash
+    from mrilib.store import content_hash
 
     path, record = next(iter(models.records.items()))
     origin = record.get("training", {}).get("split", {})

@@ -6,9 +6,8 @@ import contextlib
 import json
 from pathlib import Path
 
-from mri_tools.common.jobs import cores, ordered
-from mri_tools.common.predicting import Models, begun, calls
-from mri_tools.common.run import (
+from mri_tools.cli.jobs import cores, ordered
+from mri_tools.cli.run import (
     ENDING,
     SOME_FAILED,
     complain,
@@ -20,9 +19,10 @@ from mri_tools.common.run import (
     write,
     wrong_use,
 )
+from mri_tools.common.predicting import Models, begun, calls
 from mrilib.cases import Case
 from mrilib.errors import CaseError
-from mrilib.records import csv_text
+from mrilib.store import csv_text
 
 
 class Network:
@@ -72,7 +72,7 @@ class Table:
     def __enter__(self):
         self.files = contextlib.ExitStack()
         if self.output is not None:
-            from mrilib import records
+            from mrilib import store as records
 
             path = self.files.enter_context(records.whole(self.output))
             file = open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")

@@ -7,9 +7,8 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mri_tools.common.jobs import cores, ordered
-from mri_tools.common.predicting import Models, begun, calls
-from mri_tools.common.run import (
+from mri_tools.cli.jobs import cores, ordered
+from mri_tools.cli.run import (
     ENDING,
     SOME_FAILED,
     complain,
@@ -21,6 +20,7 @@ from mri_tools.common.run import (
     say,
     wrong_use,
 )
+from mri_tools.common.predicting import Models, begun, calls
 from mrilib import __version__
 from mrilib.errors import CaseError, UsageError
 
@@ -107,7 +107,7 @@ def open_output(output: Path, models: Models, settings: Settings, force: bool) -
     recipe.json marks it, before any case. Raises UsageError for a folder of others (force replaces them) or one that
     holds other things.
     """
-    from mrilib.records import name_of, read_json, write_json
+    from mrilib.store import name_of, read_json, write_json
 
     mine = settings.as_dict(models)
     name = name_of(mine)

@@ -8,11 +8,11 @@ import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mri_tools.common import stream
+from mri_tools.cli import stream
+from mri_tools.cli.jobs import cores, ordered
+from mri_tools.cli.run import complain, describe, progress, say
 from mri_tools.common.augmenting import wanted
 from mri_tools.common.convert import refuse_output_in_input
-from mri_tools.common.jobs import cores, ordered
-from mri_tools.common.run import complain, describe, progress, say
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.images.registry import BIAS, LEARNERS
 
@@ -57,8 +57,8 @@ def learned(steps: Sequence, place: int, folder: Path, output: Path, *, split=No
     cases that were prepared otherwise than those learned from, and whether every training case could be used; those
     that could not are named. Raises CaseError when there is none.
     """
-    from mrilib import learned as learning
     from mrilib.recipe import Recipe
+    from mrilib.recipe import learned as learning
 
     refuse_output_in_input((folder,), output)
     keep = wanted(split, fold)
@@ -76,7 +76,7 @@ def learned(steps: Sequence, place: int, folder: Path, output: Path, *, split=No
             calls.append((case, error))
     seen, fine = [], not failed
     with progress("learn", len(calls)) as bar:
-        for case, result in ordered("mrilib.learned:look", calls, jobs or cores()):
+        for case, result in ordered("mrilib.recipe.learned:look", calls, jobs or cores()):
             if isinstance(result, CaseError):
                 complain(describe(case, result), result)
                 fine = False

@@ -6,11 +6,11 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from mri_tools.common.run import complain, say, wrong_use
+from mri_tools.cli.run import complain, say, wrong_use
 from mrilib import cases
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
-from mrilib.records import read_csv
+from mrilib.store import read_csv
 
 
 @dataclass
@@ -122,7 +122,7 @@ def groups_of(path: Path, names: list[str]) -> dict[str, list[str]]:
     """
     import csv
 
-    from mrilib.metrics.pairing import pair_known, some
+    from mrilib.evaluation.pairing import pair_known, some
 
     try:
         reader = csv.DictReader(io.StringIO(read_csv(path), newline=""))

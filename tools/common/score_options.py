@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mri_tools.common import options
+from mri_tools.cli import options
 
 FILE = click.Path(path_type=Path)
 

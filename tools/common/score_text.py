@@ -7,9 +7,9 @@ import json
 import math
 from collections.abc import Iterable
 
-from mri_tools.common.run import to_terminal, write
+from mri_tools.cli.run import to_terminal, write
 from mrilib.errors import UsageError
-from mrilib.records import csv_text, write_text
+from mrilib.store import csv_text, write_text
 
 
 def text_of(value) -> str:

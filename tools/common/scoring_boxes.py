@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mri_tools.common.reference import Reference
 from mrilib.errors import UsageError
-from mrilib.metrics import pairing
+from mrilib.evaluation import pairing
 
 FROC = tuple(f"sensitivity_at_{false}" for false in ("0.125", "0.25", "0.5", "1", "2", "4", "8"))
 FIGURES = ("ap", "ap50", "ap75", "froc", *FROC, "iou", "hit_rate")
@@ -30,13 +30,13 @@ def check_truth(truth: Reference) -> None:
 
 
 def nothing():
-    from mrilib.metrics.boxes import Boxes
+    from mrilib.evaluation.metrics.boxes import Boxes
 
     return Boxes()
 
 
 def read(text: str, where, before=None, problems: list | None = None):
-    from mrilib.metrics import boxes
+    from mrilib.evaluation.metrics import boxes
 
     return boxes.read(text, where, before, problems)
 
@@ -77,14 +77,14 @@ def rules(entries: list, truth: Reference, limits: dict, o) -> None:
 
 
 def _figures(matched: Matched, names: list[str]):
-    from mrilib.metrics.boxes import all_figures
+    from mrilib.evaluation.metrics.boxes import all_figures
 
     return all_figures(matched.predicted, {name: matched.true[name] for name in names}, matched.classes)
 
 
 def rows(matched: Matched, names: list[str], units, rules, about: dict) -> list[dict]:
     """Every figure of these cases with its interval. units: (n,) group of each case; about: what each row says."""
-    from mrilib.metrics.statistics import bootstrap
+    from mrilib.evaluation.statistics import bootstrap
 
     made = bootstrap(_figures(matched, names), units, level=about["level"], count=about["resamples"],
                      seed=about["seed"])
@@ -111,7 +111,7 @@ def ranked(entry, names: tuple[str, ...], rules):
 
 def case_rows(matched: Matched, names: list[str]):
     """case, true, predicted, iou: numbers of boxes, and the overlap of the surest one."""
-    from mrilib.metrics.boxes import top_iou
+    from mrilib.evaluation.metrics.boxes import top_iou
 
     for name in names:
         called, true = matched.predicted.get(name, ()), matched.true[name]

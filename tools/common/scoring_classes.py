@@ -6,8 +6,8 @@ import io
 import math
 from types import SimpleNamespace
 
+from mri_tools.cli.run import complain, say
 from mri_tools.common.reference import Reference, need_classes
-from mri_tools.common.run import complain, say
 from mrilib.errors import UsageError
 
 OVERALL = ("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc", "kappa", "roc_auc_macro",
@@ -26,13 +26,13 @@ check_truth = need_classes
 
 
 def nothing():
-    from mrilib.metrics.submission import Submission
+    from mrilib.evaluation.submission import Submission
 
     return Submission()
 
 
 def read(text: str, where, before=None, problems: list | None = None):
-    from mrilib.metrics import submission
+    from mrilib.evaluation import submission
 
     return submission.read(io.StringIO(text, newline=""), where, before, problems)
 
@@ -49,7 +49,7 @@ def strange(given, truth: Reference) -> dict[str, list[str]]:
 
 
 def match(given, pairs: dict[str, str], truth: Reference):
-    from mrilib.metrics import submission
+    from mrilib.evaluation import submission
 
     return submission.match(given, truth.classes, pairs).only(truth.chosen)
 
@@ -89,7 +89,7 @@ def _positive_class(classes: list[str], chosen: str | None) -> str | None:
 
 def _figures(matched, rules):
     """The figures as a function of weights, the classes that are shown, and those that have curves."""
-    from mrilib.metrics.classes import all_figures
+    from mrilib.evaluation.metrics.classes import all_figures
 
     k = len(matched.classes)
     shown = [matched.classes.index(rules.positive)] if rules.positive else list(range(k))
@@ -101,8 +101,8 @@ def rows(matched, names: list[str], units, rules, about: dict) -> list[dict]:
     """Every figure of these cases with its interval. units: (n,) group of each case; about: what each row says."""
     import numpy as np
 
-    from mrilib.metrics.classes import confusion
-    from mrilib.metrics.statistics import bootstrap, wilson
+    from mrilib.evaluation.metrics.classes import confusion
+    from mrilib.evaluation.statistics import bootstrap, wilson
 
     matched = matched.only(names)
     k, (figures, shown, curves) = len(matched.classes), _figures(matched, rules)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from mri_tools.cli.jobs import cores, ordered
+from mri_tools.cli.run import DONE, SOME_FAILED, complain, emit, progress, write
 from mri_tools.common import boards, map_tables, map_truth, score_text
-from mri_tools.common.jobs import cores, ordered
 from mri_tools.common.reference import groups_of, label_maps, read_reference, seen_by, units_of, unseen
-from mri_tools.common.run import DONE, SOME_FAILED, complain, emit, progress, write
 from mri_tools.common.submitted import paired, say_mixed
 from mrilib.errors import CaseError, MriError, UsageError
-from mrilib.metrics import pairing
-from mrilib.records import write_text
+from mrilib.evaluation import pairing
+from mrilib.store import write_text
 
 
 @dataclass
@@ -74,7 +74,7 @@ def _entry(submission, truth, several: bool) -> Entry:
 
 
 def _ranked(asked, figures) -> tuple[str, ...]:
-    from mrilib.metrics.segmentation import known
+    from mrilib.evaluation.metrics.segmentation import known
 
     return boards.ranked_figures(asked, ["dice", "hd95"], figures, lambda name: known(name).better)
 
@@ -83,7 +83,7 @@ def _board(entries: list[Entry], truth, rules, ranked: tuple[str, ...], about) -
     """The leaderboard; a case that a submission lacks, or that is left out of its figures, is its worst."""
     import numpy as np
 
-    from mrilib.metrics.segmentation import known
+    from mrilib.evaluation.metrics.segmentation import known
 
     units, resampled = units_of(truth.chosen, truth)
     places = [(metric, part) for metric in ranked for part in rules.parts]
@@ -97,7 +97,7 @@ def _board(entries: list[Entry], truth, rules, ranked: tuple[str, ...], about) -
 
 def _not_swapped(entries: list[Entry], truth, itself: bool) -> None:
     """Raises UsageError when the reference is what a model predicted, by its records, and no prediction is."""
-    from mrilib.metrics.foreign import record
+    from mrilib.evaluation.foreign import record
 
     def by_model(path):
         return path is not None and bool(record(path).get("model"))
@@ -127,7 +127,7 @@ def _measure(entries: list[Entry], truth, itself: bool, rules, jobs: int, fate: 
     several = len(entries) > 1
     alike = dict.fromkeys((e.name for e in entries), 0)
     with progress("score", len(truth.chosen)) as bar:
-        for name, found in ordered("mrilib.metrics.pairs:score", todo, jobs):
+        for name, found in ordered("mrilib.evaluation.pairs:score", todo, jobs):
             if isinstance(found, CaseError):
                 raise UsageError(found.what, where=found.where, remedy=found.remedy or "mend the reference first")
             if isinstance(found, BaseException):

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mri_tools.cli.run import DONE, SOME_FAILED, complain, say, write
 from mri_tools.common import boards, score_text
 from mri_tools.common.reference import Reference, groups_of, read_reference, seen_by, units_of, unseen
-from mri_tools.common.run import DONE, SOME_FAILED, complain, say, write
 from mri_tools.common.submitted import paired
 from mrilib.errors import CaseError, MriError, UsageError
-from mrilib.metrics import pairing
-from mrilib.records import csv_text, write_text
+from mrilib.evaluation import pairing
+from mrilib.store import csv_text, write_text
 
 COLUMNS = ("metric", "class", "value", "low", "high", "unit", "n", "cases", "level", "resamples", "seed", "resampled")
 OF_SEVERAL = ("submission", "against", "missing", "rules")

@@ -8,9 +8,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from mri_tools.cli.jobs import cores, ordered
+from mri_tools.cli.run import complain, describe, emit, program, progress, say
 from mri_tools.common import training
-from mri_tools.common.jobs import cores, ordered
-from mri_tools.common.run import complain, describe, emit, program, progress, say
 from mrilib import __version__
 from mrilib.errors import CaseError, UsageError
 
@@ -23,7 +23,7 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
         threads, curve, resume, force, dry_run, tune) -> int:  # fmt: skip
     """Train on label maps and print each model's name; returns the exit code."""
     from mrilib import gpu, splits
-    from mrilib.records import content_hash
+    from mrilib.store import content_hash
     from mrilib.training import segment_settings
 
     if folds and (split or fold is not None):
@@ -73,7 +73,7 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
 
 def _write_split(path: Path, text: str, models: list[Path], force: bool) -> None:
     """Write the split of a cross-validation. Raises UsageError where models are there that another split parted."""
-    from mrilib.records import write_text
+    from mrilib.store import write_text
 
     other = path.exists() and path.read_bytes() != text.encode("utf-8", "surrogateescape")
     if other and not force and (known := [model for model in models if model.exists()]):

@@ -8,21 +8,21 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from mri_tools.common.jobs import cores, ordered
-from mri_tools.common.run import describe
+from mri_tools.cli.jobs import cores, ordered
+from mri_tools.cli.run import describe
 from mrilib.cases import Case
 from mrilib.errors import CaseError, MriError, UsageError
-from mrilib.records import csv_text, read_csv
+from mrilib.store import csv_text, read_csv
 
 COPIES = ("case", "copy", "kind", "class", "class_of_copy")
 MOST = 20  # contradictions named on standard error; a table lists them all
 
 def find_copies(cases: list[Case], jobs: int | None, near: bool, distance: int | None, step=lambda: None):
     """(the cases that can be read, their copies (i, j, kind), errors of the others)."""
-    from mrilib.images import duplicates
+    from mrilib import duplicates
 
     readable, prints, errors = [], [], []
-    for case, answer in ordered("mrilib.images.duplicates:fingerprint", ((c, (c,)) for c in cases), jobs or cores()):
+    for case, answer in ordered("mrilib.duplicates:fingerprint", ((c, (c,)) for c in cases), jobs or cores()):
         if isinstance(answer, CaseError):
             errors.append(CaseError(describe(case, answer)))
         elif isinstance(answer, MriError | MemoryError):
@@ -68,7 +68,7 @@ def links(cases: list[Case], group: dict[str, str]) -> list[tuple[int, int, str]
 
 def summary(cases: list[Case], rows, linked) -> list[str]:
     """The lines that say what the split is made of, part by part, and which copies contradict each other."""
-    from mrilib.images.duplicates import groups
+    from mrilib.duplicates import groups
 
     subjects = {c.subject for c in cases if c.subject}
     of_copies = Counter(groups(len(cases), linked).tolist())

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mri_tools.common import stream
-from mri_tools.common.run import complain, say
+from mri_tools.cli import stream
+from mri_tools.cli.run import complain, say
 from mrilib import cases
 from mrilib.errors import CaseError, UsageError
-from mrilib.metrics.pairing import pair_known, some
-from mrilib.records import name_of, read_csv, read_json
+from mrilib.evaluation.pairing import pair_known, some
+from mrilib.store import name_of, read_csv, read_json
 
 
 @dataclass
@@ -93,7 +93,7 @@ def paired(name: str, ids: Iterable[str], problems: list, truth, go_on: bool, na
 def say_mixed(files: Iterable[object]) -> None:
     """Say of each folder of mri-predict how many of these label maps are of another run than its recipe.json tells of:
     --force leaves them there when it is cut short, or given fewer cases. Folds, a folder each, are none."""
-    from mrilib.metrics.foreign import record
+    from mrilib.evaluation.foreign import record
 
     run_of: dict[Path, str] = {}
     every, others = Counter(), Counter()
@@ -185,7 +185,7 @@ def _by_name(names: list[Path]) -> Maps:
 
 def in_folder(folder: Path) -> Maps:
     """The label maps in a folder; a link that leads out of it is none."""
-    from mrilib.metrics.foreign import leads_out
+    from mrilib.evaluation.foreign import leads_out
 
     root = cases.recipe_root(folder) or folder
     found, named = Maps(folder.resolve().name or str(folder)), []
@@ -229,7 +229,7 @@ def _files(folder: Path, problems: list[CaseError]) -> Iterator[Path]:
 
 def in_archive(path: Path) -> Maps:
     """The label maps in a zip archive, nothing unpacked; one folder around all of them is no part of the ids."""
-    from mrilib.metrics.foreign import checked_members
+    from mrilib.evaluation.foreign import checked_members
 
     found = Maps(path.stem)
     try:

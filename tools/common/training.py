@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from mri_tools.common.run import complain, program, progress, say, write
+from mri_tools.cli.run import complain, program, progress, say, write
 from mrilib.errors import CaseError, UsageError
 
 VALIDATION = 0.15  # part of the cases, where something needs validation and nothing was said
@@ -58,7 +58,7 @@ def parts(cases, failed: list, split: Path | None, fold: int | None, validation:
             raise UsageError("--fold needs --split", remedy="mri-split --folds 5 makes one")
         return _own_parts(cases, fraction, settings.seed, threads)
     from mrilib import splits
-    from mrilib.records import content_hash
+    from mrilib.store import content_hash
 
     content = None if rows else content_hash([split])
     rows = rows or splits.read(split)
@@ -88,7 +88,7 @@ def _copies(cases, rows: dict, split: Path, failed: list) -> dict[str, str]:
 
     Damaged ones, which mri-split left out, are named and left out here, too. Raises UsageError for any other.
     """
-    from mrilib.images.duplicates import fingerprint
+    from mrilib.duplicates import fingerprint
     from mrilib.recipe import source_record
 
     found = {case.id: source_record(case).get("augmented", {}).get("of") for case in cases}
@@ -124,7 +124,7 @@ def _own_parts(cases, fraction: float, seed: int, threads: int | None) -> tuple[
 def grouped(cases, threads: int | None) -> tuple[list, list[str]]:
     """The cases and the group of each: subjects and near-duplicates stay together. A damaged one, behind the others,
     is its own group: it is named when it is read. threads: cores that may be used, None for all."""
-    from mri_tools.common.jobs import cores
+    from mri_tools.cli.jobs import cores
     from mri_tools.common.splitting import find_copies
     from mrilib import splits
 
@@ -256,7 +256,7 @@ class Watch:
             self._write(state.curve)
 
     def _write(self, rows: list[dict]) -> None:
-        from mrilib.records import write_text
+        from mrilib.store import write_text
 
         names = list(dict.fromkeys(name for row in rows for name in row))  # not every epoch is validated
         lines = [",".join(names)] + [",".join(f"{row[n]:.6g}" if n in row else "" for n in names) for row in rows]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from mri_tools.common import options
-from mri_tools.common.options import Pair, several, xyz_to_array
+from mri_tools.cli import options
+from mri_tools.cli.options import Pair, several, xyz_to_array
 from mrilib.errors import UsageError
 from mrilib.models.normalise import NORMS
 from mrilib.models.registry import BACKBONES, HEADS, VOXEL_LOSSES
@@ -207,7 +207,7 @@ def _augment(text: str | None):
     """A preset's name, or what a file of settings says."""
     if text is None or text in AUGMENTS:
         return text
-    from mrilib.images import augment
+    from mrilib.images.augment import draw as augment
 
     if not (chosen := augment.settings(Path(text))):
         raise UsageError("names no transform", where=text, remedy="--augment none leaves the images alone")

@@ -9,12 +9,12 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mri_tools.common import stream
-from mri_tools.common.run import describe
+from mri_tools.cli import stream
+from mri_tools.cli.run import describe
 from mrilib import cases
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
-from mrilib.records import read_csv
+from mrilib.store import read_csv
 
 TABLES = ("case,", "metric,", "submission,case,")  # how a table begins, of predictions or of scores
 
@@ -57,7 +57,7 @@ def listed(names, layout, root) -> tuple[list[Shown], list[CaseError]]:
 
 def predicted(table: list[str], folder: Path, layout, root, mistakes: bool) -> tuple[list[Shown], list[CaseError]]:
     """Predictions, mistakes first and the surest of them first, with true class, called class and probability."""
-    from mrilib.metrics import submission
+    from mrilib.evaluation import submission
 
     if not folder.exists():
         raise UsageError("no such file or folder", where=folder, remedy="check the name after --cases")
@@ -77,7 +77,7 @@ def predicted(table: list[str], folder: Path, layout, root, mistakes: bool) -> t
 
 def overlaid(names, folder: Path, layout, root) -> tuple[list[Shown], list[CaseError]]:
     """The cases that predicted label maps are about, each with its prediction in the place of its own label map."""
-    from mrilib.metrics.pairing import pair
+    from mrilib.evaluation.pairing import pair
 
     if not folder.exists():
         raise UsageError("no such file or folder", where=folder, remedy="check the name after --cases")
@@ -106,8 +106,8 @@ def choose(wanted: list[Shown], count: int, seed: int | None) -> list[Shown]:
 
 def tile(shown: Shown, size: int):
     """The tile of a case, or the CaseError that says why there is none."""
-    from mrilib import plots
-    from mrilib.images import files
+    from mrilib.images.io import files
+    from mrilib.view import plots
 
     case = shown.case
     try:
@@ -121,8 +121,8 @@ def tile(shown: Shown, size: int):
 def write(output: Path, tiles: list, columns: int) -> None:
     from PIL import Image as Picture
 
-    from mrilib import plots
-    from mrilib.records import whole
+    from mrilib.store import whole
+    from mrilib.view import plots
 
     with whole(output) as temporary:
         Picture.fromarray(plots.montage(tiles, columns)).save(temporary)

@@ -1,0 +1,202 @@
+"""Cases that are a folder each, with a volume for each channel: BraTS of any year, and what this suite writes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from mrilib.cases.case import Case, Search
+from mrilib.cases.names import (
+    CHANNELS,
+    VOLUMES,
+    channel_of,
+    enhanced,
+    in_order,
+    is_agent,
+    stem_of,
+    subject_of,
+    suffix_of,
+    words_of,
+)
+from mrilib.errors import CaseError
+from mrilib.store import read_json, record_path
+
+TUMOUR = {"tumor", "tumour", "lesion"}  # words of the label map that is meant, where masks of the brain lie beside it
+YEARS = {"seg": ("t1n", "t1c", "t2w", "t2f")}  # BraTS 2023 on: these spellings of the channels beside a -seg
+
+
+def by_folder(files: list[Path]) -> dict[Path, list[Path]]:
+    """Files by the folder they lie in, folders in the order of their first file."""
+    found = defaultdict(list)
+    for path in files:
+        found[path.parent].append(path)
+    return found
+
+
+def brats(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
+    """a folder for each case, a volume for each channel"""
+    found, cases, rest = [], [], []
+    folders = _by_case_folder(search, files)
+    several = any(len(_channels(members)[0]) > 1 for members in folders.values())
+    for folder, members in folders.items():
+        channels, labels, others = _channels(members)
+        place = search.place(folder)
+        if place and (len(channels) > 1 or (channels and (several or labels))):
+            inside = any(path.parent == folder for path in channels.values())
+            found.append((*place, channels, labels, None if inside else folder))
+            rest += others
+            continue
+        by_case = _by_case(members)
+        of_case = {start: _channels(mine) if start else ({}, [], mine) for start, mine in by_case.items()}
+        single = any(len(channels) == 1 and labels for channels, labels, _ in of_case.values())
+        for start, (channels, labels, others) in of_case.items():
+            known = len(channels) > 1 or (channels and single)
+            if known:
+                name = f"{search.id_of(folder)}/{start}".removeprefix("./")
+                found.append((name, search.root, channels, labels, next(iter(in_order(channels).values()))))
+            rest += others if known else by_case[start]
+    for one in found:
+        try:
+            cases.append(_case(*one))
+        except CaseError as error:
+            search.fail(error)
+    return cases, rest
+
+
+def _by_case_folder(search: Search, files: list[Path]) -> dict[Path, list[Path]]:
+    """Files by the folder of their case. A volume alone in a folder of its channel, as BRATS 2013 to 2015 come
+    (`0001/VSD.Brain.XX.O.MR_T1.54513/VSD.Brain.XX.O.MR_T1.54513.mha`), is one of the folder above."""
+    found = defaultdict(list)
+    for folder, members in by_folder(files).items():
+        kinds = {channel_of(folder), *map(channel_of, members)}
+        alone = len(members) == len(kinds) == 1 and None not in kinds and suffix_of(members[0]) in VOLUMES
+        found[folder.parent if alone and folder != search.folder else folder] += members
+    return found
+
+
+def _case(name: str, root: Path, channels: dict[str, Path], labels: list[Path], goes_by: Path | None = None) -> Case:
+    if len(labels) > 1:
+        names = " and ".join(path.name for path in labels[:2])
+        raise CaseError(f"has {len(labels)} files for label map: {names}", where=goes_by or labels[0].parent,
+                        remedy="move all but one away, or name the files in a CSV")
+    label = labels[0] if labels else None
+    return Case(name, root, in_order(channels), subject=subject_of(name), label=label, layout="brats",
+                scheme=_scheme(channels, label), name=goes_by)
+
+
+def _channels(members: list[Path]) -> tuple[dict[str, Path], list[Path], list[Path]]:
+    """(channels, label maps, files that are neither) of a folder; no channels where one is there twice.
+
+    A file whose last word is the channel goes before one that names it elsewhere (`t1.nii` before `t1_bias.nii`).
+    Of several label maps the one named as the channels are is meant, else that of a tumour; where neither tells, all
+    are returned beside two channels or more. Other volumes of the case (diffusion, masks of the brain) are left out.
+    """
+    named: dict[str, list[Path]] = defaultdict(list)
+    for path in members:
+        if suffix_of(path) in VOLUMES and (name := channel_of(path)):
+            named[name].append(path)
+    labels = named.pop("label", [])
+    chosen = {}
+    for name, paths in named.items():
+        if len(paths) > 1:
+            paths = [p for p in paths if CHANNELS.get(words_of(p)[-1]) == name or _at_end(p) > 1]
+        if len(paths) != 1:
+            return {}, [], members
+        chosen[name] = paths[0]
+    starts = tuple({_before_channel(path) for path in chosen.values()})
+    if len(labels) > 1:
+        labels = ([p for p in labels if _before_channel(p) in starts] or [p for p in labels if TUMOUR & {*words_of(p)}]
+                  or labels)
+    if len(labels) > 1 and len(chosen) < 2:
+        return {}, [], members
+    used = {*chosen.values(), *labels}
+    left = {p for p in members if suffix_of(p) in VOLUMES and (channel_of(p) is None or stem_of(p).startswith(starts))}
+    return chosen, labels, [p for p in members if p not in used and not (chosen and p in left)]
+
+
+def _before_channel(path: Path) -> str:
+    """What stands before the channel at the end of a volume's name; empty where no channel does."""
+    if suffix_of(path) not in VOLUMES or channel_of(path) is None:
+        return ""
+    return "".join(re.split(r"([-_. ]+)", stem_of(path))[: 1 - 2 * _at_end(path)]).rstrip("-_. ")
+
+
+def _at_end(path: Path) -> int:
+    """How many words at the end of a volume's name say its channel: of `p1_T1_post` two, else one."""
+    said = enhanced(words_of(path)) if channel_of(path) == "t1ce" else []
+    return len(said) if said and all(is_agent(word) or word == "c" for word in said[1:]) else 1
+
+
+def _by_case(members: list[Path]) -> dict[str, list[Path]]:
+    """Files of many cases in one folder by what stands before the channel in their names. What only begins with the
+    name of a case of two channels or more is that case's too: `p1_tumor_seg` and `p1_adc` beside `p1_t1`, `p1_t2`."""
+    grouped = defaultdict(list)
+    for path in members:
+        grouped[_before_channel(path)].append(path)
+    cases = [start for start, mine in grouped.items() if start and len(_channels(mine)[0]) > 1]
+    found = defaultdict(list)
+    for start, mine in grouped.items():
+        if start and any(words_of(path)[-1] in CHANNELS for path in mine):
+            found[start] += mine
+            continue
+        for path in mine:
+            stem = stem_of(path)
+            begins = [c for c in cases if stem.startswith(c) and stem[len(c):][:1] in tuple("-_. ")]
+            found[max(begins, key=len, default=start)].append(path)
+    return found
+
+
+def _scheme(channels: dict[str, Path], label: Path | None) -> str | None:
+    """The label scheme that a BraTS folder's spelling tells: OT of 2013 to 2015, _seg of 2017 to 2021, -seg of 2023."""
+    if label is None:
+        return None
+    words = words_of(label)
+    if words[-1] == "otmulticlass" or "ot" in words:
+        return "brats2013"
+    if words[-1] not in ("seg", "segm"):
+        return None
+    spelt = {words_of(path)[-1] for path in channels.values()}
+    if stem_of(label).lower().endswith("-seg") and spelt <= set(YEARS["seg"]):
+        return "brats2023" if "-gli-" in stem_of(label).lower() else None
+    ours = [label] if words[-1] == "seg" else channels.values()  # case 355 of 2020 has its label map as W39_…_Segm
+    return "brats2020" if all(stem_of(path).lower().startswith("brats") for path in ours) else None
+
+
+def prepared(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
+    """the output of this suite: recipe.json, and ID.json beside each case"""
+    if not (search.root / "recipe.json").is_file():
+        return [], files
+    cases, rest = [], []
+    for folder, members in by_folder(files).items():
+        name = search.id_of(folder)
+        record = record_path(search.root, name)
+        known = read_record(search, record) if record.is_file() else {}
+        if not known.get("case", {}).get("channels") or known.get("path") != name:
+            rest += members
+            continue
+        channels = {c: search.root / p for c, p in known["case"]["channels"].items()}
+        cases.append(Case(name, search.root, channels, layout="prepared"))
+    return cases, rest
+
+
+def read_record(search: Search, path: Path) -> dict:
+    """A record beside a case; empty, and said, when it cannot be read."""
+    try:
+        return read_json(path)
+    except CaseError as error:
+        search.fail(error)
+        return {}
+
+
+def missing_channels(cases: list[Case]) -> dict[str, CaseError]:
+    """Case id -> what is wrong with it, for cases of folders that lack a channel which half of the others have."""
+    named = [c for c in cases if c.layout in ("brats", "bids")]
+    counts = Counter(name for case in named for name in case.channels)
+    usual = [name for name in in_order(dict.fromkeys(counts)) if 2 * counts[name] >= len(named)]
+    wrong = {}
+    for case in named:
+        if lacking := [name for name in usual if name not in case.channels]:
+            wrong[case.id] = CaseError(f"has no {' '.join(lacking)}; the other cases have {' '.join(usual)}",
+                                       where=case.path, remedy="add it, or choose others with --channels")
+    return wrong

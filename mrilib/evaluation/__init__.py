@@ -1,0 +1,1 @@
+"""Scores of predictions: submissions, pairing, metrics, statistics, leaderboard."""

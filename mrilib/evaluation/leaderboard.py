@@ -1,0 +1,156 @@
+"""Several submissions in order: mean of ranks, how sure the order is, and which differences are more than chance.
+
+Figures that each case has (Dice) are ranked case by case and compared by Wilcoxon's signed ranks: `rank`, `compare`.
+Figures of all cases together (accuracy, AUC, AP) have no value for one case: they are ranked as they are and compared
+by a bootstrap in which all submissions are scored on the same resamples: `draw`, `rank_together`, `compare_together`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from mrilib.evaluation.statistics import resamples
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Of s submissions: mean_rank (s,), place (s,) from 1 on (equal ones share the better place), low and high place
+    (s,) of the bootstrap's interval, first (s,) the share of resamples that it won, by_case (s, n) mean rank a case,
+    where ranks are those of cases."""
+
+    mean_rank: np.ndarray
+    place: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    first: np.ndarray
+    by_case: np.ndarray | None = None
+
+
+def rank(values: np.ndarray, better: Sequence[int], units: np.ndarray, *, level: float = 95, count: int = 2000,
+         seed: int = 0) -> Ranking:
+    """Rank submissions on every figure of every case and average, as the BraTS challenge does (Bakas 2018).
+
+    values: (s, n cases, m figures), NaN is the worst. better: (m,) 1 where higher is better, -1 where lower is. Equal
+    values share the mean of their ranks. units: (n,) what the bootstrap draws. A figure that is NaN for all of a case
+    says nothing of it and is left out.
+    """
+    each = ranks(values * np.asarray(better, float))
+    silent = np.isnan(values).all(0)
+    each = np.where(silent, np.nan, each)
+    counted = (~silent).sum(1)
+    by_case = np.where(counted, np.nansum(each, 2) / np.maximum(counted, 1), (len(values) + 1) / 2)
+    drawn = [(weights.astype(float) @ by_case.T) / weights.sum(1, keepdims=True, dtype=float)
+             for weights in resamples(units, count, seed)]
+    return _ranking(by_case.mean(1), np.concatenate(drawn), level, by_case)
+
+
+def _ranking(mean: np.ndarray, drawn: np.ndarray, level: float, by_case: np.ndarray | None = None) -> Ranking:
+    """From mean ranks (s,) and those of each resample (r, s)."""
+    places = placed(drawn)
+    tail = (100 - level) / 2
+    low, high = np.percentile(places, [tail, 100 - tail], axis=0, method="nearest")
+    return Ranking(mean, placed(mean[None])[0], low, high, (places == 1).mean(0), by_case)
+
+
+def draw(figures: Sequence[Callable[[np.ndarray], np.ndarray]], units: np.ndarray, *, count: int = 2000,
+         seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Figures of s submissions, (s, m), and of resamples that all of them share, (r, s, m).
+
+    figures: of each submission, weights (r, n) -> (r, m). units: (n,) what is drawn, cases with their unit.
+    """
+    drawn = [np.stack([of(weights) for of in figures], 1) for weights in resamples(units, count, seed)]
+    return np.stack([of(np.ones((1, len(units))))[0] for of in figures]), np.concatenate(drawn)
+
+
+def rank_together(values: np.ndarray, drawn: np.ndarray, better: Sequence[int], *, level: float = 95) -> Ranking:
+    """Rank submissions on each figure of all cases together and average the ranks; values, drawn: as `draw` gives.
+
+    better: (m,) as in `rank`. Equal values share the mean of their ranks, NaN is the worst.
+    """
+    signs = np.asarray(better, float)
+    return _ranking(ranks(values * signs).mean(1), ranks(np.moveaxis(drawn, 1, 0) * signs).mean(2).T, level)
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """The rank of each along the first axis, 1 for the highest; equal ones share the mean; NaN is below all."""
+    filled = np.where(np.isnan(values), -np.inf, values)
+    above = (filled[None] > filled[:, None]).sum(1)
+    equal = (filled[None] == filled[:, None]).sum(1)
+    return above + (equal + 1) / 2
+
+
+def placed(mean_ranks: np.ndarray) -> np.ndarray:
+    """The place of each of (r, s) mean ranks in its row, 1 for the lowest; equal ones share the better place."""
+    close = mean_ranks[:, :, None] - mean_ranks[:, None, :] > 1e-9
+    return close.sum(2) + 1
+
+
+@dataclass(frozen=True)
+class Test:
+    """One pair of submissions, by their numbers. p: two-sided; holm: after correction."""
+
+    first: int
+    second: int
+    difference: float
+    p: float
+    holm: float
+
+
+def compare(values: np.ndarray, units: np.ndarray) -> list[Test]:
+    """Paired Wilcoxon tests of every two of (s, n) values, with Holm's correction over all of them.
+
+    The values of one unit (a subject) are averaged first, so that copies are no evidence; a pair of which either is
+    NaN is left out. No difference at all is p = 1.
+    """
+    from scipy.stats import wilcoxon
+
+    _, place = np.unique(units, return_inverse=True)
+    weight = np.zeros((int(place.max()) + 1, values.shape[1]))
+    weight[place, np.arange(values.shape[1])] = 1
+    means = values @ (weight / weight.sum(1, keepdims=True)).T
+    found = []
+    for i, j in combinations(range(len(values)), 2):
+        away = means[i] - means[j]
+        away = away[~np.isnan(away)]
+        p = float(wilcoxon(away).pvalue) if np.any(away) else 1.0
+        found.append((i, j, float(away.mean()) if len(away) else np.nan, p))
+    return _corrected(found)
+
+
+def compare_together(values: np.ndarray, drawn: np.ndarray, units: int) -> list[Test]:
+    """Paired tests of every two of s values of one figure, with Holm's correction over all of them.
+
+    values: (s,); drawn: (r, s) of shared resamples; units: how many are drawn. The difference over its bootstrap
+    standard error against Student's distribution (Efron and Tibshirani 1993, 16.4), which has no smallest p but one:
+    that of exchanging the two in each unit, 2 / 2^units. No difference, or none that is defined, is p = 1.
+    """
+    from scipy.special import stdtr
+
+    found = []
+    for i, j in combinations(range(len(values)), 2):
+        away, resampled = float(values[i] - values[j]), drawn[:, i] - drawn[:, j]
+        resampled = resampled[~np.isnan(resampled)]
+        error = float(resampled.std()) if len(resampled) > 1 else 0.0
+        p = 1.0
+        if away and not np.isnan(away) and units > 1:
+            p = max(2 * float(stdtr(units - 1, -abs(away) / error)) if error else 0.0, 2.0 ** (1 - units))
+        found.append((i, j, away, p))
+    return _corrected(found)
+
+
+def _corrected(found: list[tuple[int, int, float, float]]) -> list[Test]:
+    return [Test(*one, float(p)) for one, p in zip(found, holm([p for *_, p in found]), strict=True)]
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """p-values after Holm's correction (1979), in the order given."""
+    p = np.asarray(p, float)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
+    result = np.empty(len(p))
+    result[order] = np.minimum(stepped, 1)
+    return result

@@ -1,0 +1,97 @@
+"""How well two label maps overlap: every count from one confusion histogram of the two.
+
+A part is what is scored as one: a label, or a region that unites several. All figures are 0 to 1. Where both maps
+lack a part, dice and iou are 1; where one of them does, they are 0. What is 0 / 0 otherwise (the sensitivity of a
+part that the reference lacks) is NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mrilib.images.steps.foreground import box_of
+
+Counts = tuple[int, int, int, int]  # true positive, false positive, false negative, true negative voxels
+
+
+def numbers_of(array: np.ndarray) -> np.ndarray:
+    """How many voxels of a uint8 label map have each number: (256,)."""
+    inside = array[box_of(array)]  # what lies outside is background, and counting it takes longest
+    found = np.bincount(inside.ravel(), minlength=256)
+    found[0] += array.size - inside.size
+    return found
+
+
+def histogram(prediction: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Voxels by (reference number, predicted number): (256, 256) of uint8 label maps of one shape.
+
+    Raises ValueError for maps of other types or of different shapes.
+    """
+    if prediction.shape != reference.shape:
+        raise ValueError(f"label maps of shapes {prediction.shape} and {reference.shape}")
+    if prediction.dtype != np.uint8 or reference.dtype != np.uint8:
+        raise ValueError(f"label maps of {prediction.dtype} and {reference.dtype}, not uint8")
+    inside = box_of(prediction, reference)  # outside of it both are background, and most of a head is
+    pairs = reference[inside].astype(np.uint16) << 8 | prediction[inside]
+    table = np.bincount(pairs.ravel(), minlength=1 << 16).reshape(256, 256)
+    table[0, 0] += prediction.size - pairs.size
+    return table
+
+
+def counts(prediction: np.ndarray, reference: np.ndarray, parts: Mapping[str, Sequence[int]],
+           predicted_parts: Mapping[str, Sequence[int]] | None = None) -> dict[str, Counts]:
+    """True and false, positive and negative voxels of each part: {name: (tp, fp, fn, tn)}.
+
+    prediction, reference: uint8 label maps of one shape, any number of axes. parts: name -> label numbers.
+    predicted_parts: the same names -> the numbers that the prediction has for them, where those differ.
+    """
+    return from_histogram(histogram(prediction, reference), parts, predicted_parts)
+
+
+def from_histogram(table: np.ndarray, parts: Mapping[str, Sequence[int]],
+                   predicted_parts: Mapping[str, Sequence[int]] | None = None) -> dict[str, Counts]:
+    """`counts` of a histogram as `histogram` makes it."""
+    total, result = int(table.sum()), {}
+    for name, numbers in parts.items():
+        mine, theirs = list(numbers), list((predicted_parts or parts)[name])
+        both = int(table[np.ix_(mine, theirs)].sum())
+        true, called = int(table[mine].sum()), int(table[:, theirs].sum())
+        result[name] = (both, called - both, true - both, total - true - called + both)
+    return result
+
+
+def dice(tp: int, fp: int, fn: int, tn: int = 0) -> float:
+    """2 tp / (2 tp + fp + fn) (Dice 1945); 1 where both maps lack the part."""
+    return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0
+
+
+def iou(tp: int, fp: int, fn: int, tn: int = 0) -> float:
+    """tp / (tp + fp + fn) (Jaccard 1912); 1 where both maps lack the part."""
+    return tp / (tp + fp + fn) if tp + fp + fn else 1.0
+
+
+def sensitivity(tp: int, fp: int, fn: int, tn: int = 0) -> float:
+    """tp / (tp + fn); 1 where both maps lack the part, NaN where the reference alone does."""
+    return tp / (tp + fn) if tp + fn else (float("nan") if fp else 1.0)
+
+
+def specificity(tp: int, fp: int, fn: int, tn: int) -> float:
+    """tn / (tn + fp); NaN where the part fills the whole reference."""
+    return tn / (tn + fp) if tn + fp else float("nan")
+
+
+def precision(tp: int, fp: int, fn: int, tn: int = 0) -> float:
+    """tp / (tp + fp); 1 where both maps lack the part, NaN where the prediction alone does."""
+    return tp / (tp + fp) if tp + fp else (float("nan") if fn else 1.0)
+
+
+def volumes(tp: int, fp: int, fn: int, tn: int, voxel: float) -> tuple[float, float, float]:
+    """Volume predicted and of the reference (in units of `voxel`, the volume of one), and their relative difference.
+
+    The difference is (predicted - reference) / reference: 0 where both lack the part, NaN where the reference does.
+    """
+    predicted, true = (tp + fp) * voxel, (tp + fn) * voxel
+    relative = (predicted - true) / true if true else (float("nan") if predicted else 0.0)
+    return predicted, true, relative

@@ -1,0 +1,182 @@
+"""Every figure of one pair of label maps, and what is agreed where a part is missing from one of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mrilib.evaluation.metrics import lesions, overlap, surface
+from mrilib.images.steps.foreground import box_of
+
+DIAGONAL, PENALTY = "diagonal", "penalty"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """better: 1 higher, -1 lower, 0 neither. best, worst: values of a part that both or one lack; `diagonal` is the
+    image's, `penalty` the lesions'."""
+
+    unit: str
+    better: int
+    best: float
+    worst: float | str
+
+
+METRICS = {
+    "dice": Metric("", 1, 1, 0),
+    "iou": Metric("", 1, 1, 0),
+    "sensitivity": Metric("", 1, 1, 0),
+    "specificity": Metric("", 1, 1, 0),
+    "precision": Metric("", 1, 1, 0),
+    "volume": Metric("mm3", 0, 0, 0),
+    "reference_volume": Metric("mm3", 0, 0, math.nan),
+    "volume_difference": Metric("", 0, 0, math.nan),
+    "hd95": Metric("mm", -1, 0, DIAGONAL),
+    "hd": Metric("mm", -1, 0, DIAGONAL),
+    "assd": Metric("mm", -1, 0, DIAGONAL),
+    "nsd": Metric("", 1, 1, 0),
+    "lesion_dice": Metric("", 1, 1, 0),
+    "lesion_hd95": Metric("mm", -1, 0, PENALTY),
+    "lesion_f1": Metric("", 1, 1, 0),
+    "lesions_found": Metric("lesions", 0, 0, 0),
+    "lesions_missed": Metric("lesions", 0, 0, math.nan),
+    "lesions_made_up": Metric("lesions", 0, 0, math.nan),
+}
+COUNTED = ("volume", "reference_volume", "volume_difference", "lesions_found", "lesions_missed", "lesions_made_up")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How label maps are measured. empty, what a part gets that a map lacks: "worst", the best value where both lack
+    it, else the worst (distance: the image's diagonal); "skip", the case is left out; "nan", neither the case nor the
+    mean has a value. hd95: "directed", the larger of the two directed percentiles of the surface elements, weighted by
+    area; "pooled", the percentile of the distances of the border voxels both ways together. tolerances: mm, of the
+    surface Dice. lesions: None leaves them out. surfaces: whether distances are measured at all."""
+
+    empty: str = "worst"
+    hd95: str = "directed"
+    tolerances: tuple[float, ...] = (1.0,)
+    surfaces: bool = True
+    lesions: lesions.Settings | None = field(default_factory=lesions.Settings)
+
+    @property
+    def figures(self) -> list[str]:
+        """The names of what is measured, in order."""
+        names = [n for n in METRICS if n in OVERLAPS or n in COUNTED[:3]]
+        if self.surfaces:
+            names += ["hd95", "hd", "assd", *(f"nsd_{t:g}mm" for t in self.tolerances)]
+        return names + [n for n in METRICS if n.startswith("lesion") and self.lesions is not None]
+
+
+OVERLAPS = ("dice", "iou", "sensitivity", "specificity", "precision")
+
+
+def known(name: str) -> Metric:
+    """What is known of a figure by its name."""
+    return METRICS["nsd" if name.startswith("nsd_") else name]
+
+
+def measure(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float],
+            parts: Mapping[str, Sequence[int]], predicted_parts: Mapping[str, Sequence[int]] | None = None,
+            settings: Settings = Settings()) -> dict[str, dict]:
+    """All figures of each part: {part: {figure: value, "state": "", "both_empty", "reference_empty" or
+    "prediction_empty"}}.
+
+    prediction, reference: uint8 label maps of one shape, (z, y, x) or (y, x). spacing: mm, in that order. parts: name
+    -> label numbers, predicted_parts the prediction's where they differ. Under another empty rule than `worst` a part
+    that either lacks is NaN but for volumes and counts of lesions.
+    """
+    box = box_of(prediction, reference)
+    inside = prediction[box], reference[box]
+    table = overlap.histogram(*inside)
+    table[0, 0] += reference.size - inside[1].size
+    found = overlap.from_histogram(table, parts, predicted_parts)
+    voxel, diagonal, result = float(np.prod(spacing)), _diagonal(reference.shape, spacing), {}
+    for part, counts in found.items():
+        figures = {name: getattr(overlap, name)(*counts) for name in OVERLAPS}
+        figures |= dict(zip(COUNTED[:3], overlap.volumes(*counts, voxel), strict=True))
+        state = _state(*counts)
+        masks = (_mask(inside[0], (predicted_parts or parts)[part]), _mask(inside[1], parts[part]))
+        directed = None
+        if settings.surfaces:
+            distances, directed = _distances(*masks, spacing, settings, state)
+            figures |= distances
+        if settings.lesions is not None:
+            figures |= lesions.lesion_wise(*masks, spacing, settings.lesions, directed)
+        result[part] = {**ruled(figures, state, settings, diagonal), "state": state}
+    return result
+
+
+def _state(tp: int, fp: int, fn: int, tn: int) -> str:
+    if tp + fn and tp + fp:
+        return ""
+    return "prediction_empty" if fn else "reference_empty" if fp else "both_empty"
+
+
+def _mask(array: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+    chosen = np.zeros(256, np.uint8)
+    chosen[list(numbers)] = 1
+    return chosen[array]
+
+
+def _distances(prediction: np.ndarray, reference: np.ndarray, spacing, settings: Settings, state: str):
+    """The figures of the surfaces of two masks, NaN where one has none, and their directed hd95."""
+    tolerances = [f"nsd_{t:g}mm" for t in settings.tolerances]
+    if state:
+        return dict.fromkeys(["hd95", "hd", "assd", *tolerances], math.nan), None
+    box = box_of(prediction, reference)
+    prediction, reference = prediction[box], reference[box]
+    apart = surface.between(prediction, reference, spacing)
+    directed = surface.percentile(apart, 95)
+    if settings.hd95 == "directed":
+        figures = {"hd95": directed, "hd": surface.percentile(apart, 100),
+                   "assd": surface.mean(apart)}
+    else:
+        voxels = surface.between(prediction, reference, spacing, elements=False)
+        figures = {"hd95": surface.pooled_percentile(voxels, 95), "hd": surface.percentile(voxels, 100),
+                   "assd": surface.pooled_mean(voxels)}
+    near = {n: surface.within(apart, t) for n, t in zip(tolerances, settings.tolerances, strict=True)}
+    return figures | near, directed
+
+
+def ruled(figures: dict[str, float], state: str, settings: Settings, diagonal: float) -> dict[str, float]:
+    """Figures of a part that one map or both lack, by the rule; others as they are."""
+    if not state:
+        return figures
+    if settings.empty != "worst":
+        return {name: value if name in COUNTED else math.nan for name, value in figures.items()}
+    result = {}
+    for name, value in figures.items():
+        if name in COUNTED or name == "specificity" or name.startswith("lesion"):
+            result[name] = value
+        else:
+            result[name] = known(name).best if state == "both_empty" else worst(name, settings, diagonal)
+    return result
+
+
+def worst(name: str, settings: Settings, diagonal: float) -> float:
+    """The worst value of a figure on an image of that diagonal (mm)."""
+    value = known(name).worst
+    return diagonal if value == DIAGONAL else settings.lesions.penalty if value == PENALTY else float(value)
+
+
+def missing(parts: Mapping[str, Sequence[int]], reference: np.ndarray, spacing: Sequence[float],
+            settings: Settings = Settings()) -> dict[str, dict]:
+    """What a case without prediction gets: the worst value of each figure, and the reference's own volume."""
+    voxel, diagonal = float(np.prod(spacing)), _diagonal(reference.shape, spacing)
+    seen = overlap.numbers_of(reference)
+    result = {}
+    for part, numbers in parts.items():
+        figures = {name: worst(name, settings, diagonal) for name in settings.figures}
+        volume = float(seen[list(numbers)].sum()) * voxel
+        figures |= {"reference_volume": volume, "volume_difference": -1.0 if volume else math.nan}
+        result[part] = {**figures, "state": "missing"}
+    return result
+
+
+def _diagonal(shape: Sequence[int], spacing: Sequence[float]) -> float:
+    """Length of a grid's diagonal in mm, from the outer corners of its voxels."""
+    return float(np.linalg.norm(np.multiply(shape, spacing)))

@@ -1,0 +1,47 @@
+"""What many cases say together: mean with its interval, spread, and how many cases were empty or missing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mrilib.evaluation.statistics import bootstrap
+
+SPREAD = ("sd", "median", "q1", "q3")
+
+
+def summary(values: np.ndarray, units: np.ndarray, *, skip_nan: bool = True, level: float = 95, count: int = 2000,
+            seed: int = 0) -> dict[str, np.ndarray]:
+    """Of columns of figures, (n cases, m): mean, low, high, n and SPREAD, each (m,).
+
+    units: (n,) what the bootstrap draws (subjects). skip_nan: a NaN is left out of its column, else the column is NaN.
+    sd is that of a sample (n - 1). The interval is BCa's of the mean,
+    expanded for few units.
+    """
+    here = ~np.isnan(values)
+    filled = np.where(here, values, 0)
+
+    def means(weights):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return {"mean": (weights @ filled) / (weights @ here.astype(float))}
+
+    mean, low, high = bootstrap(means, units, level=level, count=count, seed=seed, expand=True)["mean"]
+    result = {"mean": mean, "low": low, "high": high, "n": here.sum(0)}
+    for name, function in (("sd", _sd), ("median", np.median), ("q1", _q1), ("q3", _q3)):
+        result[name] = np.array([function(c[h]) if h.any() else np.nan for c, h in zip(values.T, here.T, strict=True)])
+    if not skip_nan:
+        broken = ~here.all(0)
+        for name in ("mean", "low", "high", *SPREAD):
+            result[name] = np.where(broken, np.nan, result[name])
+    return result
+
+
+def _sd(column: np.ndarray) -> float:
+    return float(column.std(ddof=1)) if len(column) > 1 else np.nan
+
+
+def _q1(column: np.ndarray) -> float:
+    return float(np.percentile(column, 25))
+
+
+def _q3(column: np.ndarray) -> float:
+    return float(np.percentile(column, 75))

@@ -1,0 +1,1 @@
+"""Random transforms of images, label maps and boxes."""

@@ -1,0 +1,210 @@
+"""Augmentation: more cases from few, by transforms drawn at random. On disk and in training the very same.
+
+What is drawn depends on the generator alone, and generator() on seed, case id and copy number alone. What moves
+the image is composed into one resampling (images.warp); changes of value follow it (images.appearance). Which
+transforms there are, and the settings to draw them from: images.transforms.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import permutations
+
+import numpy as np
+
+from mrilib.errors import UsageError
+from mrilib.images.augment import affine, warp
+from mrilib.images.augment.transforms import (
+    DRAWN,
+    FACTORS,
+    INTENSITY,
+    MEANING,
+    NUMBERS,
+    PRESETS,
+    TONES,
+    WIDTH,
+    Range,
+    Settings,
+    of_several_channels,
+    read,
+    settings,
+)
+from mrilib.images.grid import Grid, Image
+from mrilib.images.steps.foreground import finite
+
+__all__ = ["MEANING", "PRESETS", "Range", "Settings", "apply", "apply_array", "apply_pair", "draw", "generator",
+           "of_several_channels", "read", "settings"]
+
+SEEDED = ("elastic", "histogram", "bias", "ghosting", "noise", "rician", "cutout", "dropout",
+          "tones")  # draw further numbers
+CHANCES = len(affine.FLIPS) + sum(1 + NUMBERS.get(name, 1) for name in MEANING if name != "flip")
+THICK = 3  # times as thick as wide, or as wide as high: no tilting (as nnU-Net decides)
+MOST_PERSPECTIVE = 0.25  # of the shorter side: a corner moved further may turn the picture inside out
+
+
+def generator(seed: int, case_id: str, copy: int) -> np.random.Generator:
+    """The generator of one copy of a case: whoever draws it, in whatever order, draws the same."""
+    name = f"{seed}\0{copy}\0{case_id}".encode("utf-8", "surrogateescape")
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(name).digest()[:16], "little"))
+
+
+def draw(settings: Settings, rng: np.random.Generator, grid: Grid, head: np.ndarray | None = None) -> dict:
+    """Draw what happens to one image: a dict of plain JSON values, holding only the transforms that happen.
+
+    Axes are the image's own, lengths in mm of its grid. Each transform takes its share of chance whether it is set
+    or not, so that setting one leaves the draws of the others as they are. A volume of thick slices, or of few, is
+    rotated and sheared within its slices alone: tilted, it would lose its ends and smear its slices. head: (m, n)
+    voxels on the outside of the head (foreground.outline): the shift is then such that no part of it leaves the
+    image that could stay. Raises UsageError for what an image of this grid cannot undergo.
+    """
+    grid = Grid.of(grid.size, grid.spacing)
+    n = grid.dimension
+    extent = np.multiply(grid.size, grid.spacing)
+    numbers = {"rotate": len(affine.planes(n)), "shear": n * (n - 1), "stretch": n, "shift": n, "perspective": 8,
+               "low_resolution": n}  # fmt: skip
+    _check(settings, grid)
+    across = _across(grid)
+    tilting = {"rotate": affine.planes(n), "shear": list(permutations(range(n), 2))} if across is not None else {}
+    chances = iter(rng.random(CHANCES))
+    drawn: dict = {}
+    flips = [next(chances) for _ in affine.FLIPS]
+    if flip := [name for name, u in zip(affine.FLIPS, flips, strict=True) if name in settings.flips
+                and u < settings.flip_chance]:  # fmt: skip
+        drawn["flip"] = flip
+    for name in MEANING:
+        if name == "flip":
+            continue
+        chance, *places = (float(next(chances)) for _ in range(1 + NUMBERS.get(name, 1)))
+        about = settings.ranges.get(name)
+        if name == "elastic_width" and "elastic" in drawn:
+            about, chance = about or WIDTH, 0.0
+        elif name == "elastic_width":
+            continue
+        if about is None or chance >= about.probability:
+            continue
+        values = [_between(about, place, name) for place in places[: numbers.get(name, 1)]]
+        if name in tilting:
+            values = [0.0 if across in pair else v for v, pair in zip(values, tilting[name], strict=True)]
+        if about.percent:
+            size = extent if name == "shift" else np.tile(extent, 4) if name == "perspective" else [extent.min()]
+            values = [v * float(e) / 100 for v, e in zip(values, size, strict=True)]
+        values = [round(v, 6) for v in values]
+        drawn[name] = values if name in numbers else values[0]
+    if head is not None and warp.moves(drawn):
+        _keep_in_view(drawn, grid, head)
+    seed = int(rng.integers(1 << 32))
+    for name, value in settings.choices.items():
+        if any(tone in drawn for tone in TONES) if name == "tones" else warp.moves(drawn):
+            drawn[name] = value
+    if any(name in drawn for name in SEEDED):
+        drawn["seed"] = seed
+    return {name: drawn[name] for name in DRAWN if name in drawn}
+
+
+def _between(about: Range, place: float, name: str) -> float:
+    if name in FACTORS:
+        return about.low * (about.high / about.low) ** place
+    if name == "dropout":
+        return about.low + int((about.high - about.low + 1) * place)
+    return about.low + (about.high - about.low) * place
+
+
+def _across(grid: Grid) -> int | None:
+    """The axis across the slices of a volume that is a slab or has thick slices; None for any other image."""
+    extent = np.multiply(grid.size, grid.spacing)
+    if grid.dimension == 2:
+        return None
+    if max(grid.spacing) >= THICK * min(grid.spacing):
+        return int(np.argmax(grid.spacing))
+    return int(np.argmin(extent)) if extent.max() >= THICK * extent.min() else None
+
+
+def _check(settings: Settings, grid: Grid) -> None:
+    """Raise UsageError for what an image of this grid cannot undergo, whatever is drawn."""
+    if grid.dimension == 2 and "ap" in settings.flips:
+        raise UsageError("flip ap is for volumes", remedy="a picture has lr and ud")
+    if grid.dimension == 3 and "perspective" in settings.ranges:
+        raise UsageError("perspective is for pictures", remedy="leave it out for volumes")
+    shortest = float(np.multiply(grid.size, grid.spacing).min())
+
+    def mm(value: float, about: Range) -> float:
+        return value * shortest / 100 if about.percent else value
+
+    if elastic := settings.ranges.get("elastic"):
+        width = settings.ranges.get("elastic_width", WIDTH)
+        far, apart = mm(elastic.high, elastic), mm(width.low, width)
+        if far > warp.FOLDS * apart:
+            raise UsageError(f"elastic {far:g} mm with points {apart:g} mm apart may fold the image",
+                             remedy=f"at most {warp.FOLDS:g} of elastic_width")
+    if about := settings.ranges.get("perspective"):
+        far = mm(max(-about.low, about.high), about)
+        if far > MOST_PERSPECTIVE * shortest:
+            raise UsageError(f"perspective {far:g} mm is more than a quarter of the picture",
+                             remedy="it may turn it inside out")
+
+
+def _keep_in_view(drawn: dict, grid: Grid, head: np.ndarray) -> None:
+    """Set the shift so that the moved head, as far as it can, lies within the image."""
+    matrix, offset = affine.index_map(drawn, grid)
+    at = np.linalg.solve(matrix, (head - offset).T).T
+    low, high, last = at.min(0), at.max(0), np.subtract(grid.size, 1)
+    fits = high - low <= last
+    back = np.where(fits, np.maximum(0, -low) - np.maximum(0, high - last), (last - low - high) / 2)
+    if np.abs(back).max() > 1e-6:
+        shift = np.add(drawn.get("shift", [0.0] * grid.dimension), grid.matrix() @ back)
+        drawn["shift"] = [round(float(v), 6) for v in shift]
+
+
+def apply(image: Image, drawn: dict, *, label: bool = False) -> Image:
+    """The image (z, y, x[, c]) or (y, x[, c]) as drawn says, on the same grid, float32; see apply_pair.
+
+    label: it is a label map: only moved, 0 beyond the image, no new values, same type. Raises CaseError for NaN or
+    an empty image.
+    """
+    if label:
+        return image.with_array(_moved(None, image.array, drawn, Grid.of(image.grid.size, image.grid.spacing))[1])
+    return image.with_array(apply_array(finite(image), drawn, image.grid.spacing).reshape(image.array.shape))
+
+
+def apply_array(array: np.ndarray, drawn: dict, spacing) -> np.ndarray:
+    """The same for an array with a channel axis, (y, x, c) or (z, y, x, c) float32, that holds no NaN.
+
+    spacing: mm in array order. Returns a new float32 array.
+    """
+    return apply_pair(array, None, drawn, spacing)[0]
+
+
+def apply_pair(array: np.ndarray, label: np.ndarray | None, drawn: dict, spacing, kinds: int | None = None) -> tuple:
+    """An image and its label map moved by the same transform, in one go: (array, label).
+
+    array: (y, x, c) or (z, y, x, c) float32 without NaN. label: (y, x) or (z, y, x) of whole numbers, or None,
+    which comes back as None; it gets no new values, 0 beyond the image, and no change of value. spacing: mm in
+    array order; axes are the image's own. kinds: see appearance.change. Returns new arrays, float32 and of the
+    label's own type. A volume is worked on in threads, a picture in one; the interpreter is free meanwhile.
+    """
+    if label is not None and label.shape != array.shape[:-1]:
+        raise ValueError(f"label {label.shape} does not lie on an image of {array.shape[:-1]}")
+    grid = Grid.of(array.shape[:-1], tuple(spacing))
+    array = np.ascontiguousarray(array, np.float32)
+    made, moved = _moved(array, label, drawn, grid)
+    return _changed(array, made, drawn, grid, kinds), moved
+
+
+def _moved(array, label, drawn: dict, grid: Grid) -> tuple:
+    """(array, label) moved; the very same where nothing moves, but for a label, which is copied."""
+    if warp.moves(drawn):
+        return warp.warp(array, label, drawn, grid)
+    return array, None if label is None else label.copy()
+
+
+def _changed(before: np.ndarray, array: np.ndarray, drawn: dict, grid: Grid, kinds: int | None = None) -> np.ndarray:
+    """A moved array with the changes of value, always a new one."""
+    if not any(name in drawn for name in INTENSITY):
+        return array.copy() if array is before else array
+    from mrilib.images.augment.appearance import change
+
+    flat = grid.dimension == 2
+    shape, spacing = ((1, *array.shape), (1.0, *grid.spacing)) if flat else (array.shape, grid.spacing)
+    whole = np.ascontiguousarray(before).reshape(shape)
+    moved = whole if array is before else np.ascontiguousarray(array).reshape(shape)
+    return change(moved, whole, drawn, spacing, kinds).reshape(array.shape)

@@ -1,0 +1,154 @@
+"""An image and its label map, resampled once through everything that moves them. All in mm and degrees of the world.
+
+A transform is what draw() of images.augment gives. From the image to the result it is: flip, stretch and scale,
+shear, rotate, shift (images.affine), then perspective; elastic deformation bends the image before all of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mrilib.images.augment import affine, splines
+from mrilib.images.grid import Grid
+
+SLACK = 1e-6  # pixels, what rounding may do to a place
+BENDING = ("elastic", "perspective")  # what no matrix alone can do
+FOLDS = 0.4  # of the distance between control points: a B-spline moved further may fold (Choi and Lee 2000)
+
+
+def moves(drawn: dict) -> bool:
+    """Whether a transform moves anything."""
+    return any(name in drawn for name in (*affine.SPATIAL, *BENDING))
+
+
+def index_map(drawn: dict, grid: Grid) -> np.ndarray:
+    """(n + 1, n + 1) homogeneous matrix from a voxel index of the result to its place in the image, but for elastic."""
+    matrix, offset = affine.index_map(drawn, grid)
+    n = grid.dimension
+    whole = np.eye(n + 1)
+    whole[:n, :n], whole[:n, n] = matrix, offset
+    return whole @ _homography(drawn["perspective"], grid) if "perspective" in drawn else whole
+
+
+def _homography(corners, grid: Grid) -> np.ndarray:
+    """(3, 3) matrix that takes each corner of a picture to the place so many mm (y, x) from it."""
+    away = np.linalg.solve(grid.matrix(), np.reshape(corners, (4, 2)).T).T
+    rows, values = [], []
+    for corner, (y, x) in enumerate((i, j) for i in (0.0, grid.size[0] - 1.0) for j in (0.0, grid.size[1] - 1.0)):
+        v, u = (y, x) + away[corner]
+        rows += [[y, x, 1, 0, 0, 0, -v * y, -v * x], [0, 0, 0, y, x, 1, -u * y, -u * x]]
+        values += [v, u]
+    return np.append(np.linalg.solve(np.array(rows), np.array(values)), 1.0).reshape(3, 3)
+
+
+def controls(drawn: dict, grid: Grid) -> np.ndarray:
+    """Control points of the elastic deformation: (*points, n) float32, displacement in voxels of the image.
+
+    Each lies within `elastic` mm of its place along each axis of the world, `elastic_width` mm from the next; which
+    way is drawn from `seed`.
+    """
+    n = grid.dimension
+    cells = [max(1, round((size - 1) * s / drawn["elastic_width"]))
+             for size, s in zip(grid.size, grid.spacing, strict=True)]  # fmt: skip
+    shape = splines.control_shape(grid.size, cells)
+    away = np.random.default_rng([drawn["seed"], 1]).uniform(-1, 1, (*shape, n)) * drawn["elastic"]
+    away[..., [size == 1 for size in grid.size]] = 0
+    return (away @ np.linalg.inv(grid.matrix()).T).astype(np.float32)
+
+
+def places(drawn: dict, grid: Grid) -> np.ndarray:
+    """Where in the image each voxel of the result comes from: (*size, n) indices, fractions kept."""
+    index = np.stack(np.meshgrid(*map(np.arange, grid.size), indexing="ij"), -1)
+    matrix, n = index_map(drawn, grid), grid.dimension
+    found = index @ matrix[:n, :n].T + matrix[:n, n]
+    if "perspective" in drawn:
+        found = found / (index @ matrix[n, :n] + matrix[n, n])[..., None]
+    return found + splines.field(controls(drawn, grid), grid.size) if "elastic" in drawn else found
+
+
+def warp(array: np.ndarray | None, label: np.ndarray | None, drawn: dict, grid: Grid) -> tuple:
+    """(array, label) as drawn says, new arrays of the same shapes; None stays None.
+
+    array: (z, y, x, c) or (y, x, c) float32. Beyond it lies the lowest value on each channel's border. drawn's
+    `interpolation` is linear unless it says cubic (Keys 1981, kept within each channel's range). label: (z, y, x) or
+    (y, x) of whole numbers, 0 beyond; its values are those of the nearest voxel, or with `labels` smooth the label of
+    the largest share under linear interpolation. Flips, quarter turns and whole shifts move values as they are.
+    """
+    matrix, n = index_map(drawn, grid), grid.dimension
+    if not any(name in drawn for name in BENDING) and affine.is_lattice(matrix[:n, :n], matrix[:n, n]):
+        return _each(array, label, matrix[:n, :n], matrix[:n, n])
+    from mrilib.images import compiled
+    from mrilib.images.augment.warp_loops import WARPS
+
+    flat = grid.dimension == 2
+    size = (1, *grid.size) if flat else grid.size
+    source = np.empty((*size, 0), np.float32) if array is None else np.ascontiguousarray(array, np.float32)
+    source = source.reshape(*size, source.shape[-1])
+    codes = np.empty((0, 0, 0), np.uint8) if label is None else _codes(label).reshape(size)
+    result, moved = np.empty_like(source), np.empty_like(codes)
+    if flat:
+        of_slice, matrix = matrix, np.eye(4)
+        matrix[1:, 1:] = of_slice
+    points, cells = np.empty((0, 4, 4, 3), np.float32), (1, 1, 1)
+    if "elastic" in drawn:
+        points = controls(drawn, grid)
+        if flat:
+            points = np.pad(points[None], [(0, 3), (0, 0), (0, 0), (1, 0)])
+        cells = [max(1, k - 3) for k in points.shape[:3]]
+    bases = [part for n, k in zip(size, cells, strict=True) for part in splines.basis(n, k)]
+    beyond = _beyond(source)
+    cubic = drawn.get("interpolation") == "cubic"
+    # a plane at a time first: over channels that lie side by side numpy is thirty times as slow
+    ends = [source.min(0).min((0, 1)), source.max(0).max((0, 1))] if cubic and source.size else [beyond, beyond]
+    loop = WARPS[cubic, drawn.get("labels") == "smooth"]
+    compiled.over(size[0], source.size + codes.size, lambda start, stop: loop(
+        source, result, codes, moved, matrix, points, *bases, beyond, *ends, start, stop))
+    return (None if array is None else result.reshape(array.shape),
+            None if label is None else moved.reshape(label.shape).astype(label.dtype))
+
+
+def _beyond(array: np.ndarray) -> np.ndarray:
+    """The lowest value on each channel's border, (c,) float32."""
+    *size, channels = array.shape
+    if not channels:
+        return np.empty(0, np.float32)
+    faces = [face for axis, n in enumerate(size) if n > 1
+             for face in (array[(slice(None),) * axis + (end,)] for end in (0, -1))] or [array]  # fmt: skip
+    return np.min([face.reshape(-1, channels).min(0) for face in faces], axis=0).astype(np.float32)
+
+
+def _each(array, label, matrix, offset) -> tuple:
+    if array is not None:
+        shape, one = array.shape, np.dtype((np.void, array.shape[-1] * array.itemsize))  # a voxel moves as one
+        voxels = np.ascontiguousarray(array).view(one)[..., 0]
+        beyond = _beyond(array).astype(array.dtype).view(one)[0]
+        array = affine.moved(voxels, matrix.astype(int), offset.astype(int), beyond).view(array.dtype).reshape(shape)
+    return array, None if label is None else affine.moved(label, matrix.astype(int), offset.astype(int), 0)
+
+
+def _codes(label: np.ndarray) -> np.ndarray:
+    """The label map as uint8, or int32 where its numbers do not fit: the loop is compiled for these."""
+    if label.dtype == np.uint8:
+        return np.ascontiguousarray(label)
+    fits = label.dtype == bool or not label.size or (label.min() >= 0 and label.max() <= 255)
+    return np.ascontiguousarray(label, np.uint8 if fits else np.int32)
+
+
+def boxes(given, drawn: dict, grid: Grid) -> list[list]:
+    """Boxes (x0, y0, x1, y1, class) in pixels of a 2D grid, after the transform.
+
+    The box of the moved corners, or of the moved area where the image is bent, out to whole pixels, so that it holds
+    all pixels of what it held; clipped to the image. A box that leaves the image is left out; where nothing moves all
+    stay as they are.
+    """
+    if not moves(drawn):
+        return [list(box) for box in given]
+    if not any(name in drawn for name in BENDING):
+        return affine.moved_boxes(given, drawn, grid)
+    at, moved = places(drawn, grid), []
+    for x0, y0, x1, y1, *rest in given:
+        inside = ((at >= (y0 - 0.5 - SLACK, x0 - 0.5 - SLACK)) & (at <= (y1 - 0.5 + SLACK, x1 - 0.5 + SLACK))).all(-1)
+        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+        if rows.size:
+            moved.append([float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1), *rest])
+    return moved

@@ -1,0 +1,1 @@
+"""Reading and writing images, one file per format."""

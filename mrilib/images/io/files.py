@@ -1,0 +1,370 @@
+"""Reading and writing images: the one border where ITK's x, y, z turns into z, y, x.
+
+Pictures are images.pictures' part; SimpleITK reads and writes the rest. What cannot be read whole is a CaseError.
+"""
+
+from __future__ import annotations
+
+import gzip
+import tempfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mrilib import labels as schemes
+from mrilib.cases import PICTURES, Case, suffix_of
+from mrilib.errors import CaseError
+from mrilib.images.grid import Grid, Image
+from mrilib.images.io import nifti, nifti_writing, pictures, series
+
+ROUNDING = 1e-3  # what a label number may be off a whole one: 4 scaled to 16 bit is off by up to 6e-5
+NOTE = "mri-suite recipe "  # how a header says that a file was prepared; the hash follows
+
+
+def read(path: Path, grey: bool = True, several: bool = False, fix: bool = False) -> Image:
+    """Read one image file. grey: make one channel of colours that are none. several: a fourth dimension is channels.
+
+    fix: take a NIfTI file's sform where its qform says otherwise, and the nearest right angles for skewed axes.
+
+    Returns an Image: 2D (y, x), volume (z, y, x), with a last channel axis where the file has several that
+    differ; integers or float32/64 as stored, slope applied. Colour that is really grey becomes one channel;
+    a transparent pixel is black. One slice of a volume format is a 2D image.
+    Raises CaseError for a file that is damaged, cut short, of an unknown kind, animated or empty.
+    """
+    path = Path(path)
+    suffix = suffix_of(path)
+    try:
+        if path.is_dir():
+            raise CaseError("is a folder, not an image", where=path)
+        if path.stat().st_size == 0:
+            raise CaseError("the file is empty", where=path, remedy="copy it again")
+        if suffix in (".tif", ".tiff"):
+            return pictures.read_tiff(path, grey)
+        if suffix in PICTURES and not pictures.is_deep_colour(path):
+            return pictures.read(path, grey)
+        return _read_itk(path, suffix, grey, several, fix)
+    except OSError as error:
+        raise CaseError(f"cannot be read: {error.strerror or error}", where=path,
+                        remedy="check the file and its permissions") from error
+    except MemoryError as error:
+        raise CaseError("is too large for this machine's memory", where=path) from error
+
+
+def read_case(case: Case) -> Image:
+    """Read a case, whatever its files: (z, y, x[, channel]) or (y, x[, channel]).
+
+    Its channels in order on the last axis; no such axis when there is one. A stack's slices lie 1 mm apart, for
+    pictures do not say. Raises CaseError when a file is damaged, holds other channels than the case says, is of
+    another size than the slice before, or lies on another grid than the first channel.
+    """
+    return stacked(read_channels(case), case.path)
+
+
+def read_channels(case: Case) -> dict[str, Image]:
+    """Read a case channel by channel, each on the grid it was given on; one entry where one source holds several.
+
+    Raises CaseError as read_case does, but for the grids.
+    """
+    if case.held:
+        return {"image": _chosen(case, _part(case, next(iter(case.channels)), len(case.held)))}
+    images = {name: _part(case, name, 1) for name in case.channels}
+    for name, image in images.items():
+        if image.has_channels and len(images) > 1:
+            raise CaseError(f"channel {name} holds several channels itself", where=case.path)
+    return images
+
+
+def stacked(images: dict[str, Image], where: object = None) -> Image:
+    """Channels of one grid as one image, in order on the last axis, each in one piece; a single one as it is.
+
+    Raises CaseError when one lies on another grid than the first.
+    """
+    first_name, first = next(iter(images.items()))
+    if len(images) == 1:
+        return first
+    for name, image in images.items():
+        if not image.grid.same_as(first.grid):
+            raise CaseError(f"channel {name} lies on another grid ({_grid_text(image.grid)}) than {first_name} "
+                            f"({_grid_text(first.grid)})", where=where,
+                            remedy="mri-normalize --align brings them to one")
+    return Image(np.moveaxis(np.stack([i.array for i in images.values()]), 0, -1), first.grid, tuple(images))
+
+
+def _part(case: Case, name: str, count: int) -> Image:
+    """One channel of a case, or the `count` channels that its source holds together."""
+    slices = case.slices.get(name)
+    if slices is None:
+        return read(case.channels[name], grey=count == 1, several=count > 1, fix=case.fix)
+    if suffix_of(slices[0]) not in PICTURES:
+        return series.read(slices, case.path)
+    return stack([read(path, grey=count == 1) for path in slices], slices, case.path)
+
+
+def _chosen(case: Case, image: Image) -> Image:
+    """Of an image that holds several channels, those of the case, in its order."""
+    found = image.by_channel().shape[-1]
+    if found != len(case.held):
+        raise CaseError(f"holds {found} channels, not {len(case.held)} ({' '.join(case.held)})", where=case.path,
+                        remedy="name them with --channels")
+    places = [case.held.index(name) for name in case.channels]
+    if len(places) == 1:
+        return Image(image.by_channel()[..., places[0]], image.grid)
+    array = image.array if places == list(range(found)) else image.array[..., places]
+    return Image(array, image.grid, tuple(case.channels))
+
+
+def stack(images: list[Image], names: Sequence[Path], where: object) -> Image:
+    """Slices (y, x[, channel]) on one another, (z, y, x[, channel]), 1 mm apart.
+
+    Raises CaseError when one differs from the first in size or channels.
+    """
+    first = images[0]
+    for image, name in zip(images, names, strict=True):
+        if image.array.shape != first.array.shape or image.grid.dimension != 2:
+            mine, theirs = ("x".join(map(str, i.array.shape)) for i in (image, first))
+            raise CaseError(f"slice {Path(name).name} is {mine}, the first {theirs} (y, x, channels)", where=where,
+                            remedy="mend it, or read the slices one by one with --as slices")
+    flat = first.grid
+    direction = np.eye(3)
+    direction[1:, 1:] = flat.direction
+    grid = Grid.of((len(images), *flat.size), (1.0, *flat.spacing), (0.0, *flat.origin), direction)
+    return Image(np.stack([i.array for i in images]), grid, first.channels)
+
+
+def read_label(case: Case, grid: Grid | None = None) -> Image | None:
+    """The label map of a case, (z, y, x) or (y, x) uint8, on its own grid, or nearest on `grid`; None without one.
+
+    A mask of 0 and 255 alone, as pictures have it, is 0 and 1. Raises CaseError for one that holds other values
+    than whole numbers from 0 to 255 or numbers that the case's scheme lacks, for a JPEG with any but these two, and
+    for one that does not cover `grid`: what is outside of it is not known.
+    """
+    if case.label is None:
+        return None
+    slices = case.slices.get("label")
+    where = case.label
+    image = read(where, fix=case.fix) if slices is None else stack([read(path) for path in slices], slices, case.path)
+    if image.has_channels:
+        raise CaseError(f"is no label map: it holds {image.array.shape[-1]} channels", where=where)
+    made = Image(whole_numbers(image.array, where), image.grid)
+    if suffix_of((slices or (where,))[0]) in (".jpg", ".jpeg") and made.array.max() > 1:
+        raise CaseError("is no label map: JPEG does not keep its numbers", where=where, remedy="save masks as PNG")
+    if case.scheme:
+        values = np.flatnonzero(np.bincount(made.array.ravel(), minlength=256))
+        schemes.check(values, schemes.scheme(case.scheme), where)
+    if grid is None or made.grid.same_as(grid):
+        return made
+    if made.grid == Grid.of(made.grid.size) and grid == Grid.of(grid.size):  # pictures say nothing of a world
+        mine, theirs = ("x".join(map(str, g.size[::-1])) for g in (made.grid, grid))
+        raise CaseError(f"is of {mine} voxels, its image of {theirs}", where=where,
+                        remedy="give the mask of this image")
+    if grid.dimension != made.grid.dimension:
+        raise CaseError(f"is {made.grid.dimension}D, its image {grid.dimension}D", where=where,
+                        remedy="give the label map of this image")
+    if (share := _covered(grid, made.grid)) < 1:
+        raise CaseError(f"covers {int(100 * share)} % of its image and says nothing of the rest: it is of "
+                        f"{_grid_text(made.grid)}, the image of {_grid_text(grid)}", where=where,
+                        remedy="mend its header where that misplaces it, or fill it up to the image's grid")
+    from mrilib.images.steps.geometry import resample
+
+    return resample(made, grid, order=0)
+
+
+def whole_numbers(array: np.ndarray, where: object = None) -> np.ndarray:
+    """A label map as uint8, any shape. Raises CaseError for fractions, NaN and numbers outside of 0 to 255.
+
+    What a writer that scaled its numbers to integers left beside whole ones (255 times 1/255) counts as these.
+    """
+    low, high = (array.min(), array.max()) if array.size else (0, 0)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise CaseError("is no label map: it holds NaN or infinite values, not whole numbers", where=where)
+    if array.dtype.kind == "f":
+        whole = np.rint(array)
+        if not np.allclose(array, whole, rtol=0, atol=ROUNDING):
+            raise CaseError("is no label map: it holds other values than whole numbers", where=where,
+                            remedy="store label numbers, not probabilities or a smoothed mask")
+        array, low, high = whole, np.rint(low), np.rint(high)
+    if high in (255, 65535) and np.isin(array, (0, high)).all():
+        return (array > 0).astype(np.uint8)
+    if low < 0 or high > 255:
+        raise CaseError(f"is no label map: it holds {low:g} to {high:g}, labels are 0 to 255", where=where)
+    return array.astype(np.uint8)
+
+
+def _covered(grid: Grid, other: Grid) -> float:
+    """About what share of a grid's voxels have their centre within another grid; 1 where all have."""
+    places = np.stack(np.meshgrid(*[np.unique(np.linspace(0, s - 1, 25).round()) for s in grid.size],
+                                  indexing="ij"), -1)
+    index = other.to_index(grid.to_world(places))
+    return float(((index > -0.51) & (index < np.asarray(other.size) - 0.49)).all(-1).mean())
+
+
+def _grid_text(grid: Grid) -> str:
+    size = "x".join(str(s) for s in reversed(grid.size))
+    spacing = ",".join(f"{s:g}" for s in reversed(grid.spacing))
+    return f"{size}, {spacing} mm"
+
+
+def _read_itk(path: Path, suffix: str, grey: bool, several: bool, fix: bool) -> Image:
+    import SimpleITK as sitk
+
+    if suffix in (".nii", ".nii.gz"):
+        found = nifti.check(path, suffix, fix)
+        if place := nifti.own_place(found, fix):
+            with tempfile.TemporaryDirectory() as folder:
+                nifti.without_place(path, suffix, found, copy := Path(folder) / "image.nii")
+                try:
+                    image = _read_itk(copy, ".nii", grey, several, False)
+                except CaseError as error:
+                    raise CaseError(error.what, where=path, remedy=error.remedy) from error  # not the copy
+            if image.grid.dimension == 2:
+                place = replace(image.grid, volume=image.grid.volume and place)
+            return image.with_array(image.array, place)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        size = reader.GetSize()
+        if np.prod([float(s) for s in size]) * reader.GetNumberOfComponents() > 1 << 31:
+            raise CaseError(f"is too large: {'x'.join(map(str, size))}", where=path)
+        if int(np.prod(size[4 if several else 3 :])) > 1:
+            raise CaseError(f"has {len(size)} dimensions ({'x'.join(map(str, size))})", where=path,
+                            remedy="name the channels of the fourth with --channels")
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise CaseError(f"cannot be read: {itk_reason(error)}", where=path, remedy="check what it holds") from error
+    if image.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+        raise CaseError("holds complex numbers", where=path, remedy="save their magnitude")
+    made = from_itk(image, grey)
+    if suffix == ".png" and image.GetNumberOfComponentsPerPixel() in (2, 4):
+        array = pictures.on_black(sitk.GetArrayFromImage(image), 65535).astype(np.uint16)
+        return Image(pictures.grey_if_grey(array) if array.shape[-1] == 3 and grey else array[..., 0], made.grid)
+    return made
+
+
+def itk_reason(error: RuntimeError) -> str:
+    """The telling part of ITK's many-line complaint."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[-1] if lines else "unknown reason"
+    if "orthonormal" in str(error):
+        return "its axes are not at right angles, a defect of its header; save it as NIfTI and use --fix-orientation"
+    if "Unable to determine ImageIO" in str(error):
+        return "not an image of any known kind"
+    if "MetaImageIO" in str(error) and "cannot be read" in str(error):  # whose reason is "No such file" for all of it
+        return "damaged or cut short" + (", or its file of voxels is missing" if ".mhd for" in str(error) else "")
+    return text.split("): ")[-1][:200]
+
+
+def from_itk(image, grey: bool = True) -> Image:
+    """A SimpleITK image as ours; a single slice becomes 2D, a fourth dimension the channels."""
+    import SimpleITK as sitk
+
+    if image.GetDimension() > 3:
+        size = list(image.GetSize())
+        image = sitk.Extract(image, size[:4] + [0] * (len(size) - 4)) if len(size) > 4 else image
+        images = [sitk.Extract(image, [*size[:3], 0], [0, 0, 0, i]) for i in range(size[3])]
+        image = images[0] if len(images) == 1 else sitk.Compose(images)
+    direction = np.asarray(image.GetDirection()).reshape(image.GetDimension(), -1)[::-1, ::-1]
+    whole = Grid.of(image.GetSize()[::-1], image.GetSpacing()[::-1], image.GetOrigin()[::-1], direction)
+    grid, array = whole.flattened(), sitk.GetArrayFromImage(image)
+    n, array = grid.dimension, array if grid is whole else array[0]
+    if array.ndim == n + 1 and array.shape[-1] == 1:
+        array = array[..., 0]
+    names: tuple[str, ...] = ()
+    if array.ndim == n + 1:
+        if n == 2 and array.shape[-1] in (3, 4) and array.dtype.kind == "u" and grey:
+            array = pictures.grey_if_grey(array[..., :3])
+        if array.ndim == n + 1:
+            names = tuple(f"c{i}" for i in range(array.shape[-1]))
+    return Image(array, grid, names)
+
+
+def to_itk(image: Image):
+    """Ours as a SimpleITK image, geometry and all."""
+    import SimpleITK as sitk
+
+    result = sitk.GetImageFromArray(np.ascontiguousarray(image.array), isVector=image.has_channels)
+    result.SetSpacing(image.grid.spacing[::-1])
+    result.SetOrigin(image.grid.origin[::-1])
+    result.SetDirection(np.asarray(image.grid.direction)[::-1, ::-1].ravel().tolist())
+    return result
+
+
+def compact(array: np.ndarray) -> np.ndarray:
+    """The array as it is stored: uint8 or int16 when every value is an integer that fits, else float32."""
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    if array.dtype.kind == "f" and not np.array_equal(some := array[:1], np.rint(some)):
+        return array.astype(np.float32, copy=False)  # the first slice or row tells it of nearly all
+    low, high = (array.min(), array.max()) if array.size else (0, 0)
+    for kind in (np.uint8, np.int16):
+        fits = np.iinfo(kind).min <= low and high <= np.iinfo(kind).max
+        if fits and (array.dtype.kind in "ui" or np.array_equal(array, np.rint(array))):
+            return array.astype(kind, copy=False)
+    return array.astype(np.float32, copy=False)
+
+
+def write(path: Path, image: Image, *, recipe_hash: str = "", as_stored: bool = False) -> None:
+    """Write an image; the suffix of `path` names the format. Values are stored compactly, without loss.
+
+    as_stored: in the array's own type instead, so that all of a set are of one type.
+
+    2D: `.tif` (any number of channels), `.png` (one channel, scaled to 16 bit, the scale kept in its header).
+    Volumes and 2D: `.nii.gz`, `.nii`, `.mha`; a volume's one slice (see Grid) becomes a volume again. recipe_hash goes
+    into the header, so that a prepared file that was parted from its recipe is noticed.
+    """
+    path = Path(path)
+    suffix = suffix_of(path)
+    array = image.array if as_stored else compact(image.array)
+    if suffix in (".tif", ".tiff", ".png"):
+        if image.grid.dimension != 2:
+            raise CaseError(f"a volume cannot be a {suffix}", where=path, remedy="use --suffix .nii.gz")
+        note = {"mri-suite": recipe_hash, "grid": image.grid.as_dict()}
+        if image.has_channels:
+            note["channels"] = list(image.channels)
+        pictures.write(path, array, note, suffix)
+        return
+    array, grid = (array[None], image.grid.volume) if image.grid.volume else (array, image.grid)
+    if suffix in (".nii", ".nii.gz") and nifti_writing.writes(array, grid):
+        nifti_writing.write(path, Image(array, grid), NOTE + recipe_hash if recipe_hash else "")
+        return
+    import SimpleITK as sitk
+
+    result = to_itk(Image(array, grid, image.channels))
+    if recipe_hash:
+        result.SetMetaData("ITK_FileNotes", NOTE + recipe_hash)
+    try:
+        sitk.WriteImage(result, str(path), suffix == ".nii.gz")
+    except RuntimeError as error:
+        raise OSError(*_disk_state(path), itk_reason(error)) from error
+
+
+def _disk_state(path: Path) -> tuple[int]:
+    """ITK does not say why it could not write: ask the disk."""
+    import errno
+    import shutil
+
+    return (errno.ENOSPC,) if shutil.disk_usage(path.parent).free < 1 << 20 else (errno.EIO,)
+
+
+def read_recipe_hash(path: Path) -> str:
+    """The recipe hash in a file's header, empty when this suite did not prepare it. Reads the header only."""
+    path = Path(path)
+    suffix = suffix_of(path)
+    try:
+        if suffix in (".tif", ".tiff", ".png"):
+            return pictures.recipe_hash(path, suffix)
+        if suffix in (".nii", ".nii.gz"):
+            with (gzip.open if suffix == ".nii.gz" else open)(path, "rb") as file:
+                text = file.read(348)[148:228].split(b"\0")[0]
+        elif suffix == ".mha":
+            with open(path, "rb") as file:
+                text = file.read(4096).partition(b"ITK_FileNotes = ")[2].split(b"\n")[0]
+        else:
+            return ""
+    except (OSError, EOFError, zlib.error):
+        return ""  # a damaged file has no hash; read() says what is wrong with it
+    note = text.decode("ascii", "replace").strip()
+    return note.removeprefix(NOTE) if note.startswith(NOTE) else ""

@@ -1,0 +1,1 @@
+"""What every executable shares: options, streams, output, exit codes."""

@@ -1,0 +1,78 @@
+"""A worker process: takes pickled calls on standard input, answers on what was its standard output.
+
+It ends as soon as its parent is gone, whatever it is doing, and leaves no half file behind.
+"""
+
+import os
+import pickle
+import signal
+import sys
+import threading
+from pkgutil import resolve_name
+
+
+def one_thread():
+    """Libraries loaded from now on use one thread: cases run side by side, and any --jobs gives the same bytes."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+                 "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
+        os.environ[name] = "1"
+
+
+def main():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    calls = sys.stdin.buffer
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    one_thread()
+    waiting, ready = [], threading.Condition()
+
+    def listen():
+        while True:
+            try:
+                call = pickle.load(calls)
+            except (EOFError, OSError, pickle.UnpicklingError):
+                end()
+            with ready:
+                waiting.append(call)
+                ready.notify()
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        with ready:
+            while not waiting:
+                ready.wait()
+            target, arguments = waiting.pop()
+        try:
+            answer = (True, resolve_name(target)(*arguments))
+        except BaseException as error:  # noqa: BLE001  handed to the parent, which raises it again
+            answer = (False, portable(error))
+        try:
+            pickle.dump(answer, answers)
+            answers.flush()
+        except OSError:
+            end()
+
+
+def portable(error: BaseException) -> BaseException:
+    """The error itself where it can be sent, with its trace as a note; else one that says the same."""
+    import traceback
+
+    error.add_note("".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001  whatever keeps it from being sent, its text can be
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def end():
+    """Leave at once: remove this process's temporary files that records.whole() has open, then exit."""
+    from mrilib import store as records
+
+    for path in list(records.UNFINISHED):
+        records.remove(path)  # what it cannot, the next run does
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
