@@ -17,7 +17,8 @@ class Case:
 
     id: path below root without suffix, '/' between parts. channels: name -> file, in order ("image" alone for
     a case of one file whose sequence is not known); a folder where the channel is a stack. label: label map file,
-    or the folder of its slices. class_name: category. boxes: ((x0, y0, x1, y1, class), ...) in native pixels.
+    or the folder of its slices. class_name: category. boxes: ((x0, y0, x1, y1, class[, mark]), ...) in native
+    pixels; the mark `crowd` or `ignore` tells a region that is neither to be found nor counted against a model.
     scheme: what the numbers of the label map mean (see labels.scheme), where the layout says so. layout: its name
     in LAYOUTS. held: the channels that one source (a 4D file, colour slices) holds together, in its order;
     `channels` may be some of them. slices: the files of a channel, or of "label", that is a stack, in order.

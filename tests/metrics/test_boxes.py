@@ -1,8 +1,9 @@
-"""Boxes: by hand, against pycocotools where it is installed, and through the executable."""
+"""Boxes: by hand, against pycocotools, and through the executable."""
 
 import contextlib
 import csv
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,13 +17,14 @@ from mrilib.evaluation.metrics import boxes
 BIN = Path(sys.executable).parent
 
 
-def scene(seed, cases=25, classes=("a", "b")):
-    """True boxes and predictions near some of them, with false ones, equal scores and empty cases among them."""
+def scene(seed, cases=25, classes=("a", "b"), crowds=False):
+    """True boxes and predictions near some of them, with false ones, equal scores and empty cases among them; crowds:
+    wide regions among the true boxes, with several predictions inside each."""
     rng = np.random.default_rng(seed)
     true, predicted = {}, {}
     for i in range(cases):
-        def box():
-            corner, size = rng.uniform(0, 60, 2), rng.uniform(8, 40, 2)
+        def box(most=40):
+            corner, size = rng.uniform(0, 60, 2), rng.uniform(8, most, 2)
             return (*corner, *(corner + size))
 
         true[f"c{i}"] = [(*box(), str(rng.choice(classes))) for _ in range(rng.integers(0, 4))]
@@ -30,22 +32,36 @@ def scene(seed, cases=25, classes=("a", "b")):
                  round(float(rng.random()), 2)) for b in true[f"c{i}"] if rng.random() < 0.8]
         predicted[f"c{i}"] = near + [(*box(), str(rng.choice(classes)), round(float(rng.random() * 0.8), 2))
                                      for _ in range(rng.integers(0, 3))]
+        for _ in range(rng.integers(0, 3) if crowds else 0):
+            region = (*box(80), str(rng.choice(classes)))
+            true[f"c{i}"].insert(int(rng.integers(0, len(true[f"c{i}"]) + 1)), (*region, "crowd"))
+            for _ in range(rng.integers(0, 4)):
+                low = rng.uniform(region[:2], region[2:4])
+                inside = (*low, *np.minimum(low + rng.uniform(6, 30, 2), np.add(region[2:4], 8)))
+                predicted[f"c{i}"].append((*inside, region[4], round(float(rng.random()), 2)))
     return predicted, true
 
 
+@pytest.mark.parametrize("crowds", [False, True])
 @pytest.mark.parametrize("seed", range(5))
-def test_average_precision_is_pycocotools(seed):
-    coco = pytest.importorskip("pycocotools.coco")
+def test_average_precision_is_pycocotools(seed, crowds):
+    predicted, true = scene(seed, crowds=crowds)
+    made = boxes.all_figures(predicted, true, ["a", "b"])(np.ones((1, len(true))))
+    assert [made[n][0] for n in ("ap", "ap50", "ap75")] == pytest.approx(of_coco(predicted, true), abs=1e-6)
+
+
+def of_coco(predicted, true) -> list[float]:
+    """AP, AP50 and AP75 as pycocotools has them, of the classes a and b."""
+    from pycocotools import coco
     from pycocotools.cocoeval import COCOeval
 
-    predicted, true = scene(seed)
     ids, kinds = {name: i + 1 for i, name in enumerate(true)}, {"a": 1, "b": 2}
 
     def wide(b):
         return [b[0], b[1], b[2] - b[0], b[3] - b[1]]
 
     notes = [{"image_id": ids[n], "category_id": kinds[b[4]], "bbox": wide(b), "area": wide(b)[2] * wide(b)[3],
-              "iscrowd": 0} for n, some in true.items() for b in some]
+              "iscrowd": int(boxes.mark_of(b) == "crowd")} for n, some in true.items() for b in some]
     with contextlib.redirect_stdout(io.StringIO()):
         truth = coco.COCO()
         truth.dataset = {"images": [{"id": i} for i in ids.values()], "categories": [{"id": k} for k in kinds.values()],
@@ -57,8 +73,22 @@ def test_average_precision_is_pycocotools(seed):
         peer.evaluate()
         peer.accumulate()
         peer.summarize()
-    mine = boxes.all_figures(predicted, true, ["a", "b"])(np.ones((1, len(true))))
-    assert [mine[n][0] for n in ("ap", "ap50", "ap75")] == pytest.approx(peer.stats[:3], abs=1e-6)
+    return list(peer.stats[:3])
+
+
+def test_marked_regions_neither_found_nor_counted():
+    """A crowd takes any number of boxes by the share inside it, a region to ignore takes one that overlaps it."""
+    true = {"one": [(0, 0, 10, 10, "t"), (40, 0, 80, 40, "t", "crowd")], "two": [(0, 0, 10, 10, "t", "ignore")],
+            "three": []}
+    predicted = {"one": [(45, 5, 55, 15, "t", 0.99), (50, 20, 60, 30, "t", 0.98), (0, 0, 10, 10, "t", 0.9)],
+                 "two": [(0, 0, 10, 10, "t", 0.95)]}
+    made = {n: v[0] for n, v in boxes.all_figures(predicted, true, [""])(np.ones((1, 3))).items()}
+    assert all(made[name] == 1 for name in ("ap", "ap50", "froc", "iou", "hit_rate"))
+    predicted["two"].append((0, 0, 10, 9, "t", 0.94))  # a second box on a region that takes one is false
+    made = {n: v[0] for n, v in boxes.all_figures(predicted, true, [""])(np.ones((1, 3))).items()}
+    assert made["ap50"] == 0.5 and made["hit_rate"] == 1
+    nothing = boxes.all_figures({}, {"two": true["two"]}, [""])(np.ones((1, 1)))
+    assert np.isnan([v[0] for v in nothing.values()]).all()
 
 
 def test_by_hand():
@@ -114,3 +144,25 @@ def test_through_the_executable(tmp_path):
     over = subprocess.run([BIN / "mri-score", "p.csv", "-r", "t.csv", "--fail-under", "hit_rate=0.99", "-q",
                            "--allow-missing"], cwd=tmp_path, text=True, capture_output=True, timeout=60)
     assert over.returncode == 0, over.stderr
+
+
+def test_crowds_of_a_coco_file_through_the_executable(tmp_path):
+    """COCO's evaluation gives 1.000 here: no box is predicted where only a crowd is marked."""
+    from PIL import Image
+
+    notes = []
+    for i in range(4):
+        Image.fromarray(np.full((64, 64), 90 + i, np.uint8)).save(tmp_path / f"p{i}.png")
+        notes += [{"id": 2 * i + 1, "image_id": i, "category_id": 1, "bbox": [10, 10, 12, 12], "iscrowd": 0},
+                  {"id": 2 * i + 2, "image_id": i, "category_id": 1, "bbox": [36, 36, 20, 20], "iscrowd": 1}]
+    (tmp_path / "annotations.json").write_text(json.dumps({
+        "images": [{"id": i, "file_name": f"p{i}.png", "width": 64, "height": 64} for i in range(4)],
+        "annotations": notes, "categories": [{"id": 1, "name": "tumour"}]}))
+    (tmp_path / "p.csv").write_text("case,x0,y0,x1,y1,class,score\n" + "".join(
+        f"p{i},10,10,22,22,tumour,0.9\np{i},40,40,50,50,tumour,0.95\n" for i in range(4)))
+    done = subprocess.run([BIN / "mri-score", "p.csv", "-r", ".", "--per-case", "c.csv"], cwd=tmp_path, text=True,
+                          capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    rows = {r["metric"]: float(r["value"]) for r in csv.DictReader(io.StringIO(done.stdout))}
+    assert rows["ap"] == rows["ap50"] == rows["froc"] == rows["iou"] == rows["hit_rate"] == 1
+    assert {r["true"] for r in csv.DictReader((tmp_path / "c.csv").open())} == {"1"}

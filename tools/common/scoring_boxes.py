@@ -24,7 +24,9 @@ class Matched:
 
 
 def check_truth(truth: Reference) -> None:
-    if not any(truth.cases[name].boxes for name in truth.chosen):
+    from mrilib.evaluation.metrics.boxes import to_find
+
+    if not any(to_find(truth.cases[name].boxes) for name in truth.chosen):
         raise UsageError("no case has a box", where=truth.path, remedy="give images with YOLO or COCO boxes, or a "
                          "CSV with columns file,x0,y0,x1,y1")
 
@@ -111,9 +113,10 @@ def ranked(entry, names: tuple[str, ...], rules):
 
 def case_rows(matched: Matched, names: list[str]):
     """case, true, predicted, iou: numbers of boxes, and the overlap of the surest one."""
-    from mrilib.evaluation.metrics.boxes import top_iou
+    from mrilib.evaluation.metrics.boxes import to_find, top_iou
 
     for name in names:
-        called, true = matched.predicted.get(name, ()), matched.true[name]
-        yield {"case": name, "true": len(true), "predicted": len(called),
-               "iou": f"{top_iou(called, true):.6g}" if true else ""}
+        predicted, true = matched.predicted.get(name, ()), matched.true[name]
+        count = len(to_find(true))
+        yield {"case": name, "true": count, "predicted": len(predicted),
+               "iou": f"{top_iou(predicted, true):.6g}" if count else ""}

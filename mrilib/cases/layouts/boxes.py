@@ -147,7 +147,8 @@ def in_coco(table: Path, root: Path, files: list[Path], search: Search) -> list[
         for note in known["annotations"]:
             x, y, w, h = map(float, note["bbox"])
             kind = note.get("category_id")
-            boxes[note["image_id"]].append((x, y, x + w, y + h, kinds.get(kind, str(kind))))
+            mark = ("crowd",) if note.get("iscrowd") else ("ignore",) if note.get("ignore") else ()
+            boxes[note["image_id"]].append((x, y, x + w, y + h, kinds.get(kind, str(kind)), *mark))
         images = [(image["id"], image["file_name"]) for image in known["images"]]
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"is no COCO file: {error!r}", where=table,

@@ -1,7 +1,8 @@
 """Figures of boxes, from weighted cases, so that one call does many resamples of a bootstrap.
 
 Average precision is COCO's: greedy matches from the surest box on, 101 recall points, at most 100 boxes a case.
-Boxes are (x0, y0, x1, y1) in pixels.
+Boxes are (x0, y0, x1, y1) in pixels. A true box may be marked: a `crowd` (COCO's iscrowd) or `ignore` region is neither
+to be found nor counted against a model that predicts a box there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
 FALSE_PER_CASE = (0.125, 0.25, 0.5, 1, 2, 4, 8)  # of the FROC
 MOST = 100
+CROWD = "crowd"
 SEEN = ("", "train", "validation")
 NUMBERS = ("x0", "y0", "x1", "y1", "score")
 
@@ -98,49 +100,71 @@ def _add(result: Boxes, row: dict, place: str) -> None:
     boxes.append((*box, row.get("class") or "", score))
 
 
-def iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (n, 4) and (m, 4): (n, m)."""
+def iou(one: np.ndarray, other: np.ndarray, crowd: np.ndarray | None = None) -> np.ndarray:
+    """Intersection over union of boxes (n, 4) and (m, 4): (n, m).
+
+    crowd: (m,) bool, where the share of the first box that lies in the second is asked for instead.
+    """
     one, other = np.asarray(one, float).reshape(-1, 4), np.asarray(other, float).reshape(-1, 4)
     low, high = np.maximum(one[:, None, :2], other[None, :, :2]), np.minimum(one[:, None, 2:], other[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(2)
     area = [(b[:, 2:] - b[:, :2]).prod(1) for b in (one, other)]
-    return shared / (area[0][:, None] + area[1][None] - shared)
+    union = area[0][:, None] + area[1][None] - shared
+    return shared / (union if crowd is None else np.where(crowd, area[0][:, None], union))
 
 
-def matches(predicted: np.ndarray, true: np.ndarray, thresholds: Sequence[float] = THRESHOLDS) -> np.ndarray:
-    """Which boxes, (n, 4) from the surest on, take a true box (m, 4) of their own: (thresholds, n) bool.
+def matches(predicted: np.ndarray, true: np.ndarray, thresholds: Sequence[float] = THRESHOLDS,
+            marks: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """Which boxes, (n, 4) from the surest on, take a true box (m, 4), and which do not count: two (thresholds, n) bool.
 
-    Each takes the free one that it overlaps most, as COCO's evaluation has it.
+    Each takes the free true box that it overlaps most, else a marked region, as COCO's evaluation has it: a crowd
+    region takes any number of boxes, each by the share of it that lies inside. marks: of each true box, "" for none.
     """
-    result = np.zeros((len(thresholds), len(predicted)), bool)
+    hits = np.zeros((len(thresholds), len(predicted)), bool)
+    ignored = hits.copy()
     if not len(predicted) or not len(true):
-        return result
-    overlap = iou(predicted, true)
+        return hits, ignored
+    marks = np.array(marks or [""] * len(true))
+    crowd, counts = marks == CROWD, marks == ""
+    overlap = iou(predicted, true, crowd)
     for t, least in enumerate(thresholds):
         free = np.ones(len(true), bool)
         for i, row in enumerate(overlap):
-            open_to = np.where(free & (row >= min(least, 1 - 1e-10)), row, -1)
-            best = len(true) - 1 - int(open_to[::-1].argmax())  # of equal ones the last, as there
-            if open_to[best] >= 0:
-                result[t, i], free[best] = True, False
-    return result
+            possible = (free | crowd) & (row >= min(least, 1 - 1e-10))
+            for wanted, result in ((counts, hits), (~counts, ignored)):
+                if (possible & wanted).any():
+                    # of equal ones the last, as there
+                    best = len(true) - 1 - int(np.where(possible & wanted, row, -1)[::-1].argmax())
+                    result[t, i], free[best] = True, False
+                    break
+    return hits, ignored
+
+
+def mark_of(box: Sequence) -> str:
+    """Of a true box (x0, y0, x1, y1, class[, mark]): `crowd`, `ignore`, or empty for one that is to be found."""
+    return box[5] if len(box) > 5 else ""
+
+
+def to_find(boxes: Iterable[Sequence]) -> list[Sequence]:
+    """The true boxes without a mark."""
+    return [box for box in boxes if not mark_of(box)]
 
 
 def all_figures(predicted: Mapping[str, Iterable], true: Mapping[str, Iterable], classes: Sequence[str],
                 ) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     """Figures as a function of weights (r, n), how often each of the n cases of `true` counts.
 
-    predicted: case -> [(x0, y0, x1, y1, class, score)]; true: case -> [(x0, y0, x1, y1, class)]; classes: those that
-    are told apart, [""] for none. Each figure is (r,): `ap` (mean over IoU 0.5 to 0.95), `ap50`, `ap75`, these of the
-    classes that have a true box, meaned; the FROC (IoU 0.5), `sensitivity_at_0.125` to `sensitivity_at_8` false boxes
-    a case (FALSE_PER_CASE), and `froc`, their mean; `iou` (of the surest box of a case with the true box nearest to
-    it, 0 without one) and `hit_rate` (the share of cases with a true box in which that is 0.5 or more). NaN where no
-    case has a true box.
+    predicted: case -> [(x0, y0, x1, y1, class, score)]; true: case -> [(x0, y0, x1, y1, class[, mark])]; classes:
+    those that are told apart, [""] for none. Each figure is (r,): `ap` (mean over IoU 0.5 to 0.95), `ap50`, `ap75`,
+    each a mean over the classes that have a true box; the FROC (IoU 0.5), `sensitivity_at_0.125` to `sensitivity_at_8`
+    false boxes a case (FALSE_PER_CASE), and `froc`, their mean; `iou` (of the surest box of a case with the true box
+    nearest to it, 0 without one) and `hit_rate` (the share of cases with a true box in which that is 0.5 or more). NaN
+    where no case has a true box.
     """
     names = list(true)
     by_class = [_of_class(predicted, true, names, None if c == "" else c) for c in classes]
     every = _of_class(predicted, true, names, None)
-    has = np.array([len(list(true[name])) > 0 for name in names])
+    has = np.array([len(to_find(true[name])) > 0 for name in names])
     top = np.array([top_iou(predicted.get(name, ()), true[name]) for name in names])
 
     def figures(weights):
@@ -159,32 +183,37 @@ def all_figures(predicted: Mapping[str, Iterable], true: Mapping[str, Iterable],
 
 
 def _of_class(predicted, true, names, kind: str | None):
-    """Case number (d,), hits (thresholds, d) of the boxes of a class, surest first; true boxes a case (n,)."""
-    owner, score, hits, number = [], [], [], []
+    """Case number (d,), hits and what does not count (thresholds, d) of the boxes of a class, surest first; true boxes
+    to be found in each case (n,)."""
+    owner, score, hits, ignored, number = [], [], [], [], []
     for i, name in enumerate(names):
-        mine = [b for b in true[name] if kind is None or b[4] == kind]
-        called = sorted((b for b in predicted.get(name, ()) if kind is None or b[4] == kind), key=lambda b: -b[5])
-        called = called[:MOST]
-        number.append(len(mine))
-        owner += [i] * len(called)
-        score += [b[5] for b in called]
-        hits.append(matches(np.array([b[:4] for b in called]), np.array([b[:4] for b in mine])))
+        reference = [b for b in true[name] if kind is None or b[4] == kind]
+        ranked = sorted((b for b in predicted.get(name, ()) if kind is None or b[4] == kind), key=lambda b: -b[5])
+        ranked = ranked[:MOST]
+        number.append(len(to_find(reference)))
+        owner += [i] * len(ranked)
+        score += [b[5] for b in ranked]
+        hit, left_out = matches(np.array([b[:4] for b in ranked]), np.array([b[:4] for b in reference]),
+                                marks=[mark_of(b) for b in reference])
+        hits.append(hit)
+        ignored.append(left_out)
     order = np.argsort(-np.array(score), kind="stable")
-    return np.array(owner, int)[order], np.concatenate(hits, 1)[:, order], np.array(number)
+    return (np.array(owner, int)[order], np.concatenate(hits, 1)[:, order], np.concatenate(ignored, 1)[:, order],
+            np.array(number))
 
 
-def _running(weights, owner, hits):
+def _running(weights, owner, hits, ignored):
     """True and false boxes from the surest on, (r, thresholds, d)."""
     each = weights[:, owner][:, None]
-    return np.cumsum(each * hits, 2), np.cumsum(each * ~hits, 2)
+    return np.cumsum(each * hits, 2), np.cumsum(each * ~(hits | ignored), 2)
 
 
-def _average_precision(weights, owner, hits, number) -> np.ndarray:
+def _average_precision(weights, owner, hits, ignored, number) -> np.ndarray:
     """(r, thresholds); NaN where no true box counts."""
     total = weights @ number
     result = np.zeros((len(weights), len(hits)))
     if len(owner):
-        right, wrong = _running(weights, owner, hits)
+        right, wrong = _running(weights, owner, hits, ignored)
         with np.errstate(divide="ignore", invalid="ignore"):
             recall = right / total[:, None, None]
             precision = right / np.maximum(right + wrong, np.spacing(1))
@@ -196,12 +225,12 @@ def _average_precision(weights, owner, hits, number) -> np.ndarray:
     return result
 
 
-def _froc(weights, owner, hits, number) -> np.ndarray:
+def _froc(weights, owner, hits, ignored, number) -> np.ndarray:
     """Sensitivity at each of FALSE_PER_CASE, IoU 0.5: (r, points)."""
     total, cases = weights @ number, weights.sum(1)
     result = np.zeros((len(weights), len(FALSE_PER_CASE)))
     if len(owner):
-        right, wrong = (running[:, 0] for running in _running(weights, owner, hits[:1]))
+        right, wrong = (running[:, 0] for running in _running(weights, owner, hits[:1], ignored[:1]))
         for r in range(len(weights)):
             place = np.searchsorted(wrong[r], np.array(FALSE_PER_CASE) * cases[r] + 1e-9, side="right")
             result[r] = np.where(place > 0, right[r][np.maximum(place - 1, 0)], 0)
@@ -210,9 +239,15 @@ def _froc(weights, owner, hits, number) -> np.ndarray:
 
 
 def top_iou(predicted, true) -> float:
-    """The overlap of the surest box with the true box nearest to it; 0 without either."""
-    predicted, true = list(predicted), list(true)
-    if not predicted or not true:
+    """The overlap of the surest box with the true box nearest to it; 0 without either. A box that takes a marked
+    region at an overlap of 0.5 is not the surest."""
+    predicted, wanted = sorted(predicted, key=lambda b: -b[5]), to_find(true)
+    if not predicted or not wanted:
         return 0.0
-    surest = max(predicted, key=lambda b: b[5])
-    return float(iou(np.array([surest[:4]]), np.array([b[:4] for b in true])).max())
+    true = list(true)
+    _, ignored = matches(np.array([b[:4] for b in predicted]), np.array([b[:4] for b in true]), THRESHOLDS[:1],
+                         [mark_of(b) for b in true])
+    if ignored[0].all():
+        return 0.0
+    surest = predicted[int(ignored[0].argmin())]
+    return float(iou(np.array([surest[:4]]), np.array([b[:4] for b in wanted])).max())
