@@ -57,7 +57,7 @@ IGNORE = "ignore"
 
 def _brats(name: str, labels: dict[int, str]) -> Scheme:
     """A tumour scheme: whole tumour is every label of TUMOUR, core all but the oedema; others stand alone."""
-    words = {value: _our_word(what) for value, what in labels.items()}
+    words = {value: our_word(what) for value, what in labels.items()}
     cores = {value for value, what in labels.items() if _our_region(what) == CORE}
     whole = tuple(value for value, word in words.items() if word in TUMOUR or word == "tumour" or value in cores)
     core = tuple(value for value in whole if words[value] != "oedema")
@@ -71,7 +71,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[=,+\s]+", " ", name).strip()
 
 
-def _our_word(name: str) -> str:
+def our_word(name: str) -> str:
     """A label's name as data sets spell it, in our words."""
     plain = _plain(name).lower()
     for word, pattern in WORDS.items():
@@ -153,7 +153,7 @@ def _spelt(items: list[str], text: str) -> Scheme:
         raise UsageError(f"label scheme {text!r} has a region of {strange[0]}, which it does not name", remedy=HOW)
     name = ",".join([*(f"{value}={name}" for value, name in labels.items()),
                      *(f"{name}={'+'.join(map(str, values))}" for name, values in regions.items())])
-    if not regions and {"oedema", "enhancing"} <= {_our_word(name) for name in labels.values()}:
+    if not regions and {"oedema", "enhancing"} <= {our_word(name) for name in labels.values()}:
         return _brats(name, labels)
     if regions:  # scored are the regions, and the labels that none of them unites
         united = {v for values in regions.values() for v in values}
@@ -192,7 +192,7 @@ def _of_labels(named: dict[str, tuple[int, ...]]) -> str:
     single = {values[0]: _plain(name) for name, values in named.items()}
     if len(single) < len(named):
         raise ValueError("two labels have one value")
-    words = {value: _our_word(name) for value, name in single.items()}
+    words = {value: our_word(name) for value, name in single.items()}
     if len(set(words.values())) == len(words):  # else our words are too few for these labels
         single = words
     return _known(single) or ",".join(f"{value}={name}" for value, name in sorted(single.items()))

@@ -52,6 +52,8 @@ def read(source: Path | Member, likes: Sequence[Grid] = (), fix: bool = False) -
 def grid(path: Path, fix: bool = False) -> Grid:
     """The grid of a volume, by its header alone. Raises CaseError as read does."""
     with _blamed(path):
+        if wrong := nifti.misnamed(path, suffix_of(path)):
+            raise CaseError(wrong[0], remedy=wrong[1])
         place = _mended(path, suffix_of(path), (), fix)
         if place and place.size[0] == 1:
             return files.read(path, fix=fix).grid
@@ -108,11 +110,13 @@ def _read(path: Path, likes: Sequence[Grid], fix: bool) -> Image:
         if likes:
             with Picture.open(path) as picture:
                 _same_size(picture.size, likes)
-        return files.read(path)
+        return files.read(path, labels=True)
     _alone(path, suffix)
     if suffix not in (".nii", ".nii.gz"):
         _header(path, likes)
         return files.read(path)
+    if wrong := nifti.misnamed(path, suffix):
+        raise CaseError(wrong[0], remedy=wrong[1])
     if grid := _mended(path, suffix, likes, fix):
         array = None if grid.size[0] == 1 else _nifti(path, suffix, grid.size[::-1])  # one slice is a 2D image
         return files.read(path, fix=fix) if array is None else Image(array.reshape(grid.size), grid)

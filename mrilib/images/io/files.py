@@ -18,16 +18,17 @@ from mrilib import labels as schemes
 from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.io import nifti, nifti_writing, pictures, series
+from mrilib.images.io import label_maps, nifti, nifti_writing, pictures, series
 
 ROUNDING = 1e-3  # what a label number may be off a whole one: 4 scaled to 16 bit is off by up to 6e-5
 NOTE = "mri-suite recipe "  # how a header says that a file was prepared; the hash follows
 
 
-def read(path: Path, grey: bool = True, several: bool = False, fix: bool = False) -> Image:
+def read(path: Path, grey: bool = True, several: bool = False, fix: bool = False, labels: bool = False) -> Image:
     """Read one image file. grey: make one channel of colours that are none. several: a fourth dimension is channels.
 
     fix: take a NIfTI file's sform where its qform says otherwise, and the nearest right angles for skewed axes.
+    labels: the file is a label map: of a palette take the numbers, not the colours.
 
     Returns an Image: 2D (y, x), volume (z, y, x), with a last channel axis where the file has several that
     differ; integers or float32/64 as stored, slope applied. Colour that is really grey becomes one channel;
@@ -42,10 +43,10 @@ def read(path: Path, grey: bool = True, several: bool = False, fix: bool = False
         if path.stat().st_size == 0:
             raise CaseError("the file is empty", where=path, remedy="copy it again")
         if suffix in (".tif", ".tiff"):
-            return pictures.read_tiff(path, grey)
+            return pictures.read_tiff(path, grey, labels)
         if suffix in PICTURES and not pictures.is_deep_colour(path):
-            return pictures.read(path, grey)
-        return _read_itk(path, suffix, grey, several, fix)
+            return pictures.read(path, grey, labels)
+        return _read_itk(path, suffix, grey, several, fix, labels)
     except OSError as error:
         raise CaseError(f"cannot be read: {error.strerror or error}", where=path,
                         remedy="check the file and its permissions") from error
@@ -66,12 +67,16 @@ def read_case(case: Case) -> Image:
 def read_channels(case: Case) -> dict[str, Image]:
     """Read a case channel by channel, each on the grid it was given on; one entry where one source holds several.
 
-    Raises CaseError as read_case does, but for the grids.
+    Raises CaseError as read_case does, but for the grids, and for NaN or infinite values, stored or scaled.
     """
     if case.held:
-        return {"image": _chosen(case, _part(case, next(iter(case.channels)), len(case.held)))}
-    images = {name: _part(case, name, 1) for name in case.channels}
+        images = {"image": _chosen(case, _part(case, next(iter(case.channels)), len(case.held)))}
+    else:
+        images = {name: _part(case, name, 1) for name in case.channels}
     for name, image in images.items():
+        if image.array.dtype.kind == "f" and not np.isfinite(image.array).all():
+            raise CaseError("holds NaN or infinite values", where=case.channels.get(name, case.path),
+                            remedy="mend the file it comes from")
         if image.has_channels and len(images) > 1:
             raise CaseError(f"channel {name} holds several channels itself", where=case.path)
     return images
@@ -144,12 +149,16 @@ def read_label(case: Case, grid: Grid | None = None) -> Image | None:
     if case.label is None:
         return None
     slices = case.slices.get("label")
-    where = case.label
-    image = read(where, fix=case.fix) if slices is None else stack([read(path) for path in slices], slices, case.path)
-    if image.has_channels:
-        raise CaseError(f"is no label map: it holds {image.array.shape[-1]} channels", where=where)
+    where, segments = case.label, None
+    if slices:
+        image = stack([read(path, labels=True) for path in slices], slices, case.path)
+    else:
+        segments = label_maps.segments(where)
+        image = read(where, grey=segments is None, several=True, fix=case.fix, labels=True)
+    if segments is not None or image.has_channels:
+        image = _one_map(image, segments, case, grid)
     made = Image(whole_numbers(image.array, where), image.grid)
-    if suffix_of((slices or (where,))[0]) in (".jpg", ".jpeg") and made.array.max() > 1:
+    if made.array.max() > 1 and any(suffix_of(p) in PICTURES and pictures.is_lossy(p) for p in slices or (where,)):
         raise CaseError("is no label map: JPEG does not keep its numbers", where=where, remedy="save masks as PNG")
     if case.scheme:
         values = np.flatnonzero(np.bincount(made.array.ravel(), minlength=256))
@@ -170,6 +179,22 @@ def read_label(case: Case, grid: Grid | None = None) -> Image | None:
     from mrilib.images.steps.geometry import resample
 
     return resample(made, grid, order=0)
+
+
+def _one_map(image: Image, segments: list[label_maps.Segment] | None, case: Case, grid: Grid | None) -> Image:
+    """A label map as Slicer or a network stores it, one number for each voxel; cut or turned ones on the image's grid.
+
+    grid: of the image, which is read where that is not given.
+    """
+    if grid is None and case.channels and case.path != case.label:
+        grid = next(iter(read_channels(case).values())).grid
+    if segments is None:
+        return label_maps.single(image, grid, case.label)
+    try:
+        image = Image(label_maps.merged(image.by_channel(), segments, case.scheme), image.grid)
+        return image if grid is None or image.grid.same_as(grid) else label_maps.placed(image, grid)
+    except CaseError as error:
+        raise CaseError(error.what, where=case.label, remedy=error.remedy) from error
 
 
 def whole_numbers(array: np.ndarray, where: object = None) -> np.ndarray:
@@ -207,7 +232,7 @@ def _grid_text(grid: Grid) -> str:
     return f"{size}, {spacing} mm"
 
 
-def _read_itk(path: Path, suffix: str, grey: bool, several: bool, fix: bool) -> Image:
+def _read_itk(path: Path, suffix: str, grey: bool, several: bool, fix: bool, labels: bool = False) -> Image:
     import SimpleITK as sitk
 
     if suffix in (".nii", ".nii.gz"):
@@ -239,7 +264,9 @@ def _read_itk(path: Path, suffix: str, grey: bool, several: bool, fix: bool) -> 
         raise CaseError("holds complex numbers", where=path, remedy="save their magnitude")
     made = from_itk(image, grey)
     if suffix == ".png" and image.GetNumberOfComponentsPerPixel() in (2, 4):
-        array = pictures.on_black(sitk.GetArrayFromImage(image), 65535).astype(np.uint16)
+        array = sitk.GetArrayFromImage(image)
+        array = pictures.visible(array) if labels else pictures.on_black(array, 65535).astype(np.uint16)
+        array = array[..., None] if array.ndim == 2 else array
         return Image(pictures.grey_if_grey(array) if array.shape[-1] == 3 and grey else array[..., 0], made.grid)
     return made
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -19,6 +20,9 @@ RIGHT = 1e-3  # what the cosine between two axes may be off from a right angle
 ITK_RIGHT = 1e-5  # from where on ITK may not read an image that its sform alone places: it stops short of 3e-4
 ROUNDING = 1.2e-7  # of the sum of squares of a quaternion's three numbers, which are float32
 HOW = "--fix-orientation"
+GZIP = b"\x1f\x8b"
+FLOATS = {16: "f4", 64: "f8"}  # datatype codes of a header
+BLOCK = 1 << 22  # bytes read at a time
 
 
 @dataclass(frozen=True)
@@ -43,29 +47,20 @@ def check(path: Path, suffix: str, fix: bool = False) -> Header:
     """
     from isal import igzip, isal_zlib
 
-    finite, have, rest = True, 0, b""
+    if wrong := misnamed(path, suffix):
+        raise CaseError(wrong[0], where=path, remedy=wrong[1])
     try:
         with (igzip.open if suffix == ".nii.gz" else open)(path, "rb") as file:
             head = file.read(544)
-            have = len(head)
-            need, kind = length(head), _float_type(head)
-            rest = head[352:] if kind else b""
-            while block := file.read(1 << 22):
-                have += len(block)
-                if kind is not None and finite:  # headers end at a multiple of 16 bytes: no number lies across that
-                    block = rest + block
-                    whole = len(block) // kind.itemsize * kind.itemsize
-                    finite, rest = bool(np.isfinite(np.frombuffer(block[:whole], kind)).all()), block[whole:]
+            need, voxels = length(head), _float_voxels(head)
+            have, finite = _finite(file, head, voxels)
     except (EOFError, isal_zlib.error, gzip.BadGzipFile) as error:
         raise CaseError(f"is damaged or cut short: {error}", where=path, remedy="copy it again") from error
     if need is None:
         raise CaseError("is not a NIfTI file", where=path, remedy="check what it holds")
     if have < need:
         raise CaseError(f"is cut short: {have} of {need} bytes", where=path, remedy="copy it again")
-    if kind is not None and finite:
-        whole = len(rest) // kind.itemsize * kind.itemsize
-        finite = bool(np.isfinite(np.frombuffer(rest[:whole], kind)).all())
-    if not finite:
+    if not finite or _scales_to_nan(head):
         raise CaseError("holds NaN or infinite values", where=path, remedy="mend the file it comes from")
     found = header(head)
     if not fix and (wrong := misplaced(found)):
@@ -75,7 +70,7 @@ def check(path: Path, suffix: str, fix: bool = False) -> Header:
 
 def header(head: bytes) -> Header:
     """The place of an image by the first 544 bytes of its file, which must be NIfTI-1 or -2 (see length)."""
-    order = next(o for o in "<>" if int(np.frombuffer(head, f"{o}i4", 1)[0]) in (348, 540))
+    order = _order(head)
     if int(np.frombuffer(head, f"{order}i4", 1)[0]) == 348:
         dims, real, at = np.frombuffer(head, f"{order}i2", 8, 40), f"{order}f4", (76, 252, 256, 280)
         codes = (252, f"{order}i2")
@@ -89,6 +84,18 @@ def header(head: bytes) -> Header:
     sform = np.vstack([np.frombuffer(head, real, 12, at[3]).astype(float).reshape(3, 4), (0, 0, 0, 1)])
     sform = sform if scode > 0 and np.linalg.det(sform) else None
     return Header(order, size, qform, sform, codes, (qform is not None or sform is not None) and edges[1:].min() < 0)
+
+
+def _order(head: bytes) -> str:
+    return next(o for o in "<>" if int(np.frombuffer(head, f"{o}i4", 1)[0]) in (348, 540))
+
+
+def _scales_to_nan(head: bytes) -> bool:
+    """Whether a header adds NaN or infinity to every voxel, which ITK leaves out; a slope of those scales nothing."""
+    order = _order(head)
+    first = int(np.frombuffer(head, f"{order}i4", 1)[0]) == 348
+    slope, shift = np.frombuffer(head, f"{order}f4", 2, 112) if first else np.frombuffer(head, f"{order}f8", 2, 176)
+    return bool(np.isfinite(slope) and slope != 0 and not np.isfinite(shift))
 
 
 def _of_quaternion(numbers: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -175,16 +182,46 @@ def without_place(path: Path, suffix: str, found: Header, target: Path) -> None:
             copy.write(block)
 
 
-def _float_type(head: bytes) -> np.dtype | None:
-    """The type of a NIfTI file's voxels when it is float32 or float64 right after a header of 352 bytes, else None."""
-    if len(head) < 352:
-        return None
-    for order in "<>":
-        if int(np.frombuffer(head, f"{order}i4", 1)[0]) == 348 and np.frombuffer(head, f"{order}f4", 1, 108)[0] == 352:
-            names = {16: f"{order}f4", 64: f"{order}f8"}
-            code = int(np.frombuffer(head, f"{order}i2", 1, 70)[0])
-            return np.dtype(names[code]) if code in names else None
+def misnamed(path: Path, suffix: str) -> tuple[str, str] | None:
+    """(what is wrong with the suffix of a NIfTI file, what to do); None when its bytes are what the suffix says."""
+    with open(path, "rb") as file:
+        head = file.read(544)
+    zipped = head[:2] == GZIP
+    if suffix == ".nii" and zipped:
+        return "is compressed by gzip, which its name does not say", f"rename it to {path.name}.gz"
+    if suffix == ".nii.gz" and not zipped and length(head) is not None:
+        return "is not compressed, though its name says so", f"rename it to {path.name[:-3]}"
     return None
+
+
+def _finite(file: BinaryIO, head: bytes, voxels: tuple[int, np.dtype] | None) -> tuple[int, bool]:
+    """Read a file to its end: (number of its bytes, whether all floating-point voxels are finite).
+
+    head: the bytes that were read already. voxels: where the voxels begin and their type; None for integers.
+    """
+    count, finite, rest = len(head), True, b""
+    start, kind = voxels or (0, np.dtype("u1"))
+    block = head
+    while block:
+        if voxels and finite and count > start:
+            block = rest + block[max(0, start - (count - len(block))) :]
+            whole = len(block) // kind.itemsize * kind.itemsize
+            finite, rest = bool(np.isfinite(np.frombuffer(block[:whole], kind)).all()), block[whole:]
+        block = file.read(BLOCK)
+        count += len(block)
+    return count, finite
+
+
+def _float_voxels(head: bytes) -> tuple[int, np.dtype] | None:
+    """Where the voxels of a NIfTI file begin and their type, by its first 544 bytes; None unless they are floats."""
+    if length(head) is None:
+        return None
+    order = _order(head)
+    if int(np.frombuffer(head, f"{order}i4", 1)[0]) == 348:
+        code, start = np.frombuffer(head, f"{order}i2", 1, 70)[0], np.frombuffer(head, f"{order}f4", 1, 108)[0]
+    else:
+        code, start = np.frombuffer(head, f"{order}i2", 1, 12)[0], np.frombuffer(head, f"{order}i8", 1, 168)[0]
+    return (max(int(start), 348), np.dtype(f"{order}{FLOATS[int(code)]}")) if int(code) in FLOATS else None
 
 
 def length(head: bytes) -> int | None:

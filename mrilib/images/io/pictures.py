@@ -1,4 +1,4 @@
-"""Reading and writing pictures: PNG, JPEG, BMP, GIF and TIFF as 2D images.
+"""Reading and writing pictures: PNG, JPEG, WebP, BMP, GIF and TIFF as 2D images.
 
 Pillow reads them, for it notices a cut file, where ITK fills the rest in silence; tifffile holds several float
 channels in one TIFF. What we write carries its grid, channels and recipe as JSON in the description.
@@ -26,8 +26,10 @@ BROKEN = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, Arit
 PLAIN = (1, 8, 32946)  # TIFF compressions that tifffile reads without further libraries: none and deflate
 
 
-def read(path: Path, grey: bool = True) -> Image:
+def read(path: Path, grey: bool = True, labels: bool = False) -> Image:
     """Read a picture as (y, x) or (y, x, channel), by Pillow. grey: make one channel of colours that are none.
+
+    labels: the picture is a label map: read its numbers (see _numbers), not its colours.
 
     Raises CaseError for one that is not whole.
     """
@@ -44,7 +46,7 @@ def read(path: Path, grey: bool = True) -> Image:
                                     remedy="save the one picture that is meant, or a volume as NIfTI")
                 picture.load()
                 note = description(picture.info.get("Description"))
-                array = _array(picture)
+                array = _numbers(picture, path) if labels else _array(picture)
         except UnidentifiedImageError as error:
             raise CaseError("is not an image of any known kind", where=path, remedy="check what it holds") from error
         except Picture.DecompressionBombError as error:
@@ -75,6 +77,46 @@ def _array(picture) -> np.ndarray:
         array = np.asarray(picture.convert("RGBA")).astype(np.uint16)
         return on_black(array, 255).astype(np.uint8)
     return np.asarray(picture.convert("RGB"))
+
+
+def _numbers(picture, path: Path) -> np.ndarray:
+    """The numbers of a label map: the indices of a palette of colours, the grey values of any other picture.
+
+    A grey palette only compresses grey values. Transparent pixels are 0, others keep their number: opacity is for
+    display. A grey PNG of 2 or 4 bit is not scaled to 8.
+    """
+    if picture.mode in ("P", "PA") and not _grey_palette(picture):
+        return np.asarray(picture if picture.mode == "P" else picture.getchannel(0))
+    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or (picture.mode == "P" and "transparency" in picture.info):
+        return visible(np.asarray(picture.convert("LA" if picture.mode in ("LA", "La") else "RGBA")))
+    array = _array(picture)
+    bits = _png_bits(path) if picture.format == "PNG" and picture.mode == "L" else 8
+    return array // (255 // ((1 << bits) - 1)) if bits in (2, 4) else array
+
+
+def _grey_palette(picture) -> bool:
+    colours = np.array(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    return bool((colours == colours[:, :1]).all())
+
+
+def _png_bits(path: Path) -> int:
+    with open(path, "rb") as file:
+        return file.read(25)[24]
+
+
+def visible(array: np.ndarray) -> np.ndarray:
+    """Colours or grey (y, x[, n - 1]) of an array whose last channel is opacity, 0 where that is 0."""
+    colour = np.where(array[..., -1:] > 0, array[..., :-1], 0).astype(array.dtype)
+    return colour[..., 0] if colour.shape[-1] == 1 else colour
+
+
+def is_lossy(path: Path) -> bool:
+    """Whether a picture is compressed in a way that changes its values: JPEG, or WebP unless it is lossless."""
+    with open(path, "rb") as file:
+        head = file.read(1 << 12)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return b"VP8L" not in head
+    return head[:3] == b"\xff\xd8\xff"
 
 
 def on_black(array: np.ndarray, full: int) -> np.ndarray:
@@ -132,8 +174,8 @@ def _in_step(array: np.ndarray) -> bool:
     return bool(np.corrcoef(flat.T).min() >= GREY_CORRELATION)
 
 
-def read_tiff(path: Path, grey: bool = True) -> Image:
-    """Read a TIFF as (y, x) or (y, x, channel), grey as in read.
+def read_tiff(path: Path, grey: bool = True, labels: bool = False) -> Image:
+    """Read a TIFF as (y, x) or (y, x, channel), grey and labels as in read.
 
     Raises CaseError for one that is not whole or has several pages.
     """
@@ -154,7 +196,7 @@ def read_tiff(path: Path, grey: bool = True) -> Image:
                 if page.bitspersample > 8 and page.samplesperpixel > 1:
                     raise CaseError(f"holds colours of {page.bitspersample} bit in a compression not read here",
                                     where=path, remedy="save it without compression")  # Pillow would cut them to 8
-                return read(path, grey)
+                return read(path, grey, labels)
             note = description(page.description)
             array = page.asarray()
             if page.photometric == 0:  # white is zero
@@ -162,8 +204,8 @@ def read_tiff(path: Path, grey: bool = True) -> Image:
             if page.planarconfig == 2 and array.ndim == 3:
                 array = np.moveaxis(array, 0, -1)
             if array.ndim == 3 and array.dtype.kind == "u" and {int(e) for e in page.extrasamples} & {1, 2}:
-                array = on_black(array, np.iinfo(array.dtype).max).astype(array.dtype)
-                array = array[..., 0] if array.shape[-1] == 1 else array
+                array = visible(array) if labels else on_black(array, np.iinfo(array.dtype).max).astype(array.dtype)
+                array = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
     except tifffile.TiffFileError as error:
         raise CaseError(f"is not a TIFF image: {error}", where=path, remedy="check what it holds") from error
     except (zlib.error, *BROKEN) as error:

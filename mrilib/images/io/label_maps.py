@@ -1,0 +1,157 @@
+"""Label maps that are not stored as one number for each voxel on the image's grid: segments of 3D Slicer, one-hot."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mrilib import labels as schemes
+from mrilib.cases import suffix_of
+from mrilib.errors import CaseError
+from mrilib.images.grid import Grid, Image
+
+MOST = 256  # label numbers, the background among them
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment of a 3D Slicer segmentation: the layer (channel of the file) that holds it and its number there."""
+
+    name: str
+    layer: int
+    value: int
+
+
+@functools.cache
+def say(text: str) -> None:
+    """Log a message about a file once, however often the file is read."""
+    logging.getLogger("mrilib").warning(text)
+
+
+def segments(path: Path) -> list[Segment] | None:
+    """The segments that a file of 3D Slicer (`.seg.nrrd`) lists in its header; None for any other file."""
+    if suffix_of(path) != ".nrrd":
+        return None
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys() if key.startswith("Segment")}
+    if not header:
+        return None
+    layers = reader.GetNumberOfComponents()
+    numbers = sorted({int(match[1]) for key in header if (match := re.match(r"Segment(\d+)_", key))})
+
+    def whole(key: str, default: int) -> int:
+        try:
+            return int(header.get(key, default))
+        except ValueError as error:
+            raise CaseError(f"its header has {key}:={header[key]}, which is no number", where=path,
+                            remedy="save the segmentation again") from error
+
+    found = []
+    for place, n in enumerate(numbers):  # Slicer before 4.11 gave each segment a layer and no number
+        layer = whole(f"Segment{n}_Layer", place if layers > 1 else 0)
+        value = whole(f"Segment{n}_LabelValue", 1 if layers > 1 else place + 1)
+        if not 0 <= layer < layers or value < 1:
+            raise CaseError(f"its header puts segment {n} into layer {layer} of {layers} as number {value}", where=path,
+                            remedy="save the segmentation again")
+        found.append(Segment(header.get(f"Segment{n}_Name") or header.get(f"Segment{n}_ID") or str(n), layer, value))
+    return found
+
+
+def merged(layers: np.ndarray, parts: Sequence[Segment], scheme: str | None = None) -> np.ndarray:
+    """The segments in an array (…, layer) as one label map (…), uint8.
+
+    The number of a segment is the one that the scheme gives its name, if the scheme names all of them; else the one
+    that Slicer gave it; else, where two segments in different layers have the same number, its place in the list.
+    Raises CaseError when two segments share a voxel.
+    """
+    result = np.zeros(layers.shape[:-1], np.uint8)
+    numbers = _numbers(parts, scheme)
+    for part, number in zip(parts, numbers, strict=True):
+        inside = layers[..., part.layer] == part.value
+        if (taken := result[inside]).any():
+            other = parts[numbers.index(int(taken[taken > 0][0]))]
+            raise CaseError(f"its segments {other.name} and {part.name} overlap in {np.count_nonzero(taken)} voxels",
+                            remedy="a voxel has one label: in Slicer, let segments not overlap (Masking), save again")
+        result[inside] = number
+    return result
+
+
+def _numbers(parts: Sequence[Segment], scheme: str | None) -> list[int]:
+    if scheme:
+        by_name = {name: value for value, name in schemes.scheme(scheme).labels.items()}
+        numbers = [by_name.get(part.name, by_name.get(schemes.our_word(part.name), 0)) for part in parts]
+        if all(numbers) and len(set(numbers)) == len(numbers):
+            return numbers
+    numbers = [part.value for part in parts]
+    if len(set(numbers)) < len(numbers):
+        numbers = list(range(1, len(parts) + 1))
+    if max(numbers, default=0) >= MOST:
+        raise CaseError(f"holds a segment with the number {max(numbers)}, labels are 0 to {MOST - 1}")
+    return numbers
+
+
+def placed(image: Image, grid: Grid) -> Image:
+    """A segmentation that was cut to the extent of its segments, on the grid of its image: background elsewhere.
+
+    Raises CaseError when part of a segment lies outside the image.
+    """
+    from mrilib.images.steps.geometry import resample
+
+    own, target = image.grid.volume or image.grid, grid.volume or grid
+    if own.dimension != target.dimension:
+        own, target = image.grid, grid
+    if own.dimension != target.dimension:
+        raise CaseError(f"is {own.dimension}D, its image {target.dimension}D",
+                        remedy="give the label map of this image")
+    whole = Image(image.array.reshape(own.size), own)
+    index = target.to_index(own.to_world(np.argwhere(whole.array)))
+    outside = ((index < -0.51) | (index > np.asarray(target.size) - 0.49)).any(-1)
+    if outside.any():
+        raise CaseError(f"{-(-100 * int(outside.sum()) // len(outside))} % of its voxels lie outside its image",
+                        remedy="give the segmentation of this image")
+    return Image(resample(whole, target, order=0).array.reshape(grid.size), grid)
+
+
+def from_one_hot(array: np.ndarray) -> np.ndarray | None:
+    """A label map, uint8, of one-hot channels on the last axis, the first of them the background.
+
+    None when the channels are not one-hot: of 0 and 1 (or 255), exactly one of them set in every voxel.
+    """
+    if not (1 < array.shape[-1] <= MOST and array.size) or array.max() not in (1, 255):
+        return None
+    if not (np.count_nonzero(array, axis=-1) == 1).all() or not np.isin(array, (0, array.max())).all():
+        return None
+    return array.argmax(-1).astype(np.uint8)
+
+
+def single(image: Image, grid: Grid | None, where: object) -> Image:
+    """The one label map that an image with several channels stands for: one-hot, its channels last or first.
+
+    grid: of the image that the label map belongs to. Channels first (as arrays of PyTorch are saved) can be told only
+    by that grid, and lie on it. A message says what was done. Raises CaseError for channels that are not one-hot.
+    """
+    count = image.array.shape[-1]
+    if (found := from_one_hot(image.array)) is not None:
+        say(f"{where}: holds {count} one-hot channels: the number of the channel is taken as the label")
+        return Image(found, image.grid)
+    if grid is not None and image.array.ndim == 4 and (moved := np.moveaxis(image.array, -1, 0)).shape[:3] == grid.size:
+        if moved.shape[-1] == 1:
+            say(f"{where}: holds its one channel first: it is taken to lie on the grid of its image")
+            return Image(moved[..., 0], grid)
+        count = moved.shape[-1]
+        if (found := from_one_hot(moved)) is not None:
+            say(f"{where}: holds {count} one-hot channels first: the number of the channel is taken as the label, on "
+                "the grid of its image")
+            return Image(found, grid)
+    raise CaseError(f"is no label map: it holds {count} channels, which are not one-hot", where=where,
+                    remedy="save one number for each voxel")
