@@ -11,6 +11,7 @@ import numpy as np
 NORMAL = NormalDist()
 JACKKNIFE = 200  # more estimate the skewness no better
 CELLS = 1 << 16  # weights made at once, so that memory stays flat
+FEW = 4  # units up to which the interval of a mean is Student's: no resample leaves the range of so few values
 
 
 def resamples(units: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
@@ -35,21 +36,25 @@ def bootstrap(figures: Callable[[np.ndarray], dict[str, np.ndarray]], units: np.
     """Value and BCa bootstrap interval (Efron 1987) of each figure: name -> (value, low, high).
 
     figures: weights (r, n) -> {name: (r, …)}. units: (n,), what is drawn: subjects or groups, so that copies do not
-    count as evidence. level: percent. expand: widen the interval as Student's widens the normal one (Hesterberg
-    2015), which the mean of few units needs: of 20 values of a beta distribution 95 % held the truth in 91 of 100
-    runs without it, in 95 with it. A resample in which a figure is undefined (NaN) is left out of its interval; a
-    figure that is the same in all of them has no interval (NaN): that nothing varied is no certainty.
+    count as evidence. level: percent. expand: of means, whose interval is widened as Student's widens the normal one
+    (Hesterberg 2015): of 20 values of a beta distribution 95 % held the truth in 91 of 100 runs without it, in 95 with
+    it. Of up to FEW units it is Student's own, with the standard error of the jackknife: of 2, 3 and 4 such values it
+    held the truth in 94, 93 and 93 of 100 runs, the expanded one in 50, 73 and 85. A resample in which a figure is
+    undefined (NaN) is left out of its interval; a figure that is the same in all of them has no interval (NaN): that
+    nothing varied is no certainty.
     """
     plain = figures(np.ones((1, len(units))))
-    tail = NORMAL.inv_cdf((1 - level / 100) / 2)
-    if expand and (n := len(np.unique(units))) > 1:
-        tail = student(tail, n - 1) * math.sqrt(n / (n - 1))
-    drawn = [figures(weights) for weights in resamples(units, count, seed)]
+    tail, n = NORMAL.inv_cdf((1 - level / 100) / 2), len(np.unique(units))
+    few = expand and n <= FEW
+    if expand and n > 1:
+        tail = student((1 - level / 100) / 2, n - 1) * math.sqrt(1 if few else n / (n - 1))
+    drawn = [] if few else [figures(weights) for weights in resamples(units, count, seed)]
     left_out = [figures(weights) for weights in _jackknife(units)]
     result = {}
     for name, value in plain.items():
         values, without = (np.concatenate([value[:0], *(d[name] for d in many)]) for many in (drawn, left_out))
-        ends = [_bca(v, values[:, *i], without[:, *i], tail) for i, v in np.ndenumerate(value[0])]
+        ends = [_student(v, without[:, *i], tail) if few else _bca(v, values[:, *i], without[:, *i], tail)
+                for i, v in np.ndenumerate(value[0])]
         low, high = (np.array(end).reshape(value[0].shape) for end in zip(*ends, strict=True))
         result[name] = (value[0], low, high)
     return result
@@ -67,12 +72,20 @@ def _jackknife(units: np.ndarray) -> Iterator[np.ndarray]:
         yield (block != some[:, None]).astype(np.float32)
 
 
-def student(z: float, freedom: int) -> float:
-    """The quantile of Student's distribution where the normal one's is z (Fisher and Cornish 1960), to 2 % from 4
-    degrees of freedom on; below, where the series breaks off too early, that of 4."""
-    n = max(freedom, 4)
-    terms = ((z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)
-    return z + sum(term / n**i for i, term in enumerate(terms, 1))
+def student(share: float, freedom: int) -> float:
+    """The quantile of Student's distribution: scipy.stats.t.ppf, without the 0.6 s of its import."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, share))
+
+
+def _student(value: float, without: np.ndarray, tail: float) -> tuple[float, float]:
+    """Student's interval from the values with each unit left out (j,), between the quantiles `tail` and -tail."""
+    without = without[~np.isnan(without)]
+    if math.isnan(value) or len(without) < 2 or without.min() == without.max():
+        return math.nan, math.nan
+    half = -tail * math.sqrt((len(without) - 1) * np.mean((without - without.mean()) ** 2))
+    return value - half, value + half
 
 
 def _bca(value: float, values: np.ndarray, without: np.ndarray, tail: float) -> tuple[float, float]:

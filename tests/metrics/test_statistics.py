@@ -90,12 +90,54 @@ def test_wilson():
 
 
 def test_student_s_quantiles():
-    from scipy.stats import norm, t
+    from scipy.stats import t
 
+    assert [round(-student(0.025, freedom), 2) for freedom in (1, 2, 3)] == [12.71, 4.3, 3.18]
     for level in (0.8, 0.95, 0.99):
-        for freedom in (4, 7, 19, 200):
-            assert student(norm.ppf((1 - level) / 2), freedom) == pytest.approx(
-                t.ppf((1 - level) / 2, freedom), rel=0.02)
+        for freedom in (1, 2, 3, 4, 7, 19, 200):
+            assert student((1 - level) / 2, freedom) == pytest.approx(t.ppf((1 - level) / 2, freedom))
+
+
+@pytest.mark.parametrize("level", [80, 95])
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_the_interval_of_a_mean_of_2_to_4_is_student_s(count, level):
+    from scipy.stats import t
+
+    from mrilib.evaluation.metrics.summary import summary
+
+    values = np.random.default_rng(count).beta(8, 2, (count, 3))
+    made = summary(values, np.arange(count), level=level)
+    for i, column in enumerate(values.T):
+        wanted = t.interval(level / 100, count - 1, column.mean(), column.std(ddof=1) / math.sqrt(count))
+        assert (made["low"][i], made["high"][i]) == pytest.approx(wanted)
+
+
+def test_the_units_that_count_are_those_with_a_value():
+    """Of 12 subjects only 3 have the part: 2 degrees of freedom. Two scans of a subject are one unit."""
+    from scipy.stats import t
+
+    from mrilib.evaluation.metrics.summary import summary
+
+    values = np.full((12, 2), np.nan)
+    values[:, 0] = np.linspace(0.2, 0.9, 12)
+    values[[1, 5, 8], 1] = 0.6, 0.9, 0.7
+    made = summary(values, np.arange(12))
+    wanted = t.interval(0.95, 2, 2.2 / 3, np.std([0.6, 0.9, 0.7], ddof=1) / math.sqrt(3))
+    assert (made["low"][1], made["high"][1]) == pytest.approx(wanted) and made["n"].tolist() == [12, 3]
+    assert 0.2 < made["low"][0] < made["high"][0] < 0.9
+    twice = summary(np.repeat([[0.6], [0.9], [0.7]], 2, 0), np.repeat(np.arange(3), 2))
+    assert (twice["low"][0], twice["high"][0]) == pytest.approx(wanted)
+    alone = summary(np.array([[0.5]]), np.arange(1))
+    assert alone["mean"][0] == 0.5 and np.isnan([alone["low"][0], alone["high"][0]]).all()
+
+
+def test_the_interval_of_a_mean_of_2_to_4_holds_the_truth_as_often_as_it_says():
+    from mrilib.evaluation.metrics.summary import summary
+
+    for count in (2, 3, 4):
+        samples = np.random.default_rng(count).beta(8, 2, (count, 1000))
+        made = summary(samples, np.arange(count))
+        assert 0.91 <= np.mean((made["low"] <= 0.8) & (made["high"] >= 0.8)) <= 0.98
 
 
 def test_the_interval_of_a_mean_of_few_holds_the_truth_as_often_as_it_says():

@@ -123,7 +123,8 @@ def show(table: list[dict], about: About, write, several: bool) -> None:
         title = {"all": "all cases", "unseen": "cases the model never saw"}.get(cases, cases)
         shown = Table(title=f"{submission}: {title}" if several else title,
                       caption=f"{about.text()}; {first['level']:g} % interval of the mean: BCa bootstrap, "
-                      f"{first['resamples']} resamples by {first['resampled']}, seed {first['seed']}; "
+                      f"{first['resamples']} resamples by {first['resampled']}, seed {first['seed']} (up to 4: "
+                      "Student's t); "
                       f"{first['missing']} missing")
         for name in ("figure", "part", "mean", f"{first['level']:g} % interval", "sd", "median", "quartiles", "cases",
                      "empty: both", "one"):
