@@ -16,9 +16,10 @@ TOOLS = sorted(p.stem.replace("_", "-") for p in (ROOT / "tools").glob("mri_*.py
 HEAVY = {"tensorflow", "keras", "SimpleITK", "sklearn", "numpy", "scipy", "rich", "tqdm", "h5py", "PIL", "tifffile",
          "numba"}
 
-# What each part of mrilib may import from the others (itself and errors always).
+# What each part of mrilib may import from the others (itself, errors and config always).
 ALLOWED = {
     "errors": set(),
+    "config": set(),
     "store": set(),
     "labels": set(),
     "cases": {"labels", "store"},
@@ -35,9 +36,10 @@ ALLOWED = {
     "gpu": {"stderr"},
     "models": {"gpu", "store"},
     "inference": {"labels", "models", "gpu", "evaluation", "recipe", "images", "cases", "store"},
+    "tasks": {"labels", "training", "inference", "models", "gpu", "evaluation", "recipe", "images", "cases", "store"},
     "training": {"labels", "inference", "models", "gpu", "evaluation", "recipe", "images", "cases", "store"},
 }
-LEARNING = {"gpu", "models", "inference", "training"}
+LEARNING = {"gpu", "models", "inference", "training", "tasks"}
 
 
 def sources(folder):
@@ -69,7 +71,7 @@ def test_imports_run_one_way(path):
     for module, _ in imports(path):
         names = module.split(".")
         if names[0] == "mrilib" and len(names) > 1 and names[1] != "__version__":
-            assert names[1] in {mine, "errors", *ALLOWED[mine]}, f"{mine} imports {module}"
+            assert names[1] in {mine, "errors", "config", *ALLOWED[mine]}, f"{mine} imports {module}"
         assert names[0] not in ("click", "mri_tools"), f"the library imports {module}"
         if names[0] == "tensorflow":
             assert mine == "gpu", f"{module} outside mrilib/gpu"

@@ -1,0 +1,21 @@
+"""Classes of images: one network, one probability for each class."""
+
+from __future__ import annotations
+
+from mrilib.errors import UsageError
+from mrilib.tasks.task import Task
+from mrilib.training.settings import Settings
+
+
+class Classify(Task):
+    """Sort images into classes."""
+
+    name = "classify"
+    title = "classes of images"
+    settings = Settings
+
+    def misfit(self, cases) -> UsageError | None:
+        if any(case.class_name is not None for case in cases):
+            return None
+        return UsageError("no case has a class", remedy="put images into a folder for each class, or give a CSV with "
+                          "the columns file and class")

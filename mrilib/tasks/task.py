@@ -1,0 +1,23 @@
+"""What a task supplies to training, prediction and scoring. The defaults suit a task that maps one image to a vector.
+
+The functions of mrilib.training, mrilib.inference and mrilib.evaluation take the task as an argument and never import
+this package. Task modules are imported by `--help`: heavy imports belong inside the methods.
+"""
+
+from __future__ import annotations
+
+from mrilib.config import Settings
+from mrilib.errors import UsageError
+
+
+class Task:
+    """One kind of model. name: as on the command line. title: what it does, in a few words. settings: the typed
+    settings of training (below mrilib.training.settings.TrainSettings)."""
+
+    name: str
+    title: str
+    settings: type[Settings]
+
+    def misfit(self, cases) -> UsageError | None:
+        """None when the cases suit the task, else why they do not and what to do. Reads no voxels."""
+        raise NotImplementedError
