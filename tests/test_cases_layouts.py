@@ -9,7 +9,7 @@ from pipeline_data import save
 
 from mrilib import cases, labels
 from mrilib.cases import Reading
-from mrilib.errors import CaseError, UsageError
+from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io import files
 
@@ -332,45 +332,6 @@ def test_dicom_without_suffix_and_with_a_slice_missing(tmp_path):
     series(tmp_path / "p2", "1", "AX T2", skip=(2,), study="1.9", patient="P2")
     with pytest.raises(CaseError, match="slices lie 3 to 6 mm apart: one is missing"):
         files.read_case(next(iter(told(tmp_path / "p2").values())))
-
-
-def test_yolo(tmp_path):
-    for name in ("00054_145", "00054_164", "00056_110"):
-        save(tmp_path / f"images/{name}.png", np.zeros((100, 200), np.uint8))
-    (tmp_path / "labels").mkdir()
-    (tmp_path / "labels/00054_145.txt").write_text("1 0.5 0.25 0.2 0.5\n0 0.1 0.5 0.2 1.0\n")
-    (tmp_path / "labels/00054_164.txt").write_text("")
-    found = told(tmp_path)
-    assert {k: (c.subject, c.boxes) for k, c in found.items()} == {
-        "images/00054_145": ("00054", ((80, 0, 120, 50, "1"), (0, 0, 40, 100, "0"))),
-        "images/00054_164": ("00054", ()), "images/00056_110": ("00056", ())}
-    assert {c.layout for c in found.values()} == {"yolo"}
-    (tmp_path / "data.yaml").write_text("path: here\nnames:\n  0: glioma\n  1: other kind\n")
-    save(tmp_path / "images/x.png", np.zeros((100, 200), np.uint8))
-    found = told(tmp_path)
-    assert found["images/00054_145"].boxes[0][4] == "other kind" and found["images/x"].subject is None
-    (tmp_path / "labels/x.txt").write_text("0 1.5 0.5 0.1 0.1\n")
-    assert "x.txt, line 1: a box of YOLO lies in 0 to 1" in with_errors(tmp_path)[1][0]
-    (tmp_path / "labels/x.txt").write_text("0 .1 .1 .2 .2 .3 .3\n")
-    assert "x.txt, line 1: is no line `class cx cy w h`" in with_errors(tmp_path)[1][0]
-
-
-def test_coco(tmp_path):
-    for name in ("train/a.png", "train/b.png"):
-        save(tmp_path / name, np.zeros((10, 20), np.uint8))
-    known = {"images": [{"id": n, "file_name": f"{name}.png"} for n, name in enumerate("abc", 1)],
-             "annotations": [{"image_id": 1, "category_id": 5, "bbox": [2, 3, 4.5, 5]}],
-             "categories": [{"id": 5, "name": "glioma"}]}
-    write(tmp_path / "train/_annotations.coco.json", known)
-    found, errors = with_errors(tmp_path)
-    assert found == ["train/a", "train/b"] and "c.png: no such image, which the COCO file names" in errors[0]
-    del known["images"][2]
-    write(tmp_path / "train/_annotations.coco.json", known)
-    assert {k: c.boxes for k, c in told(tmp_path).items()} == {"train/a": ((2, 3, 6.5, 8, "glioma"),), "train/b": ()}
-    known["annotations"][0].pop("bbox")
-    write(tmp_path / "train/_annotations.coco.json", known)
-    with pytest.raises(UsageError, match="is no COCO file"):
-        told(tmp_path)
 
 
 def test_a_table_whose_masks_lie_beside_its_images(tmp_path):

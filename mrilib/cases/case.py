@@ -76,7 +76,7 @@ class Search:
 
     free: the root is the folder itself for want of another; a case that is this folder is then counted from above.
     others: the files below the folder that are no images by their suffix. used: those of them that a layout has read.
-    wrong: the errors that fail has taken.
+    wrong: the errors that fail has taken. memo: what layouts have read that another may need.
     """
 
     folder: Path
@@ -87,6 +87,7 @@ class Search:
     others: tuple[Path, ...] = ()
     used: set[Path] = field(default_factory=set)
     wrong: list[CaseError] = field(default_factory=list)
+    memo: dict = field(default_factory=dict)
 
     def id_of(self, folder: Path) -> str:
         """The id of a case that is a folder, counted from the root."""
