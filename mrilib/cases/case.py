@@ -24,6 +24,7 @@ class Case:
     `channels` may be some of them. slices: the files of a channel, or of "label", that is a stack, in order.
     name: what the case goes by in a pipe, where that is neither its one file nor the folder of its channels.
     fix: read a NIfTI header's place as well as it can be meant (see images.files.read).
+    part: "train", "validation" or "test" where the data set states it (a given split), else None.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Case:
     slices: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     name: Path | None = None
     fix: bool = False
+    part: str | None = None
 
     @property
     def path(self) -> Path:
