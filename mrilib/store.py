@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
 import errno
@@ -122,12 +123,14 @@ def csv_text(rows: Iterable[Iterable]) -> str:
 
 
 def read_csv(path: Path) -> str:
-    """The text of a CSV for csv.reader(io.StringIO(text, newline="")); a byte order mark is left out.
+    """The text of a CSV for csv.reader(io.StringIO(text, newline="")), in UTF-8 or UTF-16, without a byte order mark.
 
     Raises OSError when it cannot be read.
     """
-    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        return file.read()
+    data = Path(path).read_bytes()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    return data.decode("utf-8-sig", "surrogateescape")
 
 
 def write_json(path: Path, record: dict) -> None:

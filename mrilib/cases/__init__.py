@@ -83,7 +83,7 @@ def find(paths: Iterable[Path], layout: str | Reading | None = None, root: Path 
                 what = "is a dangling link" if path.is_symlink() else "no such file or folder"
                 raise CaseError(what, where=path, remedy="check the name")
             elif path.suffix.lower() == ".csv":
-                raw += in_csv(path, root or recipe_root(path) or path.parent)
+                raw += in_csv(path, root or recipe_root(path) or path.parent, fail)
             else:
                 raw.append(of_file(path, root))
         except CaseError as error:
