@@ -33,8 +33,11 @@ def plant(folder: Path, tree) -> list[Path]:
     """The files of a tree that can be there together (no file where another has a folder)."""
     made = []
     for parents, stem, suffix in tree:
+        path = folder.joinpath(*parents, stem + suffix)
+        if path.is_dir():
+            continue
         try:
-            made.append(touch(folder.joinpath(*parents, stem + suffix)))
+            made.append(touch(path))
         except OSError:
             continue
     return sorted(set(made))
