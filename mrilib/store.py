@@ -5,68 +5,99 @@ from __future__ import annotations
 import codecs
 import contextlib
 import csv
-import errno
 import hashlib
 import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+import stat
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from mrilib.errors import CaseError, MachineError
-
-FULL = {errno.ENOSPC: "no space left", errno.EDQUOT: "disk quota reached", errno.EROFS: "read-only file system",
-        errno.EIO: "the disk failed", errno.EFBIG: "file too large for this system"}
-
+from mrilib import targets
+from mrilib.errors import CaseError
 
 UNFINISHED: set[Path] = set()  # temporary files open now; a worker whose parent died removes them
 
 
 @contextlib.contextmanager
-def whole(path: Path, *, sync: bool = False) -> Iterator[Path]:
-    """Give a temporary path in the same folder; rename it to `path` when the block ends well, else remove it.
+def whole(path: Path, *, sync: bool = False, suffix: str = "") -> Iterator[Path]:
+    """Give a temporary path; put what the block made there in the place of `path` when it ends well, else remove it.
 
-    The block makes a file there, or a folder: one that has come to be at `path` meanwhile is kept, ours dropped.
-    The temporary name starts with `.PID.` and keeps the suffix, from which ITK picks its writer. sync: also
-    force the bytes to disk first (models, checkpoints). A full or read-only disk is a MachineError.
+    A regular file is made beside its place and renamed; a link stays, and what it leads to is replaced; mode and owner
+    stay. What is no regular file, a device, FIFO, socket or /dev/stdout, takes the finished bytes instead: these are
+    made in the system's folder of temporary files. The block makes a file, or a folder: one that has come to be at
+    `path` meanwhile is kept, ours dropped. The temporary name starts with `.PID.` and keeps the suffix, from which
+    ITK picks its writer; suffix: its own, where path has none. sync: also force the bytes to disk first (models,
+    checkpoints). A full or read-only disk is a MachineError.
     """
     path = Path(path)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(path)
-        UNFINISHED.add(temporary)
-        yield temporary
-        if sync:
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
+    target = targets.find(path)
+    suffix = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix or suffix
+    name = target.file.name + ("" if target.file.name.endswith(suffix) else suffix)
+    if target.direct:
+        with _temporary_folder() as folder:
+            yield folder / name
+            targets.copy(folder / name, target)
+        return
+    folder = target.file.parent
+    temporary = folder / f".{os.getpid()}.{name}"
+    with targets.machine_errors(path):
         try:
-            os.replace(temporary, path)
-        except OSError:
-            if not (temporary.is_dir() and path.is_dir()):
-                raise
-        if sync:
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except OSError as error:
-        reason = FULL.get(error.errno)
-        if error.errno is None and shutil.disk_usage(path.parent).free < 1 << 20:
-            reason = FULL[errno.ENOSPC]  # numpy's tofile says how much it wrote, not why it stopped
-        if reason:
-            raise MachineError(f"cannot write: {reason}", where=path,
-                               remedy="free some space or choose another folder with -o") from error
-        if isinstance(error, (PermissionError, NotADirectoryError, FileExistsError)):
-            raise MachineError(f"cannot write: {error.strerror or error}", where=path,
-                               remedy="choose another folder with -o") from error
-        raise
+            targets.make_folder(path.parent)
+            remove_abandoned(folder / name)
+            UNFINISHED.add(temporary)
+            if target.status is not None and stat.S_ISREG(target.status.st_mode):
+                _make_empty(temporary, target.status)
+            yield temporary
+            if sync:
+                with open(temporary, "rb") as file:
+                    os.fsync(file.fileno())
+            targets.put_in_place(temporary, target)
+            if sync:
+                descriptor = os.open(folder, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        finally:
+            UNFINISHED.discard(temporary)
+            remove(temporary)  # after the rename it is gone already
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="mri-"))
+    UNFINISHED.add(folder)
+    try:
+        with targets.machine_errors(folder):
+            yield folder
     finally:
-        UNFINISHED.discard(temporary)
-        remove(temporary)  # after the rename it is gone already
+        UNFINISHED.discard(folder)
+        remove(folder)
+
+
+def _make_empty(temporary: Path, status: os.stat_result) -> None:
+    """Make the file with the mode that the finished one is to have: nobody else may read it while it is written."""
+    remove(temporary)
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IMODE(status.st_mode) | stat.S_IWUSR))
+
+
+@contextlib.contextmanager
+def text_stream(path: Path) -> Iterator[Callable[[str], object]]:
+    """Give a function that takes the text of a file piece by piece.
+
+    A device, FIFO or socket gets each piece at once; a regular file is whole, as `whole` says, or not there.
+    """
+    target = targets.find(path)
+    if target.direct:
+        with targets.opened(target) as put:
+            yield lambda text: put(text.encode("utf-8", "surrogateescape"))
+        return
+    with whole(path) as temporary, open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        yield file.write
 
 
 def remove_abandoned(path: Path) -> None:
@@ -107,8 +138,8 @@ def _alive(pid: int) -> bool:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    with whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+    with text_stream(path) as put:
+        put(text)
 
 
 def csv_text(rows: Iterable[Iterable]) -> str:

@@ -20,7 +20,8 @@ HEAVY = {"tensorflow", "keras", "SimpleITK", "sklearn", "numpy", "scipy", "rich"
 ALLOWED = {
     "errors": set(),
     "config": set(),
-    "store": set(),
+    "targets": set(),
+    "store": {"targets"},
     "labels": set(),
     "cases": {"labels", "store"},
     "images": {"labels", "cases", "store"},
@@ -34,7 +35,7 @@ ALLOWED = {
     "inspect": {"labels", "cases", "images", "recipe", "duplicates"},
     "stderr": set(),
     "gpu": {"stderr"},
-    "models": {"gpu", "store"},
+    "models": {"gpu", "store", "targets"},
     "inference": {"labels", "models", "gpu", "evaluation", "recipe", "images", "cases", "store"},
     "tasks": {"labels", "training", "inference", "models", "gpu", "evaluation", "recipe", "images", "cases", "store"},
     "training": {"labels", "inference", "models", "gpu", "evaluation", "recipe", "images", "cases", "store"},

@@ -52,7 +52,7 @@ def transforms(command):
 @click.option("--preset", type=click.Choice(["light", "medium", "heavy"]), help="A set of changes to start from.")
 @click.option("--settings", type=click.Path(dir_okay=False), help="Start from the changes in a TOML or JSON file.")
 @click.option("--show", is_flag=True, help="Print the changes as such a file; of none, what there is.")
-@click.option("--preview", type=click.Path(dir_okay=False), metavar="PNG",
+@click.option("--preview", type=options.FileToWrite(), metavar="PNG",
               help="Only show twelve draws of the first case, with their numbers.")
 @click.option("--replay", type=click.Path(dir_okay=False), help="Make again what an augmented.csv lists.")
 @click.option("--keep-originals", is_flag=True, help="Put each case itself beside its copies.")

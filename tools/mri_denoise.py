@@ -1,7 +1,5 @@
 """mri-denoise: remove noise from images."""
 
-from pathlib import Path
-
 import click
 
 from mri_tools.cli import options
@@ -24,7 +22,7 @@ from mrilib.images.registry import DENOISERS
 @click.option("--radius", type=click.IntRange(1), help="Half width of the median's window, in voxels.  [default: 1]")
 @click.option("--width", type=click.FloatRange(0, min_open=True),
               help="Reach of gaussian and bilateral, in mm.  [default: 1 voxel; of bilateral 1.2]")
-@click.option("--residual", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+@click.option("--residual", type=options.FolderToWrite(), metavar="DIR",
               help="Write what was removed, too, as images below this folder.")
 @options.suffix
 @options.jobs

@@ -1,6 +1,5 @@
 """mri-inspect: what a folder, a case, a model or this machine holds."""
 
-from pathlib import Path
 
 import click
 
@@ -15,7 +14,7 @@ MODELS = (".h5", ".keras")
 @options.scheme_of_cases
 @click.option("--device", is_flag=True, help="What this machine offers, and why a GPU lies idle.")
 @click.option("--duplicates/--no-duplicates", default=True, show_default=True, help="Look for copies among the cases.")
-@click.option("--per-case", type=click.Path(path_type=Path), help="CSV of each case: size, spacing, values, labels.")
+@click.option("--per-case", type=options.FileToWrite(), help="CSV of each case: size, spacing, values, labels.")
 @options.json_
 @options.jobs
 @options.common

@@ -26,7 +26,7 @@ from mrilib.images.registry import BIAS, EDGES, NORMALIZERS
               help="What --size does: scale and fill up, scale and cut off, or keep the scale.  [default: pad]")
 @click.option("--bias", type=click.Choice(list(BIAS)),
               help="Take the bias field away, by N4.")
-@click.option("--field", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+@click.option("--field", type=options.FolderToWrite(), metavar="DIR",
               help="Write the bias field, too, as images below this folder.")
 @click.option("--method", type=click.Choice([*NORMALIZERS, "none"]),
               help="How the scale of intensities is chosen.  [default: zscore]")

@@ -23,9 +23,9 @@ from mri_tools.cli.run import entry
 @options.device
 @click.option("--threads", type=click.IntRange(1), help="Threads of the network on the CPU.  [default: all cores]")
 @options.json_
-@click.option("--explain", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--explain", type=options.FolderToWrite(), metavar="DIR",
               help="Classes: write where the model looked (Grad-CAM) over each image, as DIR/CASE.png.")
-@click.option("--probabilities", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--probabilities", type=options.FolderToWrite(), metavar="DIR",
               help="Label maps: also write DIR/CASE/NAME of each label or region, float32.")
 @click.option("--overlap", type=click.FloatRange(0, 0.9),
               help="Label maps: share of a window that the next one covers again.  [default: 0.5]")
@@ -71,6 +71,7 @@ def main(paths, null, root, layout, models, output, flips, as_is, split, fold, p
     """
     from mri_tools.common import predicting
     from mri_tools.common.convert import refuse_beside, refuse_output_in_input
+    from mrilib.targets import check_file, check_folder
 
     chosen = predicting.Models(models)
     wanted = predicting.cases_of_split(split, fold, part, chosen)
@@ -83,6 +84,8 @@ def main(paths, null, root, layout, models, output, flips, as_is, split, fold, p
             "keep-largest": keep_largest, "min-volume": min_volume, "fill-holes": fill_holes,
             "no-postprocess": no_postprocess, "scheme": scheme, "suffix": suffix, "force": force,
         })  # fmt: skip
+        if output:
+            check_file(output)
         if explain:
             refuse_output_in_input(paths, explain)
         if dry_run:
@@ -95,6 +98,7 @@ def main(paths, null, root, layout, models, output, flips, as_is, split, fold, p
 
     predicting.refuse(chosen, {"json": as_json, "explain": explain})
     output = output or Path("predictions")
+    check_folder(output)
     refuse_output_in_input(paths, output)
     if probabilities:
         refuse_beside(paths, probabilities, output)

@@ -21,7 +21,7 @@ from mri_tools.cli.run import DONE, SOME_FAILED, complain, entry, progress, say,
 @click.option("--distance", type=click.IntRange(0, 64), help="Bits of 64 in which near copies differ.  [default: 10]")
 @click.option("--groups", type=click.Path(path_type=Path, dir_okay=False),
               help="CSV `case,group` of more cases that must stay together.")
-@click.option("--copies", type=click.Path(path_type=Path), help="CSV to list every pair of copies in.")
+@click.option("--copies", type=options.FileToWrite(), help="CSV to list every pair of copies in.")
 @options.seed
 @options.json_
 @options.jobs

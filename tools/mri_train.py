@@ -1,6 +1,5 @@
 """mri-train: fit a model to cases."""
 
-from pathlib import Path
 
 import click
 
@@ -11,7 +10,7 @@ from mri_tools.common import training_options
 
 @click.command()
 @options.cases
-@options.output("model.h5", "The model file, .h5 or .keras.")
+@options.output("model.h5", "The model file, .h5 or .keras.", options.FileToWrite)
 @click.option("--task", type=click.Choice(["auto", "classify", "segment"]), default="auto", show_default=True,
               help="What the model is to do; auto: classify where cases have classes, else label maps.")
 @options.split
@@ -21,7 +20,7 @@ from mri_tools.common import training_options
 @training_options.of_classes
 @training_options.of_maps
 @training_options.learning
-@click.option("--curve", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--curve", type=options.FileToWrite(),
               help="CSV of the epochs.  [default: beside the model]")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run of the same options ended.")
 @options.device
@@ -48,7 +47,7 @@ def main(paths, null, root, layout, output, task, split, fold, validation, size,
     from mri_tools.cli import stream
     from mri_tools.common import training
 
-    training.check_output(output)
+    training.check_output(output, resume)
     cases, failed = stream.gather(paths, null=null, root=root, layout=layout)
     task = training.task_of(cases, task)
     settings = training_options.settings({**given, "size": size, "seed": seed}, task)
@@ -86,8 +85,7 @@ def main(paths, null, root, layout, output, task, split, fold, validation, size,
         say(f"{output} is of this very run: kept")
     else:
         checkpoint = training.checkpoint_of(output, run, resume, force)
-        curve = curve or output.with_suffix(".curve.csv")
-        with training.Watch(settings, loaded, curve) as watch:
+        with training.Watch(settings, loaded, training.curve_of(output, curve)) as watch:
             model, record = classify.fit(loaded, settings, setup, checkpoint=checkpoint, resume=resume, watch=watch)
         training.save(output, model, {**record, "run": run}, origin, checkpoint)
         watch.summary(model, record, output)

@@ -11,7 +11,7 @@ from mri_tools.cli.run import DONE, SOME_FAILED, complain, emit, entry, progress
 @click.command()
 @options.cases
 @options.scheme_of_cases
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("montage.png"), show_default=True,
+@click.option("-o", "--output", type=options.FileToWrite(), default=Path("montage.png"), show_default=True,
               help="PNG to write.")
 @click.option("--cases", "folder", type=click.Path(path_type=Path),
               help="Where the cases lie that a table of predictions, or predicted label maps, are about.")
@@ -41,9 +41,10 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
     """
     from mri_tools.common import charting, viewing
     from mrilib.errors import CaseError, UsageError
+    from mrilib.targets import is_direct
     from mrilib.view import plots
 
-    if output.suffix.lower() != ".png":
+    if output.suffix.lower() != ".png" and (output.suffix or not is_direct(output)):
         raise UsageError("the picture is a PNG", where=output, remedy="end its name with .png")
     if seed and not random:
         raise UsageError("--seed has no effect without --random")

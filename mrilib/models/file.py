@@ -15,6 +15,7 @@ from pathlib import Path
 from mrilib import store as records
 from mrilib.errors import CaseError, MachineError, UsageError
 from mrilib.models import safety
+from mrilib.targets import is_direct
 
 FORMAT = 1
 ATTRIBUTE = "mri"
@@ -26,14 +27,15 @@ REMEDY = "a model is a file that mri-train wrote; was it copied whole?"
 def save(model, path: Path, record: dict) -> None:
     """Write a model with its record, whole or not at all, and forced to disk.
 
-    path: ends with .h5 or .keras. record: JSON types only, no NaN; its "format" is set here. The network is
+    path: ends with .h5 or .keras; a device or a pipe takes the bytes of an .h5. record: JSON types only, no NaN; its
+    "format" is set here. The network is
     stored without optimizer and as float32, whatever precision it was trained in, so that it works alike on
     every machine. It opens with keras.models.load_model(path, compile=False). Raises UsageError for another
     suffix, and for a network that this module would refuse to load; MachineError for a full disk, and for weights that
     are no numbers, which a half-precision run can end with though its loss is one.
     """
     path = Path(path)
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in SUFFIXES and (path.suffix or not is_direct(path)):
         raise UsageError("a model file ends with .h5 or .keras", where=path)
     import keras
     import numpy as np
@@ -43,10 +45,10 @@ def save(model, path: Path, record: dict) -> None:
                            remedy="train with --mixed-precision off, or a lower --learning-rate")
     text = json.dumps({**record, "format": FORMAT}, allow_nan=False)
     model = keras.Model(model.input, model.output, name=model.name)  # the same layers, not compiled
-    with records.whole(path, sync=True) as temporary, _quiet():
+    with records.whole(path, sync=True, suffix=SUFFIXES[0]) as temporary, _quiet():
         room = len(text) + sum(4 * int(np.prod(w.shape)) + PER_WEIGHT for w in model.weights)
         temporary.write_bytes(bytes(room))  # where a disk is full, HDF5 itself would take the process down
-        if path.suffix == ".h5":
+        if temporary.suffix == ".h5":
             model.save(temporary)
             _finish_h5(temporary, text)
         else:

@@ -66,7 +66,7 @@ def _load_config(ctx, param, path):
     import tomllib
 
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")  # a name of bytes that are no text
         settings = json.loads(text) if str(path).endswith(".json") else tomllib.loads(text)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
@@ -81,16 +81,52 @@ def _load_config(ctx, param, path):
 
 def write_config(path: Path, ctx: click.Context) -> None:
     """Write every option of this run, given or default, as a TOML file that --config takes back."""
+    import tomli_w
+
     from mrilib.store import write_text
 
-    lines = [f"# {ctx.info_name} {__version__}"]
+    options = {}
     for p in ctx.command.params:
         value = ctx.params.get(p.name)
         if not isinstance(p, click.Option) or p.name in ("config", "write_config") or value in (None, ()):
             continue
         name = next((o for o in p.opts if o.startswith("--")), p.opts[0]).lstrip("-")
-        lines.append(f"{name} = {json.dumps(list(value) if isinstance(value, tuple) else value, default=str)}")
-    write_text(Path(path), "\n".join(lines) + "\n")
+        options[name] = _toml_value(value)
+    write_text(path, f"# {ctx.info_name} {__version__}\n{tomli_w.dumps(options)}")
+
+
+def _toml_value(value):
+    if isinstance(value, tuple | list):
+        return [_toml_value(part) for part in value]
+    return value if isinstance(value, bool | int | float) else str(value)
+
+
+class FileToWrite(click.Path):
+    """A file, device, FIFO or link that results can be written to; what cannot be is wrong use before any work."""
+
+    def __init__(self):
+        super().__init__(path_type=Path)
+
+    def convert(self, value, param, ctx):
+        from mrilib.targets import check_file
+
+        path = super().convert(value, param, ctx)
+        check_file(path)
+        return path
+
+
+class FolderToWrite(click.Path):
+    """A folder that results are written below; made when it is not there."""
+
+    def __init__(self):
+        super().__init__(path_type=Path)
+
+    def convert(self, value, param, ctx):
+        from mrilib.targets import check_folder
+
+        path = super().convert(value, param, ctx)
+        check_folder(path)
+        return path
 
 
 def several(*decorators):
@@ -126,7 +162,7 @@ model = click.option("-m", "--model", "models", required=True, multiple=True, ty
 common = several(
     click.option("--config", type=click.Path(path_type=Path), is_eager=True, expose_value=False,
                  callback=_load_config, help="Take options from this TOML file."),
-    click.option("--write-config", type=click.Path(path_type=Path), help="Write all options of this run as TOML."),
+    click.option("--write-config", type=FileToWrite(), help="Write all options of this run as TOML."),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
     click.option("-v", "--verbose", is_flag=True, help="Say more."),
     click.version_option(__version__, message="%(prog)s %(version)s"),
@@ -169,15 +205,14 @@ part = click.option("--part", type=click.Choice(["train", "validation", "test"])
                     help="Only cases of this part of the split.")
 
 
-def output(default: str, what: str = "Folder for the results."):
+def output(default: str, what: str = "Folder for the results.", kind=FolderToWrite):
     """-o with a visible default, named for the work."""
-    return click.option("-o", "--output", type=click.Path(path_type=Path), default=Path(default), show_default=True,
-                        help=what)
+    return click.option("-o", "--output", type=kind(), default=Path(default), show_default=True, help=what)
 
 
 def output_file(what: str):
     """-o for a table; standard output unless given."""
-    return click.option("-o", "--output", type=click.Path(path_type=Path), help=what + "  [default: standard output]")
+    return click.option("-o", "--output", type=FileToWrite(), help=what + "  [default: standard output]")
 
 
 def xyz_to_array(values, dimension: int | None = None):

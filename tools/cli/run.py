@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import logging
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from mrilib import stderr
+from mrilib import stderr, targets
 from mrilib.errors import CaseError, MachineError, MriError, UsageError
 
 DONE, SOME_FAILED, WRONG_USE, MACHINE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 3, 130, 141
@@ -33,12 +34,15 @@ def entry(command: click.Command):
         quiet, verbose = given.pop("quiet", False), given.pop("verbose", False)
         _level = -1 if quiet else int(verbose)
         _end = "\0" if given.get("null") else "\n"
-        if settings := given.pop("write_config", None):
-            from mri_tools.cli.options import write_config
-
-            write_config(settings, click.get_current_context())
+        settings = given.pop("write_config", None)
         _guard_descriptors()
+        logging.getLogger("mrilib").addHandler(_Messages())
+        logging.getLogger("mrilib").setLevel(logging.DEBUG)
         try:
+            if settings:
+                from mri_tools.cli.options import write_config
+
+                write_config(settings, click.get_current_context())
             return work(**given)
         except BrokenPipeError as error:  # click's main would make it exit 1
             raise _ReaderGone from error
@@ -54,6 +58,14 @@ def entry(command: click.Command):
     return run
 
 
+class _Messages(logging.Handler):
+    """The library's messages: a line each, those of level debug with -v, warnings always."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        give = complain if record.levelno >= logging.WARNING else say if record.levelno >= logging.INFO else detail
+        give(record.getMessage())
+
+
 class _ReaderGone(Exception):
     """Nobody reads the results any more."""
 
@@ -63,6 +75,7 @@ def _guard_descriptors() -> None:
     global _records
     sys.stdout.flush()
     _records = os.dup(1)  # not inheritable, so no child can hold the pipe open
+    targets.MOVED[1] = _records  # /dev/stdout is where the results go, not what 1 is from now on
     os.dup2(2, 1)
 
 
@@ -166,19 +179,18 @@ def to_terminal() -> bool:
 
 def write(text: str) -> None:
     """Results to standard output, whole and at once. Raises BrokenPipeError when its reader is gone."""
-    data = text.encode("utf-8", "surrogateescape")  # a name of bytes that are no text goes out as it came
-    while data:
-        try:
-            data = data[os.write(_records, data) :]
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise MachineError(f"cannot write the results: {error.strerror}", where="standard output") from error
+    try:
+        targets.send(_records, text.encode("utf-8", "surrogateescape"))  # a name of bytes that are no text as it came
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise MachineError(f"cannot write the results: {error.strerror}", where="standard output") from error
 
 
 def emit(path: object) -> None:
-    """One result on standard output, ended by a newline (a NUL with -0)."""
-    write(f"{path}{_end}")
+    """One result on standard output, ended by a newline (a NUL with -0); none where the output itself went there."""
+    if not targets.is_descriptor(Path(path), _records):
+        write(f"{path}{_end}")
 
 
 _bar = None

@@ -8,21 +8,22 @@ from pathlib import Path
 from mri_tools.cli import stream
 from mri_tools.cli.run import describe, give_results
 from mrilib.errors import CaseError, UsageError
+from mrilib.targets import is_direct
 
 COUNT, COLUMNS, SIZE = 12, 4, 256
 WINDOW = (0.5, 99.5)  # percentiles of the case itself that are black and white on every tile
 LETTERS = 40  # of a caption's line
 
 
-def sheet(paths, settings: dict, output: str, keep, *, seed, null, root, layout) -> int:
+def sheet(paths, settings: dict, output: Path, keep, *, seed, null, root, layout) -> int:
     """Write the sheet of the first case to `output`, a PNG; returns the exit code."""
-    if Path(output).suffix.lower() != ".png":
+    if output.suffix.lower() != ".png" and (output.suffix or not is_direct(output)):
         raise UsageError("is no .png", where=output, remedy="name a .png after --preview")
     for case in stream.each(paths, null=null, root=root, layout=layout):
         if isinstance(case, CaseError):
             raise case
         if keep is None or keep(case):
-            return give_results(_made(case, settings, Path(output), seed), "sheet")
+            return give_results(_made(case, settings, output, seed), "sheet")
     raise UsageError("no case for training to show")
 
 
@@ -46,7 +47,7 @@ def _made(case, settings: dict, output: Path, seed: int):
             made, moved, boxes = augmented.apply(image, label, case.boxes, drawn)
             shown = plots.picture(made, SIZE, moved.array if moved else None, boxes, window)
             tiles.append(plots.Tile(shown, (augmented.copy_id(case.id, copy), *_caption(drawn))))
-        with whole(output) as temporary:
+        with whole(output, suffix=".png") as temporary:
             Picture.fromarray(plots.montage(tiles, COLUMNS)).save(temporary)
     except CaseError as error:
         yield case, CaseError(describe(case, error))

@@ -34,7 +34,7 @@ def draw(text: str, output: Path) -> int:
     if not made:
         raise CaseError("nothing to show (the table has no row that makes a chart)",
                         remedy="give mri-score's table of figures; of classes --per-case's for the ROC")
-    with whole(output) as temporary:
+    with whole(output, suffix=".png") as temporary:
         Picture.fromarray(charts.sheet(made)).save(temporary)
     return len(made)
 

@@ -74,9 +74,7 @@ class Table:
         if self.output is not None:
             from mrilib import store as records
 
-            path = self.files.enter_context(records.whole(self.output))
-            file = open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")
-            self.put = self.files.enter_context(file).write
+            self.put = self.files.enter_context(records.text_stream(self.output))
         self.begun = self.as_json
         return self
 

@@ -91,7 +91,7 @@ statistics = options.several(
 
 results = options.several(
     options.output_file("Table of figures."),
-    click.option("--per-case", type=FILE, help="CSV with a row for each case."),
+    click.option("--per-case", type=options.FileToWrite(), help="CSV with a row for each case."),
     click.option("--fail-under", multiple=True, metavar="METRIC=VALUE", help="Exit 1 when a figure is lower."),
     options.json_,
     click.option("--check", is_flag=True, help="Only tell whether a submission is complete and well formed."),

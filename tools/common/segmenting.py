@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from mri_tools.cli.run import complain, describe, emit, program, progress, say
 from mri_tools.common import training
 from mrilib import __version__
 from mrilib.errors import CaseError, UsageError
+from mrilib.targets import is_direct
 
 MEMORY_SHARE = 0.25  # of the machine's memory that planning counts on unless said
 GIB = 1 << 30
@@ -28,6 +30,8 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
 
     if folds and (split or fold is not None):
         raise UsageError("--folds makes its own split", remedy="leave out --split and --fold")
+    if folds and is_direct(output):
+        raise UsageError("--folds writes a file for each fold", where=output, remedy="name a file with -o")
     if folds and settings.budget:
         settings = replace(settings, budget=settings.budget / folds)
     runs = []
@@ -56,7 +60,9 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
         for *_, origin in runs:
             origin["content"] = content_hash([split])
     own = cache is None
-    cache = cache or output.with_name(f"{output.name}.cache")
+    if own:  # a device or a pipe has nothing beside it
+        cache = (Path(tempfile.mkdtemp(prefix="mri-train-")) if is_direct(output) else
+                 output.with_name(f"{output.name}.cache"))
     used = [c for c in cases if any(c.id in parts for _, parts, _ in runs)]
     held = [c for c in cases if c.id not in runs[0][1]] if fold is not None else []
     prepared = Prepared(used, held, settings, cache, scheme, threads)
@@ -107,8 +113,7 @@ def _fit(prepared, settings, output, parts, origin, *, memory, device, mixed, th
         say(f"{output} is of this very run: kept")
         return
     checkpoint = training.checkpoint_of(output, described, resume, force)
-    curve = curve or output.with_suffix(".curve.csv")
-    with Watch(planned, curve) as watch:
+    with Watch(planned, training.curve_of(output, curve)) as watch:
         model, record = segment.fit(data, planned, setup, checkpoint=checkpoint, resume=resume, watch=watch, tune=tune,
                                     used=time.monotonic() - began)
     took = record["training"].pop("seconds")  # not in the file, whose bytes are the same however often a run was broken
@@ -235,8 +240,8 @@ def _memory() -> float:
 class Watch(training.Watch):
     """Follows a fit: a bar over steps, or over the seconds of a budget; the curve file; a summary."""
 
-    def __init__(self, settings, curve: Path):
-        self.settings, self.curve = settings, curve
+    def __init__(self, settings, curve: Path | None):
+        self.settings, self.curve = settings, training.Curve(curve)
         self.budget, self.told = settings.budget, 0.0
         total, unit = (int(settings.budget), "second") if settings.budget else (
             settings.epochs * settings.steps, "step")
@@ -260,7 +265,7 @@ class Watch(training.Watch):
             found = f", validation Dice {logs['validation_dice']:.3f}" if "validation_dice" in logs else ""
             of = f" of {self.settings.epochs}" if self.settings.epochs else ""
             self.bar.note(f"epoch {state.epoch}{of}: loss {logs['loss']:.3f}{found}")
-            self._write(state.curve)
+            self.curve.write(state.curve)
 
     def summary(self, model, record: dict, seconds: dict, output: Path) -> None:
         """What came out, on one screen. seconds: of this command alone, all of them and those waiting for windows."""
@@ -280,4 +285,4 @@ class Watch(training.Watch):
             each = ", ".join(f"{k.removeprefix('validation_dice_')} {v:.3f}" for k, v in held.items()
                              if k != "validation_dice")
             say(f"{'validation':10} epoch {known['best_epoch']}: mean Dice {held['validation_dice']:.3f} ({each})")
-        say(f"{'written':10} {output} ({output.stat().st_size / 1e6:.1f} MB), {self.curve}")
+        say(f"{'written':10} {output}{training.size_of(output)}{self.curve}")

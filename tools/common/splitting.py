@@ -34,7 +34,7 @@ def find_copies(cases: list[Case], jobs: int | None, near: bool, distance: int |
             prints.append(answer)
         step()
     if not readable:
-        raise CaseError("no case can be read")
+        raise CaseError(f"no case can be read, the first: {errors[0]}" if errors else "no case can be read")
     reach = duplicates.DISTANCE if distance is None else distance
     return readable, duplicates.pairs(prints, reach, near=near, subjects=[c.subject for c in readable]), errors
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mri_tools.cli.run import complain, program, progress, say, write
 from mrilib.errors import CaseError, UsageError
+from mrilib.targets import is_direct
 
 VALIDATION = 0.15  # part of the cases, where something needs validation and nothing was said
 
@@ -26,14 +27,15 @@ def task_of(cases, task: str) -> str:
     return task
 
 
-def check_output(output: Path) -> None:
+def check_output(output: Path, resume: bool = False) -> None:
     """Raises UsageError for a model file that cannot be written."""
     from mrilib.models.file import SUFFIXES
 
-    if output.suffix not in SUFFIXES:
+    if output.suffix not in SUFFIXES and (output.suffix or not is_direct(output)):
         raise UsageError("a model file ends with .h5 or .keras", where=output, remedy="choose another name with -o")
-    if output.is_dir():
-        raise UsageError("is a folder", where=output, remedy="choose another name with -o")
+    if resume and is_direct(output):
+        raise UsageError("--resume has no effect on what is no file: no checkpoint can lie beside it", where=output,
+                         remedy="name a file with -o")
 
 
 def check_size(shape, wanted: list[int] | None) -> None:
@@ -176,7 +178,7 @@ def describe(cases, part_of: dict, settings, output: Path) -> None:
 
 def is_done(output: Path, run: dict, force: bool) -> bool:
     """Whether the model file is there and of this very run. Raises UsageError when it is of another one."""
-    if force or not output.exists():
+    if force or is_direct(output) or not output.exists():
         return False
     from mrilib.errors import CaseError
     from mrilib.models.file import read_record
@@ -193,13 +195,15 @@ def is_done(output: Path, run: dict, force: bool) -> bool:
     return True
 
 
-def checkpoint_of(output: Path, run: dict, resume: bool, force: bool) -> Path:
-    """Where the checkpoint of a model file lies; a line about what is found there.
+def checkpoint_of(output: Path, run: dict, resume: bool, force: bool) -> Path | None:
+    """Where the checkpoint of a model file lies; a line about what is found there. None beside a device or a pipe.
 
     Raises UsageError when the run is to go on from a checkpoint of another one; force starts anew then.
     """
     from mrilib.training import checkpoint
 
+    if is_direct(output):
+        return None
     path = output.with_name(f"{output.name}.checkpoint")
     if not path.exists():
         if resume:
@@ -217,21 +221,58 @@ def checkpoint_of(output: Path, run: dict, resume: bool, force: bool) -> Path:
     return path
 
 
-def save(output: Path, model, record: dict, origin: dict, checkpoint: Path) -> None:
+def curve_of(output: Path, asked: Path | None) -> Path | None:
+    """Where the table of epochs goes: as asked, else beside the model file; None beside a device or a pipe."""
+    return asked or (None if is_direct(output) else output.with_suffix(".curve.csv"))
+
+
+def size_of(output: Path) -> str:
+    """How large a finished model file is, in words; nothing of one that went into a device or a pipe."""
+    return "" if is_direct(output) else f" ({output.stat().st_size / 1e6:.1f} MB)"
+
+
+def save(output: Path, model, record: dict, origin: dict, checkpoint: Path | None) -> None:
     """Write the model file; then the checkpoint has done its service."""
     from mrilib.models import file
 
     record["training"]["split"] = origin
     record["made_by"] = program()
     file.save(model, output, record)
-    checkpoint.unlink(missing_ok=True)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+
+
+class Curve:
+    """The table of the epochs: a file is written anew after each, a device or a pipe gets it at the end."""
+
+    def __init__(self, path: Path | None):
+        self.path, self.rows = path, []
+
+    def write(self, rows: list[dict]) -> None:
+        self.rows = rows
+        if self.path is not None and not is_direct(self.path):
+            self._put()
+
+    def end(self) -> None:
+        if self.path is not None and is_direct(self.path):
+            self._put()
+
+    def _put(self) -> None:
+        from mrilib.store import write_text
+
+        names = list(dict.fromkeys(name for row in self.rows for name in row))  # not every epoch is validated
+        lines = [",".join(names)] + [",".join(f"{row[n]:.6g}" if n in row else "" for n in names) for row in self.rows]
+        write_text(self.path, "\n".join(lines) + "\n")
+
+    def __str__(self) -> str:
+        return "" if self.path is None else f", {self.path}"
 
 
 class Watch:
     """Follows a fit: a bar over all steps, the curve file after each epoch, a summary at the end."""
 
-    def __init__(self, settings, data, curve: Path):
-        self.settings, self.data, self.curve = settings, data, curve
+    def __init__(self, settings, data, curve: Path | None):
+        self.settings, self.data, self.curve = settings, data, Curve(curve)
         steps = -(-len(data.places("train")) // settings.batch_size)
         self.bar = progress("training", settings.epochs * steps, unit="step")
         self.began, self.first = time.monotonic(), 0
@@ -240,8 +281,10 @@ class Watch:
         self.bar.__enter__()
         return self
 
-    def __exit__(self, *what):
-        self.bar.__exit__(*what)
+    def __exit__(self, kind, *what):
+        self.bar.__exit__(kind, *what)
+        if kind is None:
+            self.curve.end()
 
     def __call__(self, event: str, state, logs: dict | None) -> None:
         if event == "step":
@@ -253,14 +296,7 @@ class Watch:
         else:
             found = f", validation {100 * logs['validation_accuracy']:.1f} %" if "validation_accuracy" in logs else ""
             self.bar.note(f"epoch {state.epoch} of {self.settings.epochs}: loss {logs['loss']:.3f}{found}")
-            self._write(state.curve)
-
-    def _write(self, rows: list[dict]) -> None:
-        from mrilib.store import write_text
-
-        names = list(dict.fromkeys(name for row in rows for name in row))  # not every epoch is validated
-        lines = [",".join(names)] + [",".join(f"{row[n]:.6g}" if n in row else "" for n in names) for row in rows]
-        write_text(self.curve, "\n".join(lines) + "\n")
+            self.curve.write(state.curve)
 
     def summary(self, model, record: dict, output: Path) -> None:
         """What came out, on one screen."""
@@ -282,5 +318,4 @@ class Watch:
             say(f"{'kept':10} epoch {known['best_epoch']}: validation accuracy "
                 f"{100 * held['validation_accuracy']:.1f} %, balanced "
                 f"{100 * held['validation_balanced_accuracy']:.1f} %, loss {held['validation_loss']:.3f}")
-        curve = f", {self.curve}" if known["curve"] else ""
-        say(f"{'written':10} {output} ({output.stat().st_size / 1e6:.1f} MB){curve}")
+        say(f"{'written':10} {output}{size_of(output)}{self.curve if known['curve'] else ''}")

@@ -96,7 +96,7 @@ of_maps = several(
                  help="Label maps: epochs between two validations on whole volumes.  [default: 10]"),
     click.option("--memory", type=_positive(), help="Label maps: GiB that planning may count on.  "
                                                     "[default: a quarter of the machine's]"),
-    click.option("--cache", type=click.Path(path_type=Path, file_okay=False),
+    click.option("--cache", type=options.FolderToWrite(),
                  help="Label maps: folder for prepared volumes, kept.  [default: beside the model, removed at the "
                       "end]"),
     click.option("--folds", type=click.IntRange(2),

@@ -124,5 +124,5 @@ def write(output: Path, tiles: list, columns: int) -> None:
     from mrilib.store import whole
     from mrilib.view import plots
 
-    with whole(output) as temporary:
+    with whole(output, suffix=".png") as temporary:
         Picture.fromarray(plots.montage(tiles, columns)).save(temporary)
