@@ -10,11 +10,13 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from mrilib.cases.case import Case, Reading, Search, of_file, recipe_root
+from mrilib.cases.given import part_folders, part_of, person
+from mrilib.cases.layouts.classes import with_classes
 from mrilib.cases.layouts.folders import missing_channels
 from mrilib.cases.layouts.tables import in_csv
+from mrilib.cases.layouts.twins import without_label_maps
 from mrilib.cases.names import (
     CHANNELS,
-    CLASS_WORDS,
     COLOURS,
     MASK_ENDINGS,
     MASK_FOLDERS,
@@ -48,7 +50,7 @@ LAYOUTS = {
     "brats": "mrilib.cases.layouts.folders:brats",
     "stacks": "mrilib.cases.layouts.twins:stacks",
     "masks": "mrilib.cases.layouts.twins:masks",
-    "classes": "mrilib.cases:classes",
+    "classes": "mrilib.cases.layouts.classes:classes",
     "plain": "mrilib.cases:plain",
 }
 
@@ -114,8 +116,11 @@ def unite(cases: list[Case], reading: Reading, fail: Callable[[CaseError], None]
             known.append(_as_read(_with_record(case), reading))
         except CaseError as error:
             fail(error)
+    folders = part_folders(case.id for case in known)
+    known = [replace(case, part=case.part or part_of(case.id, folders), subject=person(case.id, case.subject, folders))
+             for case in known] if folders else known
     seen = reading.layout in (None, "classes")
-    return _with_classes(known, sure=reading.layout == "classes") if seen else known
+    return with_classes(known, folders, sure=reading.layout == "classes") if seen else known
 
 
 def _with_suffix(case: Case) -> str:
@@ -139,6 +144,8 @@ def _in_folder(search: Search, files: list[Path], on_unused) -> list[Case]:
     cases: list[Case] = []
     left, names = files, LAYOUTS if search.reading.layout is None else (search.reading.layout,)
     for name in names:
+        if name == "plain" and search.reading.layout is None:
+            left = without_label_maps(search, left, alone=not cases)
         found, left = _function(name)(search, left)
         cases += found
     if not cases and not search.wrong:
@@ -184,12 +191,6 @@ def plain(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     return [replace(case, subject=subject_of(case.id), layout="plain") for case in mine], []
 
 
-def classes(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
-    """a folder for each class"""
-    mine = [replace(of_file(path, search.root), layout="classes") for path in files]
-    return (mine, []) if search.reading.layout == "classes" else ([], files)  # else seen when all cases are known
-
-
 def _with_record(case: Case) -> Case:
     """What the record beside a prepared case says of it; other cases as they are."""
     record = of_case(case.root, case.id)
@@ -205,6 +206,7 @@ def _with_record(case: Case) -> Case:
         case,
         subject=case.subject or known.get("subject"),
         class_name=known.get("class"),
+        part=known.get("part") or case.part,
         label=Path(case.root) / label if label else case.label,
         boxes=tuple(tuple(box) for box in known.get("boxes", ())),
         scheme=known.get("scheme") or record.get("scheme") or case.scheme,  # the latter of a predicted label map
@@ -235,31 +237,3 @@ def _as_read(case: Case, reading: Reading) -> Case:
                        slices={again.get(name, name): files for name, files in case.slices.items()})
     raise CaseError(f"has channels {' '.join(have)}, not {' '.join(wanted)}", where=case.path,
                     remedy="name others with --channels")
-
-
-def _with_classes(cases: list[Case], sure: bool) -> list[Case]:
-    """Class folders: known words anywhere in the path, or 2 to 10 first folders that hold 3 images or more each."""
-    def other(case):  # several channels of one plain file are but named by the user
-        return len(case.channels) > 1 and case.layout not in ("plain", "classes")
-
-    if any(c.class_name is not None or c.label is not None or other(c) for c in cases):
-        return cases
-
-    def word(case):
-        return next((p for p in reversed(case.id.split("/")[:-1]) if p.lower() in CLASS_WORDS), None)
-
-    words = [word(case) for case in cases]
-    if not all(words):
-        tops = Counter(case.id.split("/")[0] for case in cases if "/" in case.id)
-        enough = 2 <= len(tops) <= 10 and min(tops.values()) >= 3
-        if sum(tops.values()) != len(cases) or not (sure or enough):
-            if sure:
-                raise UsageError("not every case lies in a class folder", remedy="use a CSV with a column class")
-            given = words if any(words) else [None] * len(cases)
-            return [_of_class(c, w) if w else c for c, w in zip(cases, given, strict=True)]
-        words = [case.id.split("/")[0] for case in cases]
-    return [_of_class(case, w) for case, w in zip(cases, words, strict=True)]
-
-
-def _of_class(case: Case, name: str) -> Case:
-    return replace(case, class_name=name, layout=case.layout if case.layout == "prepared" else "classes")

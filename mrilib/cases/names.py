@@ -29,6 +29,22 @@ CLASS_WORDS = {
 MASK_ENDINGS = ("_mask", "-mask", "_seg", "-seg")
 MASK_FOLDERS = {"masks": "images", "labels": "images", "labelsTr": "imagesTr", "labelsTs": "imagesTs",
                 "label": "image", "mask": "image"}  # fmt: skip
+PART_WORDS = {  # of a folder -> the part of a given split
+    "train": "train", "training": "train", "trn": "train",
+    "validation": "validation", "valid": "validation", "val": "validation", "validate": "validation",
+    "validating": "validation", "dev": "validation", "devel": "validation", "development": "validation",
+    "test": "test", "testing": "test", "tests": "test", "tst": "test", "holdout": "test", "heldout": "test",
+    "eval": "test", "evaluation": "test",
+}  # fmt: skip
+SHORT_PART_WORDS = {  # only beside a folder of another part
+    "tr": "train", "va": "validation", "vl": "validation", "te": "test", "ts": "test",
+}  # fmt: skip
+MASK_WORDS = {  # that end the name of a folder or file of label maps
+    "mask", "masks", "label", "labels", "labelmap", "labelmaps", "seg", "segs", "segm", "segmentation",
+    "segmentations", "gt", "gts", "groundtruth", "truth", "annotation", "annotations", "annot", "annots", "roi", "rois",
+}  # fmt: skip
+IMAGE_WORDS = {"image", "images", "img", "imgs", "scan", "scans", "pic", "picture", "pictures", "slice", "raw", "orig",
+               "original", "map", "maps", "data", "set", "dataset"}  # say no more than that it is an image
 SUBJECTS = (  # each finds the person at the beginning of a case's own name; what follows is the visit or the date
     r"BraTS-[A-Za-z]+-\d+(?=-\d+$)",
     r"TCGA[-_][A-Z0-9]{2}[-_][A-Z0-9]{4}",
@@ -55,6 +71,20 @@ def stem_of(path: Path) -> str:
 def words_of(path: Path) -> list[str]:
     """The parts of a file's stem in lower case, cut at - _ . and spaces."""
     return [word for word in re.split(r"[-_. ]+", stem_of(path).lower()) if word]
+
+
+def is_mask_folder(name: str) -> bool:
+    """Whether a folder's name says that it holds label maps: `labelsTr`, `train_masks`, `Ground Truth`."""
+    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
+    words = [word for word in words if word not in IMAGE_WORDS and word not in PART_WORDS | SHORT_PART_WORDS]
+    return bool(words) and words[-1] in MASK_WORDS
+
+
+def bare_stem(path: Path) -> str:
+    """The stem of a file without the words that say whether it is an image or a label map, or of which channel:
+    `mask_007` and `img_007` are both `007`."""
+    return " ".join(word for word in words_of(path)
+                    if word not in MASK_WORDS and word not in IMAGE_WORDS and word not in CHANNELS)
 
 
 def channel_of(path: Path) -> str | None:

@@ -20,7 +20,7 @@ from mrilib.images.registry import BIAS, DENOISERS, STEPS
 from mrilib.images.steps.bias import divided
 
 FORMAT = 1
-NAMES = ("subject", "class", "scheme")  # what is said of a case and changes nothing in its files
+NAMES = ("subject", "class", "scheme", "part")  # what is said of a case and changes nothing in its files
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ def as_given(case) -> dict:
     """What is said of a case beside its files, as a record keeps it: its channels, and what they are in the file;
     boxes in pixels as given; subject, class and scheme. What is empty is left out."""
     told = {"channels": list(case.channels), "held": list(case.held), "boxes": [list(box) for box in case.boxes],
-            "subject": case.subject, "class": case.class_name, "scheme": case.scheme}
+            "subject": case.subject, "class": case.class_name, "scheme": case.scheme, "part": case.part}
     return {name: value for name, value in told.items() if value}
 
 
@@ -321,7 +321,7 @@ def write_case(case, image: Image | dict[str, Image], label: Image | None, out: 
         place = dict.fromkeys(names, first)
         parts = {first: image}
     known = {"subject": case.subject, "class": case.class_name, "boxes": [list(box) for box in case.boxes],
-             "scheme": case.scheme}
+             "scheme": case.scheme, "part": case.part}
     if several or names != ("image",) and case.channels.keys() == set(names):
         known["channels"] = {n: path.relative_to(out).as_posix() for n, path in place.items()}
     if label is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mrilib.cases.case import Case, Search, of_file
 from mrilib.cases.layouts.folders import by_folder
-from mrilib.cases.names import CHANNELS, MASK_FOLDERS, PICTURES, stem_of, subject_of, suffix_of
+from mrilib.cases.names import CHANNELS, MASK_FOLDERS, PICTURES, is_mask_folder, stem_of, subject_of, suffix_of
 from mrilib.errors import CaseError
 from mrilib.store import read_json
 
@@ -29,7 +29,8 @@ def nnunet(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
         counts = {tuple(sorted(numbers)) for numbers in grouped.values()}
         known = folder.absolute().name in IMAGES or about["channels"] or (
             len(grouped) > 1 and len(counts) == 1 and len(min(counts)) > 1)
-        if not (known and grouped and sum(map(len, grouped.values())) == len(members)):
+        masks = folder != search.folder and is_mask_folder(folder.name)
+        if masks or not (known and grouped and sum(map(len, grouped.values())) == len(members)):
             rest += members
             continue
         labels = _labels(folder, folders)
@@ -94,7 +95,11 @@ def _labels(folder: Path, folders: dict[Path, list[Path]]) -> dict[str, Path]:
         return {}
     other = folder.absolute().parent / beside if folder.name == "" else folder.parent / beside
     members = folders.get(other) or (sorted(other.iterdir()) if other.is_dir() else [])
-    return {stem_of(path): path for path in members if suffix_of(path) and not path.name.startswith(".")}
+    found = {stem_of(path): path for path in members if suffix_of(path) and not path.name.startswith(".")}
+    for stem, path in list(found.items()):  # named with the _0000 of its image
+        if match := CHANNEL.fullmatch(stem):
+            found.setdefault(match[1], path)
+    return found
 
 
 def _about(folder: Path, search: Search) -> dict:
