@@ -29,6 +29,7 @@ CORRELATION = 0.90
 SEEN = 256  # pixels of the longer side that are looked at: more cost time and change nothing
 SIDE = 32  # of a thumbnail, in pixels
 ROWS = 512  # compared at once, so that memory stays flat
+PAIRS = 8192  # of thumbnails, likewise
 
 
 @dataclass(frozen=True)
@@ -44,35 +45,45 @@ class Fingerprint:
     blank: bool = False
 
 
-def fingerprint(case: Case) -> Fingerprint:
-    """The fingerprint of a case. Of one with a file for each channel the first channel's voxels stand for all.
+def fingerprint(case: Case, image: Image | None = None) -> Fingerprint:
+    """The fingerprint of a case. image: its first channel, where it has been read already.
 
-    A volume has no hashes: heads brought to one template look alike in every slice, whoever they are.
-    Raises CaseError when a file is damaged.
+    Of a case with a file for each channel the first channel's voxels stand for all. A volume has no hashes: heads
+    brought to one template look alike in every slice, whoever they are. Raises CaseError when a file is damaged.
     """
-    name, path = next(iter(case.channels.items()))
-    image = files.read_case(case if case.held else replace(case, channels={name: path}))
+    if image is None:
+        name, path = next(iter(case.channels.items()))
+        image = files.read_case(case if case.held else replace(case, channels={name: path}))
     array = np.ascontiguousarray(image.array)
-    pixels = hashlib.sha256(repr((array.shape, array.dtype.str)).encode() + array.tobytes()).hexdigest()
+    pixels = hashlib.sha256(repr((array.shape, array.dtype.str)).encode())
+    pixels.update(array.data if array.size else b"")
     content = content_hash(case.image_files)
     if image.grid.dimension == 3:
-        return Fingerprint(content, pixels, None, None)
-    grey = image.by_channel().astype(np.float32).mean(-1)
-    hashes, thumbnail = _seen(np.nan_to_num(_smaller(grey), posinf=0, neginf=0))
-    return Fingerprint(content, pixels, hashes, thumbnail, bool((array == array.flat[0]).all()))
+        return Fingerprint(content, pixels.hexdigest(), None, None)
+    hashes, thumbnail = _hashed(np.nan_to_num(_smaller(image.by_channel()), posinf=0, neginf=0))
+    return Fingerprint(content, pixels.hexdigest(), hashes, thumbnail, bool((array == array.flat[0]).all()))
 
 
-def _smaller(grey: np.ndarray) -> np.ndarray:
-    """A (y, x) picture of at most SEEN pixels a side, by means over blocks; what the last block lacks is left out."""
+def _smaller(array: np.ndarray) -> np.ndarray:
+    """The mean of the channels of a (y, x, channel) picture as float32, of at most SEEN pixels a side.
+
+    By means over blocks of pixels; what the last block lacks is left out.
+    """
+    one_byte = array.shape[-1] == 1 and array.dtype == np.uint8
+    grey = array[..., 0] if one_byte else array.astype(np.float32).mean(-1)
     step = -(-max(grey.shape) // SEEN)
     height, width = (max(n // step, 1) for n in grey.shape)
     if step == 1 or min(grey.shape) < step:
-        return grey
+        return grey.astype(np.float32, copy=False)
     whole = grey[: height * step, : width * step]
-    return sum(whole[i::step, j::step] for i in range(step) for j in range(step)) / np.float32(step * step)
+    blocks = [whole[i::step, j::step] for i in range(step) for j in range(step)]
+    total = np.zeros((height, width), np.uint32 if one_byte else np.float32)  # whole numbers add up fast and exactly
+    for block in blocks:
+        total += block
+    return total.astype(np.float32, copy=False) / np.float32(step * step)
 
 
-def _seen(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _hashed(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Hashes and thumbnail of a (y, x) float32 picture."""
     from imagehash import phash
     from PIL import Image as Picture
@@ -82,10 +93,11 @@ def _seen(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     low, high = np.percentile(grey, (1, 99))
     scaled = np.clip((grey - low) / max(high - low, 1e-6), 0, 1)
     picture = Picture.fromarray((scaled * 255).astype(np.uint8))
-    mirrored = picture.transpose(Picture.Transpose.FLIP_LEFT_RIGHT)
+    small = picture.resize((SIDE, SIDE), Picture.Resampling.LANCZOS)  # as phash itself does, once for both views
+    mirrored = small.transpose(Picture.Transpose.FLIP_LEFT_RIGHT)
     thumbnail = np.asarray(picture.resize((SIDE, SIDE), Picture.Resampling.BOX), np.float32)
     thumbnail = thumbnail - thumbnail.mean()
-    hashes = np.array([phash(p, hash_size=8).hash.ravel() for p in (picture, mirrored)])
+    hashes = np.array([phash(view, hash_size=8).hash.ravel() for view in (small, mirrored)])
     return hashes, thumbnail / max(float(np.linalg.norm(thumbnail)), 1e-6)
 
 
@@ -114,16 +126,22 @@ def pairs(prints: list[Fingerprint], distance: int = DISTANCE, correlation: floa
 
 
 def _near(prints: list[Fingerprint], distance: int, correlation: float) -> set[tuple[int, int]]:
+    """Pairs whose hashes are close, and of these those whose thumbnails correlate; the second is told by pixels, so
+    it is computed for the few pairs alone that the first leaves."""
     bits = np.array([p.hashes for p in prints], np.float32) * 2 - 1
     thumbs = np.array([p.thumbnail for p in prints])
     flat, flipped = thumbs.reshape(len(prints), -1), thumbs[..., ::-1].reshape(len(prints), -1)
     found = set()
     for start in range(0, len(prints), ROWS):
-        rows = slice(start, start + ROWS)
         for view, thumb in ((0, flat), (1, flipped)):
-            unlike = (64 - bits[rows, 0] @ bits[:, view].T) / 2
-            alike = (unlike <= distance + 0.5) & (flat[rows] @ thumb.T >= correlation)
-            found |= {(start + int(i), int(j)) for i, j in np.argwhere(alike) if start + i < j}
+            agreeing = bits[start : start + ROWS, 0] @ bits[start:, view].T  # bits alike less bits that differ
+            rows, columns = np.nonzero(agreeing >= 64 - 2 * distance - 1)
+            above = rows < columns
+            rows, columns = rows[above] + start, columns[above] + start
+            for part in range(0, len(rows), PAIRS):
+                i, j = rows[part : part + PAIRS], columns[part : part + PAIRS]
+                alike = np.einsum("ij,ij->i", flat[i], thumb[j]) >= correlation
+                found |= set(zip(i[alike].tolist(), j[alike].tolist(), strict=True))
     return found
 
 

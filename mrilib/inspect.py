@@ -52,7 +52,7 @@ def look(case: Case, copies: bool = True) -> Seen:
     if all(one.grid.same_as(image.grid) for one in images.values()):
         image, apart = files.stacked(images, case.path), []
     array = np.concatenate([one.array.ravel() for one in images.values()]) if apart else image.by_channel()
-    if not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise CaseError("holds NaN or infinite values", where=case.path, remedy="mend the file it comes from")
     counts: dict[int, int] = {}
     if (label := files.read_label(case, None if apart else image.grid)) is not None:
@@ -63,9 +63,22 @@ def look(case: Case, copies: bool = True) -> Seen:
     picture = suffix_of(case.image_files[0]) in PICTURES
     if set(spacing) == {1.0} and picture:
         spacing = ()
-    return Seen(image.grid.size[::-1], spacing, array.dtype.name, names, float(array.min()),
-                float(array.max()), float(np.median(array)), counts, "" if picture else orientation(image.grid),
-                tuple(apart), duplicates.fingerprint(case) if copies else None)
+    low, middle, high = _values(array)
+    first = next(iter(images.values()))
+    return Seen(image.grid.size[::-1], spacing, array.dtype.name, names, low, high, middle, counts,
+                "" if picture else orientation(image.grid), tuple(apart),
+                duplicates.fingerprint(case, first) if copies else None)
+
+
+def _values(array: np.ndarray) -> tuple[float, float, float]:
+    """The least, the median and the greatest value."""
+    if array.dtype == np.uint8 and array.size:
+        from PIL import Image as Picture
+
+        counts = np.cumsum(Picture.fromarray(np.ascontiguousarray(array).reshape(-1, 1)).histogram())  # one fast pass
+        low, one, other, high = np.searchsorted(counts, [1, (array.size + 1) // 2, array.size // 2 + 1, array.size])
+        return float(low), (int(one) + int(other)) / 2, float(high)
+    return float(array.min()), float(np.median(array)), float(array.max())
 
 
 def orientation(grid: Grid) -> str:

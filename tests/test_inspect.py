@@ -96,3 +96,12 @@ def test_a_models_record_is_told_and_what_it_lacks_left_out():
     assert lines["classes"] == "no, yes" and lines["input"].startswith("96 x 80 x 1")
     assert lines["train"] == "10 cases: 6 yes, 4 no" and lines["last epoch"] == "epoch 3, loss 0.25"
     assert lines["recipe"] == "as given" and lines["settings"] == "epochs 3" and "versions" not in lines
+
+
+def test_the_values_of_bytes_are_counted_as_those_of_any_type_are():
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1), (2, 1), (7, 5, 1), (6, 4, 3), (4, 5, 6, 2)):
+        for high in (1, 2, 200, 256):
+            array = rng.integers(0, high, shape).astype(np.uint8)
+            expected = (array.min(), np.median(array), array.max())
+            assert inspect._values(array) == inspect._values(array.astype(np.int16)) == expected

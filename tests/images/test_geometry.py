@@ -171,3 +171,18 @@ def test_what_cannot_be_cropped_or_scaled_says_so():
         crop_to_head(flat)
     with pytest.raises(CaseError, match="NaN"):
         resize(flat.with_array(np.full((9, 9), np.nan)), size=[4])
+
+
+def test_the_fast_opening_and_percentile_are_those_of_the_libraries():
+    from scipy import ndimage
+
+    from mrilib.images.steps.foreground import opened, tenth
+
+    rng = np.random.default_rng(0)
+    for shape in ((256, 200), (1, 5), (2, 2), (1, 1), (50, 3), (20, 30, 10)):
+        for share in (0.0, 0.6, 0.95, 1.0):
+            mask = rng.random(shape) < share
+            assert np.array_equal(opened(mask), ndimage.binary_opening(mask)), (shape, share)
+    for count in (1, 2, 3, 7, 11, 996, 1020, 4097):
+        values = (rng.random(count) * 255).astype(np.float32)
+        assert tenth(values) == pytest.approx(np.percentile(values, 10), rel=1e-6)

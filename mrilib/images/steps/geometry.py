@@ -11,7 +11,7 @@ import numpy as np
 
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.steps.foreground import border, box_of, finite, flat_outside, otsu
+from mrilib.images.steps.foreground import border, box_of, finite, flat_outside, opened, otsu, tenth
 
 HEAD_SIDE = 256  # crop_to_head looks at every k-th voxel, so that no axis has more than this
 FRAME = 6  # how many such voxels thick a frame drawn around a picture may be
@@ -114,7 +114,7 @@ def crop_to_head(image: Image, *, mask=None, rng=None, margin: float = 0) -> tup
         head, stride = np.asarray(mask, bool), np.ones(n, int)
     else:
         head = np.any([above_air(seen[..., i]) for i in range(seen.shape[-1])], 0)
-        thick = ndimage.binary_opening(head)
+        thick = opened(head)
         head = thick if thick.any() else head
         pieces, count = ndimage.label(head)
         sizes = np.bincount(pieces.ravel(), minlength=count + 1)
@@ -147,7 +147,7 @@ def above_air(array: np.ndarray) -> np.ndarray:
         return tuple(slice(k, n - k) for n in array.shape)
 
     deep = max(0, min(FRAME, (min(array.shape) - 3) // 2))
-    airs = [np.percentile(border(array[within(k)]), 10) for k in range(deep + 1)]
+    airs = [tenth(border(array[within(k)])) for k in range(deep + 1)]
     inner = min(airs)
     distance = np.abs(array - np.float32(airs[0]))
     level = _middle(distance)

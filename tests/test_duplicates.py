@@ -117,3 +117,50 @@ def test_damaged_images_are_errors_of_their_case(tmp_path):
     (tmp_path / "a.png").write_text("not a picture")
     with pytest.raises(CaseError, match="is not an image"):
         duplicates.fingerprint(cases.of_file(tmp_path / "a.png"))
+
+
+def test_the_search_finds_what_comparing_every_pair_finds(monkeypatch):
+    rng = np.random.default_rng(0)
+    originals = rng.random((12, 64)) < 0.5, rng.normal(size=(12, 32, 32)).astype(np.float32)
+    prints = []
+    for i in range(90):
+        hashes, thumbnail = originals[0][i % 12].copy(), originals[1][i % 12].copy()
+        hashes[rng.integers(0, 64, rng.integers(0, 9))] ^= True  # up to 8 bits, so pairs differ by up to 16
+        thumbnail += rng.normal(size=(32, 32)) * rng.uniform(0, 0.5)
+        thumbnail -= thumbnail.mean()
+        thumbnail /= np.linalg.norm(thumbnail)
+        views = (hashes, rng.random(64) < 0.5)
+        if i % 3 == 0:
+            views, thumbnail = views[::-1], np.ascontiguousarray(thumbnail[:, ::-1])
+        prints.append(duplicates.Fingerprint(str(i), f"p{i}", np.array(views), thumbnail))
+
+    def linked(i, j):
+        one, other = prints[i], prints[j]
+        return any((one.hashes[0] != other.hashes[view]).sum() <= duplicates.DISTANCE
+                   and (one.thumbnail * other.thumbnail[:, :: 1 - 2 * view]).sum() >= duplicates.CORRELATION
+                   for view in (0, 1))  # fmt: skip
+
+    expected = [(i, j, "near") for i in range(90) for j in range(i + 1, 90) if linked(i, j)]
+    assert len(expected) > 100
+    assert duplicates.pairs(prints) == expected
+    monkeypatch.setattr(duplicates, "PAIRS", 5)
+    assert duplicates.pairs(prints) == expected
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(300, 290), (600, 512), (40, 30, 3)])
+def test_an_image_that_has_been_read_is_not_read_again(kind, shape, tmp_path):
+    from mrilib.images.grid import Grid, Image
+    from mrilib.images.io import files
+
+    array = (np.random.default_rng(1).random(shape) * 250).astype(kind)
+    files.write(tmp_path / "a.tif", Image(array, Grid.of(shape[:2]), ("a", "b", "c")[: len(shape) // 3 * 3]))
+    case = cases.of_file(tmp_path / "a.tif")
+    alone, given = duplicates.fingerprint(case), duplicates.fingerprint(case, files.read_case(case))
+    assert (alone.content, alone.pixels, alone.blank) == (given.content, given.pixels, given.blank)
+    assert np.array_equal(alone.hashes, given.hashes) and np.array_equal(alone.thumbnail, given.thumbnail)
+    block = -(-max(shape) // 256)  # the small picture is the mean over blocks, whatever the type
+    grey = array.reshape(*shape[:2], -1).mean(-1, dtype=np.float64)
+    height, width = (n // block * block for n in shape[:2])
+    expected = grey[:height, :width].reshape(height // block, block, width // block, block).mean((1, 3))
+    assert np.allclose(duplicates._smaller(array.reshape(*shape[:2], -1)), expected, rtol=1e-5)
