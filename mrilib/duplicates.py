@@ -22,12 +22,13 @@ from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io import files
 from mrilib.images.steps.geometry import crop_to_head
-from mrilib.store import content_hash
+from mrilib.store import content_hash, csv_text
 
 DISTANCE = 10  # bits of 64
 CORRELATION = 0.90
 SEEN = 256  # pixels of the longer side that are looked at: more cost time and change nothing
 SIDE = 32  # of a thumbnail, in pixels
+COLUMNS = ("case", "copy", "kind", "class", "class_of_copy", "part", "part_of_copy")
 ROWS = 512  # compared at once, so that memory stays flat
 PAIRS = 8192  # of thumbnails, likewise
 
@@ -143,6 +144,18 @@ def _near(prints: list[Fingerprint], distance: int, correlation: float) -> set[t
                 alike = np.einsum("ij,ij->i", flat[i], thumb[j]) >= correlation
                 found |= set(zip(i[alike].tolist(), j[alike].tolist(), strict=True))
     return found
+
+
+def rows(cases: Sequence[Case], linked) -> list[dict]:
+    """Each pair of copies (i, j, kind), with the classes and the parts of a given split that its cases are in."""
+    return [dict(zip(COLUMNS, (cases[i].id, cases[j].id, kind, cases[i].class_name, cases[j].class_name,
+                               cases[i].part, cases[j].part), strict=True))
+            for i, j, kind in linked]  # fmt: skip
+
+
+def table(cases: Sequence[Case], linked) -> str:
+    """Each pair of copies as CSV."""
+    return csv_text([COLUMNS, *(row.values() for row in rows(cases, linked))])
 
 
 def groups(count: int, linked) -> np.ndarray:

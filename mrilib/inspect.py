@@ -10,6 +10,7 @@ import numpy as np
 from mrilib import duplicates
 from mrilib import labels as schemes
 from mrilib.cases import PICTURES, Case, suffix_of
+from mrilib.cases.given import PARTS
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid
 from mrilib.images.io import files
@@ -94,10 +95,10 @@ def orientation(grid: Grid) -> str:
     return f"{letters} oblique by {turn:.0f} degrees" if turn >= 0.5 else letters
 
 
-def summary(cases: list[Case], seen: list[Seen]) -> list[tuple[str, str]]:
+def summary(cases: list[Case], seen: list[Seen], pairs=()) -> list[tuple[str, str]]:
     """What a set of cases holds, as (name, text) lines in order. cases, seen: one for one, those that could be read.
 
-    Empty for no case.
+    pairs: the copies among them, as from `copies`. Empty for no case.
     """
     if not cases:
         return []
@@ -106,6 +107,10 @@ def summary(cases: list[Case], seen: list[Seen]) -> list[tuple[str, str]]:
     unknown = sum(not case.subject for case in cases)
     more = f", not known of {unknown} cases" if unknown else ""
     lines.append(("subjects", f"{len(subjects)}{more}" if subjects else "not known"))
+    if any(case.part for case in cases):
+        parts = Counter(case.part or "of no part" for case in cases)
+        named = [name for name in (*PARTS, "of no part") if name in parts]
+        lines.append(("given split", ", ".join(f"{parts[name]} {name}" for name in named)))
     if any(case.class_name for case in cases):
         lines.append(("classes", _counted(Counter(case.class_name or "none" for case in cases))))
     lines.append(("channels", _counted(Counter(" ".join(one.channels) for one in seen))))
@@ -129,7 +134,7 @@ def summary(cases: list[Case], seen: list[Seen]) -> list[tuple[str, str]]:
         lines.append(("boxes", f"{sum(len(case.boxes) for case in cases)} in "
                                f"{sum(bool(case.boxes) for case in cases)} cases"))
     if all(one.fingerprint is not None for one in seen):
-        lines += _copies(cases, seen)
+        lines.append(_copies(cases, pairs))
     return lines
 
 
@@ -177,15 +182,18 @@ def _volumes(seen: list[Seen], numbers: tuple[int, ...]) -> str:
     return f"{_range(values)} {unit}{f'; in {absent} cases none' if absent else ''}"
 
 
-def _copies(cases: list[Case], seen: list[Seen]) -> list[tuple[str, str]]:
-    found = duplicates.pairs([one.fingerprint for one in seen], subjects=[case.subject for case in cases])
-    sizes = Counter(duplicates.groups(len(cases), found).tolist())
-    exact = len({j for _, j, kind in found if kind == "exact"})
-    near = sum(kind == "near" for *_, kind in found)
-    lines = [("copies", f"{exact} exact, {near} near pairs; {len(sizes)} groups are left to split")]
-    told = [(cases[i], cases[j]) for i, j, _ in found if cases[i].class_name != cases[j].class_name]
-    lines += [("copies of different class", f"{a.id} ({a.class_name}) and {b.id} ({b.class_name})") for a, b in told]
-    return lines
+def copies(cases: list[Case], seen: list[Seen]) -> list[tuple[int, int, str]]:
+    """The pairs of copies among the cases; none where no fingerprints were taken."""
+    if any(one.fingerprint is None for one in seen):
+        return []
+    return duplicates.pairs([one.fingerprint for one in seen], subjects=[case.subject for case in cases])
+
+
+def _copies(cases: list[Case], pairs) -> tuple[str, str]:
+    count = len(set(duplicates.groups(len(cases), pairs).tolist()))
+    exact = len({j for _, j, kind in pairs if kind == "exact"})
+    near = sum(kind == "near" for *_, kind in pairs)
+    return "copies", f"{exact} exact, {near} near pairs; {count} groups are left to split"
 
 
 def _counted(counts: Counter) -> str:

@@ -32,6 +32,7 @@ ALLOWED = {
     "unused": {"cases", "images", "labels", "store"},
     "evaluation": {"labels", "cases", "images", "store"},
     "view": {"labels", "cases", "images", "evaluation", "store"},
+    "leaks": {"cases", "duplicates"},
     "inspect": {"labels", "cases", "images", "recipe", "duplicates"},
     "stderr": set(),
     "gpu": {"stderr"},

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mrilib import cases, inspect
+from mrilib import cases, inspect, leaks
 from mrilib.errors import CaseError
 
 
@@ -15,7 +15,9 @@ def save(path, array):
 
 def told(folder):
     found = list(cases.find([folder]))
-    return dict(inspect.summary(found, [inspect.look(case) for case in found]))
+    seen = [inspect.look(case) for case in found]
+    pairs = inspect.copies(found, seen)
+    return dict([*leaks.findings(found, pairs), *inspect.summary(found, seen, pairs)])
 
 
 def pattern(seed, shape=(40, 48)):
@@ -59,7 +61,8 @@ def test_copies_and_their_contradictions_are_told(tmp_path):
     lines = told(tmp_path)
     assert lines["classes"] == "3 yes, 2 no"
     assert lines["copies"] == "1 exact, 0 near pairs; 4 groups are left to split"
-    assert lines["copies of different class"] == "no/0 (no) and yes/again (yes)"
+    assert lines["copies of different class"] == ("1 pair: no/0 (no) and yes/again (yes) (correct the class or leave "
+                                                   "them out; --copies FILE lists all pairs)")
 
 
 def test_label_maps_are_counted_and_must_hold_whole_numbers_of_the_same_size(tmp_path):

@@ -43,6 +43,7 @@ def main(paths, null, root, layout, output, folds, validation, test, duplicates,
     """
     from mri_tools.cli.stream import gather
     from mri_tools.common import splitting
+    from mrilib import duplicates as duplicates_of
     from mrilib import splits
     from mrilib.errors import UsageError
     from mrilib.store import write_text
@@ -69,7 +70,7 @@ def main(paths, null, root, layout, output, folds, validation, test, duplicates,
     for line in splitting.summary(cases, rows, linked):
         say(line)
     if copies:
-        write_text(copies, splitting.copies_table(cases, linked))
+        write_text(copies, duplicates_of.table(cases, linked))
     text = splitting.as_json(cases, rows, linked) if as_json else splits.write(rows)
     if output:
         write_text(output, text)

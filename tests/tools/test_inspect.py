@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from PIL import Image
+from pipeline_data import head
 
 BIN = Path(sys.executable).parent
 
@@ -49,3 +51,43 @@ def test_what_the_numbers_mean_is_told_from_the_layout_the_numbers_or_the_user(t
     text = run(tmp_path)
     assert "label scheme: not known; what 0 1 2 3 mean is said with --scheme binary|" in text
     assert "labels: 0 background in 2, 1 in 2, 2 in 2, 3 in 2\n" in text and "size of" not in text
+
+
+def picture(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+def test_a_benchmark_whose_test_pictures_are_copies_of_its_training_pictures_says_so_first(tmp_path):
+    for i in range(8):
+        for part, name in (("Training", f"tr_{i}"), ("Testing", f"te_{i}")):
+            array = head(100 + i + (50 if part == "Testing" and i > 4 else 0), 150, 140)
+            small = np.asarray(Image.fromarray(array).resize((120, 130))) if part == "Testing" else array
+            picture(tmp_path / part / ("glioma" if i % 2 else "pituitary") / f"{name}.png", small)
+    picture(tmp_path / "Testing/glioma/same.png", head(101, 150, 140))
+    lines = run("--copies", tmp_path / "copies.csv", tmp_path).splitlines()
+    leak = lines[1]
+    assert leak.startswith("LEAK, copies across parts: 6 of 9 test cases are copies of train cases (1 exact, 5 near)")
+    assert "mri-split" in leak and "given split: 8 train, 9 test" in lines
+    rows = (tmp_path / "copies.csv").read_text().splitlines()
+    assert rows[0] == "case,copy,kind,class,class_of_copy,part,part_of_copy"
+    assert len(rows) == 7 and sum(",exact," in row for row in rows) == 1
+    assert "--copies has no effect with --no-duplicates" in run("--no-duplicates", "--copies", "x", tmp_path, code=2)
+
+
+def test_subjects_across_parts_are_told_without_a_look_at_copies(tmp_path):
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 3), ("test", 2)):
+        for i in range(count):
+            volume(tmp_path / part / f"BraTS-GLI-0000{i}-00{part == 'test':d}.nii.gz", rng.normal(size=(4, 5, 6)))
+    lines = run("--no-duplicates", tmp_path).splitlines()
+    assert lines[1].startswith("LEAK, subjects across parts: all 2 subjects of test are in train too: BraTS-GLI-00000")
+
+
+def test_a_set_full_of_contradictions_stays_short(tmp_path):
+    for i in range(30):
+        for name in ("yes", "no"):
+            picture(tmp_path / name / f"{i}.png", head(i, 60, 50))
+    text = run(tmp_path)
+    assert "copies of different class: 30 pairs: " in text and len(text.splitlines()) < 16
+    assert max(map(len, text.splitlines())) < 400

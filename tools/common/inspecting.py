@@ -35,12 +35,13 @@ def look_at_all(paths, null, root, layout, jobs, copies: bool, step, on_unused):
     return cases, seen, failed
 
 
-def about(paths, cases: list[Case], seen: list, failed: list, unused: list) -> list[tuple[str, str]]:
-    """The report, line by line: layout and recipe of what was given, what no case uses, then what the cases hold."""
-    from mrilib import inspect
+def about(paths, cases: list[Case], seen: list, failed: list, unused: list, pairs: list) -> list[tuple[str, str]]:
+    """The report, line by line: leaks first, then layout, recipe, what no case uses, and what the cases hold."""
+    from mrilib import inspect, leaks
     from mrilib.recipe import Recipe
 
     lines = [("given", " ".join(map(str, paths)))] if paths else []
+    lines += leaks.findings(cases, pairs)
     if cases:
         lines.append(("understood as", layout_of(cases)))
     for root in dict.fromkeys(case.root for case in cases):
@@ -48,7 +49,7 @@ def about(paths, cases: list[Case], seen: list, failed: list, unused: list) -> l
         if steps:
             lines.append(("prepared by", " | ".join(map(str, steps))))
     lines += [(note.title, note.text) for note in unused]
-    lines += inspect.summary(cases, seen)
+    lines += inspect.summary(cases, seen, pairs)
     if failed:
         lines.append(("damaged", f"{len(failed)} files: {'; '.join(str(e) for e in failed[:3])}"
                       + (" …" if len(failed) > 3 else "")))
@@ -65,10 +66,11 @@ def layout_of(cases: list[Case]) -> str:
 
 
 def as_dicts(cases: list[Case], seen: list) -> list[dict]:
-    return [{"case": case.id, "subject": case.subject, "class": case.class_name, "layout": case.layout,
-             "size": list(one.size), "spacing": list(one.spacing), "orientation": one.orientation, "type": one.kind,
-             "channels": list(one.channels), "low": one.low, "median": one.middle, "high": one.high,
-             "scheme": case.scheme, "labels": one.labels, "boxes": len(case.boxes)}
+    return [{"case": case.id, "subject": case.subject, "class": case.class_name, "part": case.part,
+             "layout": case.layout, "size": list(one.size), "spacing": list(one.spacing),
+             "orientation": one.orientation, "type": one.kind, "channels": list(one.channels), "low": one.low,
+             "median": one.middle, "high": one.high, "scheme": case.scheme, "labels": one.labels,
+             "boxes": len(case.boxes)}
             for case, one in zip(cases, seen, strict=True)]  # fmt: skip
 
 

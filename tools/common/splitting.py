@@ -12,9 +12,8 @@ from mri_tools.cli.jobs import cores, ordered
 from mri_tools.cli.run import describe
 from mrilib.cases import Case
 from mrilib.errors import CaseError, MriError, UsageError
-from mrilib.store import csv_text, read_csv
+from mrilib.store import read_csv
 
-COPIES = ("case", "copy", "kind", "class", "class_of_copy")
 MOST = 20  # contradictions named on standard error; a table lists them all
 
 def find_copies(cases: list[Case], jobs: int | None, near: bool, distance: int | None, step=lambda: None):
@@ -96,17 +95,10 @@ def summary(cases: list[Case], rows, linked) -> list[str]:
     return lines
 
 
-def copies_table(cases: list[Case], linked) -> str:
-    return csv_text([COPIES, *(row.values() for row in copy_rows(cases, linked))])
-
-
-def copy_rows(cases: list[Case], linked) -> list[dict]:
-    """Each pair of copies, with the classes that it is filed under."""
-    return [dict(zip(COPIES, (cases[i].id, cases[j].id, kind, cases[i].class_name, cases[j].class_name), strict=True))
-            for i, j, kind in linked]
-
-
 def as_json(cases: list[Case], rows, linked) -> str:
     from dataclasses import asdict
 
-    return json.dumps({"rows": [asdict(row) for row in rows], "copies": copy_rows(cases, linked)}, indent=1) + "\n"
+    from mrilib import duplicates
+
+    copies = duplicates.rows(cases, linked)
+    return json.dumps({"rows": [asdict(row) for row in rows], "copies": copies}, indent=1) + "\n"

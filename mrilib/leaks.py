@@ -1,0 +1,128 @@
+"""Leaks: copies and subjects that the parts of a given split, or its classes, share.
+
+A test case that is a copy of a training case, or shows the same person, is a test of memory. Parts here are those
+that the data set states (Case.part), such as the folders Training/ and Testing/ of a public benchmark.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from mrilib.cases import Case
+from mrilib.duplicates import groups
+
+ORDER = (("test", "train"), ("validation", "train"), ("test", "validation"))  # the worst first
+SHOWN = 3  # examples in a line
+SLICE = re.compile(r"(?P<name>.*\d.*?)[-_ .(]+[a-z]{0,8}[-_ ]?\d+\)?$", re.IGNORECASE)  # p12_slice_40, 00054_145
+SPLIT_ANEW = "mri-split keeps copies and subjects together"
+
+
+def findings(cases: Sequence[Case], pairs: Iterable[tuple[int, int, str]] = ()) -> list[tuple[str, str]]:
+    """What parts and classes share that they must not, as (name, text) lines, the worst first.
+
+    pairs: the copies, as from duplicates.pairs. Empty when nothing is wrong.
+    """
+    pairs = list(pairs)
+    lines = (_copies_across_parts(cases, pairs), _subjects_across_parts(cases), _names_across_parts(cases),
+             _copies_across_classes(cases, pairs), _subjects_across_classes(cases))
+    return [line for line in lines if line]
+
+
+def copies_across(cases: Sequence[Case], pairs: Iterable[tuple[int, int, str]], part: str, other: str) -> dict:
+    """The cases of a part that have a copy in another part: their index -> (index of the copy, "exact" or "near")."""
+    pairs = list(pairs)
+    same = groups(len(cases), [pair for pair in pairs if pair[2] == "exact"]).tolist()
+    near: dict[int, set[int]] = defaultdict(set)
+    for i, j, kind in pairs:
+        if kind != "exact":
+            near[same[i]].add(same[j])
+            near[same[j]].add(same[i])
+    first = {}  # of each set of equal images, one in the other part
+    for i, case in enumerate(cases):
+        if case.part == other:
+            first.setdefault(same[i], i)
+    found = {}
+    for i, case in enumerate(cases):
+        if case.part != part:
+            continue
+        if same[i] in first:
+            found[i] = first[same[i]], "exact"
+        elif beside := sorted(first[group] for group in near[same[i]] if group in first):
+            found[i] = beside[0], "near"
+    return found
+
+
+def _copies_across_parts(cases, pairs) -> tuple[str, str] | None:
+    clauses, examples = [], []
+    for part, other in ORDER:
+        if found := copies_across(cases, pairs, part, other):
+            kinds = Counter(kind for _, kind in found.values())
+            text = ", ".join(f"{kinds[kind]} {kind}" for kind in ("exact", "near") if kinds[kind])
+            total = sum(case.part == part for case in cases)
+            clauses.append(f"{len(found)} of {total} {part} cases are copies of {other} cases ({text})")
+            examples += [f"{cases[i].id} of {cases[j].id}" for i, (j, _) in found.items()]
+    if not clauses:
+        return None
+    return "LEAK, copies across parts", (f"{'; '.join(clauses)}; such as {_shown(examples)} "
+                                         f"({SPLIT_ANEW}; --copies FILE lists all pairs)")
+
+
+def _subjects_across_parts(cases) -> tuple[str, str] | None:
+    return _across(cases, [case.subject for case in cases], "LEAK, subjects across parts", "subjects", SPLIT_ANEW)
+
+
+def _names_across_parts(cases) -> tuple[str, str] | None:
+    """Of cases without a known subject: beginnings of their names, `00054` of `00054_145`, which may be persons."""
+    beginnings = [None if case.subject else _beginning(case) for case in cases]
+    return _across(cases, beginnings, "perhaps a LEAK, names across parts", "beginnings of names",
+                   "if each stands for a person, state it: a CSV with the columns file,subject, or mri-split --groups",
+                   least=2)  # one beginning for all is the name of the set
+
+
+def _beginning(case: Case) -> str | None:
+    match = SLICE.match(case.id.rsplit("/", 1)[-1])
+    return match["name"] if match else None
+
+
+def _across(cases, keys, title: str, noun: str, remedy: str, least: int = 1) -> tuple[str, str] | None:
+    """The line about keys, one of each case or None, that occur in more than one part."""
+    parts: dict[str, set[str]] = defaultdict(set)
+    for case, key in zip(cases, keys, strict=True):
+        if key and case.part:
+            parts[case.part].add(key)
+    clauses, examples = [], {}
+    for part, other in ORDER:
+        if (shared := parts[part] & parts[other]) and len(parts[part]) >= least:
+            total = len(parts[part])
+            number = f"all {total}" if len(shared) == total > 1 else f"{len(shared)} of {total}"
+            clauses.append(f"{number} {noun} of {part} are in {other} too")
+            examples.update(dict.fromkeys(sorted(shared)))
+    return (title, f"{'; '.join(clauses)}: {_shown(list(examples))} ({remedy})") if clauses else None
+
+
+def _copies_across_classes(cases, pairs) -> tuple[str, str] | None:
+    contrary = [(cases[i], cases[j]) for i, j, _ in pairs if cases[i].class_name != cases[j].class_name]
+    if not contrary:
+        return None
+    examples = [f"{one.id} ({one.class_name}) and {other.id} ({other.class_name})" for one, other in contrary]
+    pairs_text = f"{len(contrary)} pair{'s' * (len(contrary) > 1)}"
+    return "copies of different class", (f"{pairs_text}: {_shown(examples)} (correct the class or leave them out; "
+                                         "--copies FILE lists all pairs)")
+
+
+def _subjects_across_classes(cases) -> tuple[str, str] | None:
+    classes: dict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        if case.subject and case.class_name:
+            classes[case.subject].add(case.class_name)
+    several = [f"{subject} ({', '.join(sorted(names))})" for subject, names in sorted(classes.items())
+               if len(names) > 1]
+    if not several:
+        return None
+    return "subjects of several classes", f"{len(several)} of {len(classes)}: {_shown(several)}"
+
+
+def _shown(examples: Sequence[str]) -> str:
+    return ", ".join(examples[:SHOWN]) + (" …" if len(examples) > SHOWN else "")
