@@ -12,19 +12,23 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
+from pathlib import Path, PurePath
 
 import numpy as np
 
+from mrilib import labels
 from mrilib.cases import PICTURES, stem_of, suffix_of
 from mrilib.errors import CaseError, MriError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.io import files, nifti
+from mrilib.images.io import files, label_maps, nifti
 
 WIDEST = 8  # bytes of a voxel
+MOST_CHANNELS = 32  # of a one-hot label map
 SPARE = 1 << 20  # bytes of headers and padding
+WRITTEN_BESIDE = ("plans.pkl", "postprocessing.pkl", "inference_information.txt", "Thumbs.db", "desktop.ini")
 NIFTI_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 
 
@@ -39,14 +43,16 @@ class Member:
         return f"{self.archive}:{self.name}"
 
 
-def read(source: Path | Member, likes: Sequence[Grid] = (), fix: bool = False) -> Image:
+def read(source: Path | Member, likes: Sequence[Grid] = (), fix: bool = False, scheme: str | None = None) -> Image:
     """The image in a file, which must have the size of one of some grids; without any (a trusted file) any size goes.
 
-    fix: as of images.files.read. Raises CaseError for what is damaged, cut short, of another size, or placed by its
-    header in two ways or skewed unless that is to be fixed.
+    One-hot channels become one label map, a segmentation of 3D Slicer that is cut to its segments lies on the first
+    grid, with the values of the scheme where that names its segments. fix: as of images.files.read. Raises CaseError
+    for what is damaged, cut short, of another size, or placed by its header in two ways or skewed unless that is to be
+    fixed.
     """
     with on_disk(source, max(map(room, likes), default=None)) as path, _blamed(source):
-        return _read(path, likes, fix)
+        return _read(path, likes, fix, scheme, source)
 
 
 def grid(path: Path, fix: bool = False) -> Grid:
@@ -57,7 +63,7 @@ def grid(path: Path, fix: bool = False) -> Grid:
         place = _mended(path, suffix_of(path), (), fix)
         if place and place.size[0] == 1:
             return files.read(path, fix=fix).grid
-        return place or _grid(_header(path, ()))
+        return place or _grid(_header(path))
 
 
 @contextlib.contextmanager
@@ -102,7 +108,7 @@ def on_disk(source: Path | Member, limit: int | None) -> Iterator[Path]:
         yield path
 
 
-def _read(path: Path, likes: Sequence[Grid], fix: bool) -> Image:
+def _read(path: Path, likes: Sequence[Grid], fix: bool, scheme: str | None, source: object) -> Image:
     suffix = suffix_of(path)
     if suffix in PICTURES:
         from PIL import Image as Picture
@@ -112,24 +118,50 @@ def _read(path: Path, likes: Sequence[Grid], fix: bool) -> Image:
                 _same_size(picture.size, likes)
         return files.read(path, labels=True)
     _alone(path, suffix)
-    if suffix not in (".nii", ".nii.gz"):
-        _header(path, likes)
-        return files.read(path)
-    if wrong := nifti.misnamed(path, suffix):
+    nifti_file = suffix in (".nii", ".nii.gz")
+    if nifti_file and (wrong := nifti.misnamed(path, suffix)):
         raise CaseError(wrong[0], remedy=wrong[1])
-    if grid := _mended(path, suffix, likes, fix):
+    if nifti_file and (grid := _mended(path, suffix, likes, fix)):
         array = None if grid.size[0] == 1 else _nifti(path, suffix, grid.size[::-1])  # one slice is a 2D image
         return files.read(path, fix=fix) if array is None else Image(array.reshape(grid.size), grid)
-    header = _header(path, likes)
-    array = _nifti(path, suffix, header.GetSize())
+    header = _header(path)
+    if likes:
+        if found := _of_several(path, header, likes, scheme, source):
+            return found
+        _same_size(header.GetSize(), likes)
+    array = _nifti(path, suffix, header.GetSize()) if nifti_file else None
     return files.read(path) if array is None else _image(array, header)  # ITK knows more kinds
+
+
+def _of_several(path: Path, header, likes: Sequence[Grid], scheme: str | None, source: object) -> Image | None:
+    """The label map in a file that holds several channels or segments, for one of some grids; None for others."""
+    size, count = header.GetSize(), header.GetNumberOfComponents()
+    if (parts := label_maps.segments(path)) is not None:
+        if count > MOST_CHANNELS or int(np.prod(size)) > max(int(np.prod(like.size)) for like in likes):
+            raise CaseError(f"is larger than the reference: size {_text(size)} and {_text(likes[0].size[::-1])}",
+                            remedy="save the segmentation on the case's own image")
+        image = files.read(path, grey=False, several=True)
+        return label_maps.placed(Image(label_maps.merged(image.by_channel(), parts, scheme), image.grid), likes[0])
+    for like in likes:
+        own = tuple(like.size[::-1])
+        last = count if count > 1 else size[-1] if len(size) == len(own) + 1 else 1
+        first = len(size) == len(own) + 1 and size[1:] == own
+        if first or (last > 1 and size[: len(own)] == own):
+            if (extra := size[0] if first else last) > MOST_CHANNELS:
+                raise CaseError(f"is no label map: it holds {extra} channels", remedy="save one number for each voxel")
+            return label_maps.single(files.read(path, grey=False, several=True), like, source)
+    return None
 
 
 def _same_size(size, likes: Sequence[Grid]) -> None:
     mine = [s for s in size if s > 1]
     if not any(mine == [s for s in like.size[::-1] if s > 1] for like in likes):
-        raise CaseError(f"grid differs from the reference's: size {','.join(map(str, size))} and "
-                        f"{','.join(map(str, likes[0].size[::-1]))}", remedy="give predictions on the case's own grid")
+        raise CaseError(f"grid differs from the reference's: size {_text(size)} and {_text(likes[0].size[::-1])}",
+                        remedy="give predictions on the case's own grid")
+
+
+def _text(size: Sequence[int]) -> str:
+    return ",".join(map(str, size))
 
 
 def _alone(path: Path, suffix: str) -> None:
@@ -144,7 +176,7 @@ def _alone(path: Path, suffix: str) -> None:
         raise CaseError("keeps its voxels in another file, or nowhere", remedy="give one file a case, such as .nii.gz")
 
 
-def _header(path: Path, likes: Sequence[Grid]):
+def _header(path: Path):
     """The reader that has seen the header, and nothing more."""
     import SimpleITK as sitk
 
@@ -154,10 +186,6 @@ def _header(path: Path, likes: Sequence[Grid]):
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise CaseError(f"cannot be read: {files.itk_reason(error)}", remedy="check what it holds") from error
-    if likes:
-        _same_size(reader.GetSize(), likes)
-        if reader.GetNumberOfComponents() > 1:
-            raise CaseError(f"is no label map: it holds {reader.GetNumberOfComponents()} channels")
     return reader
 
 
@@ -258,27 +286,64 @@ def record(source: Path | Member) -> dict:
     return found
 
 
-def checked_members(path: Path) -> tuple[dict[str, Member], list[CaseError]]:
-    """The files of a zip archive that may be label maps, by their path in it, and what is wrong with the others.
+@lru_cache(maxsize=1024)
+def dataset_scheme(folder: PurePath, archive: Path | None = None) -> str | None:
+    """The scheme that the dataset.json in a folder (of a zip archive) tells, as nnU-Net copies it beside its label
+    maps; None without one. Raises CaseError for one that cannot be understood."""
+    place = folder / "dataset.json"
+    where = place if archive is None else Member(archive, place.as_posix())
+    try:
+        if archive is None:
+            text = where.read_bytes() if where.is_file() and where.stat().st_size <= SPARE else b""
+        else:
+            with zipfile.ZipFile(where.archive) as packed:
+                known = where.name in packed.namelist()
+                with packed.open(where.name) if known else contextlib.nullcontext() as file:
+                    text = file.read(SPARE) if known else b""
+        told = json.loads(text) if text else {}
+        return labels.of_dataset(told["labels"]) if isinstance(told, dict) and told.get("labels") else None
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, RuntimeError, zipfile.BadZipFile,
+            zlib.error, EOFError) as error:
+        raise CaseError(f"does not tell what the numbers of the label maps beside it mean: {error}", where=where,
+                        remedy="name their scheme with --predicted-scheme") from error
+
+
+def is_beside(name: str, maps: Container[str]) -> bool:
+    """Whether a file is what nnU-Net leaves beside its label maps: probabilities and properties of one of them, or the
+    record of a run. name, maps (without suffix): paths with / between parts."""
+    folder, _, last = name.rpartition("/")
+    stem, _, suffix = last.rpartition(".")
+    if suffix in ("npz", "npy", "pkl") and (f"{folder}/{stem}" if folder else stem) in maps:
+        return True
+    return last in WRITTEN_BESIDE or suffix == "json"
+
+
+def checked_members(path: Path) -> tuple[dict[str, Member], list[CaseError], list[str]]:
+    """The files of a zip archive that may be label maps, by their path in it, what is wrong with the others, and what
+    other tools write beside label maps.
 
     Nothing is unpacked. Raises CaseError for what is no archive.
     """
     found: dict[str, Member] = {}
     problems: list[CaseError] = []
+    beside: list[str] = []
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise CaseError(f"is no zip archive that can be read: {error}", where=path, remedy="pack it again") from error
+    maps = {name[: len(name) - len(suffix_of(name))] for name in (m.filename for m in members) if suffix_of(name)}
     for member in members:
         name, where = member.filename, Member(path, member.filename)
         last = name.rstrip("/").split("/")[-1]
-        if member.is_dir() or last.startswith(".") or "__MACOSX" in name.split("/") or last.endswith(".json"):
+        if member.is_dir() or last.startswith(".") or "__MACOSX" in name.split("/"):
             continue
         if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or name[1:2] == ":":
             problems.append(CaseError("its path leads out of the archive", where=where, remedy="pack it again"))
         elif (member.external_attr >> 16) & 0o170000 == 0o120000:
             problems.append(CaseError("is a link, not a file", where=where, remedy="pack the file itself"))
+        elif is_beside(name, maps):
+            beside += [] if name.removesuffix(".json") in maps else [name]
         elif member.flag_bits & 1:
             problems.append(CaseError("is encrypted", where=where, remedy="pack it without a password"))
         elif name in found:
@@ -288,7 +353,7 @@ def checked_members(path: Path) -> tuple[dict[str, Member], list[CaseError]]:
             problems.append(CaseError("is not a label map by its suffix", where=where))
         else:
             found[name] = where
-    return found, problems
+    return found, problems, beside
 
 
 def leads_out(path: Path, folder: Path) -> bool:

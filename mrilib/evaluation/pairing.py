@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from mrilib.cases import CHANNELS, MASK_ENDINGS, suffix_of
+from mrilib.cases import CHANNELS, suffix_of
 from mrilib.errors import UsageError
 
-ENDINGS = (*MASK_ENDINGS, "_label", "-label", *(f"{mark}{name}" for name in CHANNELS for mark in "-_"), "_0000")
+WORDS = ("mask", "seg", "label", "labels", "pred", "prediction", "predicted", "segmentation", "trans", "output",
+         *CHANNELS)
+ENDINGS = (*(f"{mark}{word}" for word in WORDS for mark in "-_."), "_0000")
 
 
 def pair(predicted: Iterable[str], reference: Iterable[str]) -> dict[str, str]:
@@ -38,7 +40,9 @@ def _last(name: str) -> str:
 def _stem(name: str) -> str:
     last = _last(name)
     last = last[: len(last) - len(suffix_of(last))] if suffix_of(last) else last
-    return next((last[: -len(e)] for e in ENDINGS if last.lower().endswith(e)), last)
+    while ending := next((e for e in ENDINGS if last.lower().endswith(e) and len(last) > len(e)), ""):
+        last = last[: -len(ending)]  # several: MONAI saves the label map of p0_flair as p0_flair_seg
+    return last
 
 
 def some(names: list[str], most: int = 10) -> str:

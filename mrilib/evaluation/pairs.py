@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -143,23 +143,50 @@ def _one(references: list[Image], path: Path | Member | None, rules: Rules, trut
     try:
         native = _recorded_grid(case)
         likes = [one.grid for one in references] + ([native] if native else [])
-        prediction = _labels(foreign.read(path, likes, case.fix), path)
+        record = foreign.record(path)
+        have = _scheme_of(path, record, rules)
+        prediction = _labels(foreign.read(path, likes, case.fix, have.name), path)
         reference = next((one for one in references if prediction.grid.same_as(one.grid, SAME)), references[0])
         if native and prediction.grid.same_as(native, SAME) and not reference.grid.same_as(native, SAME):
             raise CaseError("lies on the grid that the case was first given on, its reference on one that it was "
                             "prepared to", where=path, remedy="give the cases as given as the reference")
         check_grid(prediction.grid, reference.grid, path)
-        record = foreign.record(path)
-        told = record.get("scheme")
-        have = labels.scheme(str(told)) if told else rules.predicted or rules.scheme
         labels.check(np.flatnonzero(overlap.numbers_of(prediction.array)), have, path, OTHER_SCHEME)
+        ignored = _ignored(prediction.array, reference.array, have, rules.scheme, path)
         theirs = in_scheme(rules.parts, rules.scheme, have)
         made = segmentation.measure(prediction.array, reference.array, reference.grid.spacing, rules.parts, theirs,
-                                    rules.settings)
+                                    rules.settings, ignored)
         seen = record.get("seen")
         return Scored(made, None, seen if seen in ("train", "validation") else "", _same(path, truth))
     except MriError as error:
         return Scored(nothing(), CaseError(error.what, where=error.where or path, remedy=error.remedy))
+
+
+def _scheme_of(path: Path | Member, record: dict, rules: Rules) -> Scheme:
+    """The scheme of a prediction: what its record says, what the user says, what a dataset.json beside it says, or the
+    reference's."""
+    told = record.get("scheme")
+    if not told and rules.predicted is not None:
+        return rules.predicted
+    if isinstance(path, Path):
+        told = told or foreign.dataset_scheme(path.parent)
+    else:
+        told = told or foreign.dataset_scheme(PurePosixPath(path.name).parent, path.archive)
+    return labels.scheme(str(told)) if told else rules.scheme
+
+
+def _ignored(prediction: np.ndarray, reference: np.ndarray, have: Scheme, want: Scheme, path) -> np.ndarray | None:
+    """The voxels that the reference's scheme leaves out; None without any.
+
+    Raises CaseError for a prediction that leaves out a voxel which the reference labels.
+    """
+    ignored = None if want.ignore is None else reference == want.ignore
+    if have.ignore is not None:
+        left = (prediction == have.ignore) if ignored is None else (prediction == have.ignore) & ~ignored
+        if count := int(np.count_nonzero(left)):
+            raise CaseError(f"leaves {count} voxels that the reference labels without a label ({have.ignore} is "
+                            "ignore)", where=path, remedy="predict a label, or 0, for every voxel")
+    return ignored if ignored is not None and ignored.any() else None
 
 
 def well_formed(case: Case, path: Path | Member, scheme: Scheme | None) -> None:
@@ -167,10 +194,9 @@ def well_formed(case: Case, path: Path | Member, scheme: Scheme | None) -> None:
     grid = grid_of(case)
     image = _labels(foreign.read(path, [grid], case.fix), path)
     check_grid(image.grid, grid, path)
-    told = foreign.record(path).get("scheme")
-    known = labels.scheme(str(told)) if told else scheme
+    known = _scheme_of(path, foreign.record(path), Rules(labels.Scheme("", {}), {}, scheme))
     numbers = np.flatnonzero(overlap.numbers_of(image.array))
-    if known is not None:
+    if known.labels:
         labels.check(numbers, known, path, OTHER_SCHEME)
     elif len(numbers) > MOST_LABELS:
         raise CaseError(f"holds {len(numbers)} different numbers: an image, no label map", where=path)

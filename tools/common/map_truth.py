@@ -35,7 +35,8 @@ def rules(truth, itself: bool, o, jobs: int):
     made = pairs.Rules(known, parts, labels.scheme(o.predicted_scheme) if o.predicted_scheme else None, settings)
     numbers = ", ".join(f"{name} {'+'.join(map(str, values))}" for name, values in made.parts.items())
     if known.name:
-        say(f"scheme {known}, {how}: {numbers}")
+        ignored = "" if known.ignore is None else f"; voxels of value {known.ignore} are left out"
+        say(f"scheme {known}, {how}: {numbers}{ignored}")
     else:
         say(f"no scheme is known by the numbers {' '.join(map(str, known.values))}: each is a label of its own "
             f"(for regions and names --scheme {'|'.join(labels.SCHEMES)})")

@@ -17,8 +17,9 @@ from mri_tools.cli import stream
 from mri_tools.cli.run import complain, say
 from mrilib import cases
 from mrilib.errors import CaseError, UsageError
+from mrilib.evaluation import tables
 from mrilib.evaluation.pairing import pair_known, some
-from mrilib.store import name_of, read_csv, read_json
+from mrilib.store import name_of, read_json
 
 
 @dataclass
@@ -30,14 +31,14 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        return next(csv.reader(io.StringIO(self.text, newline="")), [])
+        return next((row for row in csv.reader(io.StringIO(self.text, newline="")) if row), [])
 
     @property
     def ids(self) -> set[str]:
         """The cases that it names, up to where it is no table any more: who reads it whole says what is wrong."""
         found = set()
         with contextlib.suppress(csv.Error):
-            for row in csv.DictReader(io.StringIO(self.text, newline="")):
+            for row in csv.DictReader(io.StringIO(self.text.lstrip("\r\n"), newline="")):
                 found.add(row.get("case"))
         return found - {None, "case"}
 
@@ -51,18 +52,18 @@ class Maps:
     problems: list[CaseError] = field(default_factory=list)
 
 
-def apart(tables: list[Table]) -> dict[str, list[Table]]:
+def apart(found: list[Table]) -> dict[str, list[Table]]:
     """The tables of each submission, by its name: tables that share no case are parts of one, such as folds; where
     some do, each is a submission (said)."""
-    number = Counter(name for table in tables[1:] and tables for name in table.ids)
+    number = Counter(name for table in found[1:] and found for name in table.ids)
     if max(number.values(), default=0) < 2:
-        return {"predictions": tables}
-    say(f"some tables name the same cases: each of the {len(tables)} is a submission of its own")
-    stems = Counter(Path(str(table.where)).stem for table in tables)
-    names = [str(table.where) if stems[stem := Path(str(table.where)).stem] > 1 else stem for table in tables]
+        return {"predictions": found}
+    say(f"some tables name the same cases: each of the {len(found)} is a submission of its own")
+    stems = Counter(Path(str(table.where)).stem for table in found)
+    names = [str(table.where) if stems[stem := Path(str(table.where)).stem] > 1 else stem for table in found]
     if len(set(names)) < len(names):
         raise UsageError(f"{names[0]} stands there twice", remedy="name each table once")
-    return {name: [table] for name, table in zip(names, tables, strict=True)}
+    return {name: [table] for name, table in zip(names, found, strict=True)}
 
 
 def paired(name: str, ids: Iterable[str], problems: list, truth, go_on: bool, named: bool | None = None,
@@ -119,21 +120,21 @@ def given(paths: tuple[Path, ...], null: bool = False) -> list[Table] | list[Map
     of both kinds or a name that is not there, CaseError for nothing at all.
     """
     if stream.from_stdin(paths):
-        return _from_pipe(sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8), null)
-    tables, whole, files = [], [], []
+        return _from_pipe(sys.stdin.buffer.read(), null)
+    table_files, whole, files = [], [], []
     for path in paths:
         if path.is_dir() or path.suffix.lower() == ".zip":
             whole.append(path)
         elif path.suffix.lower() == ".csv" or (path.is_file() and not cases.suffix_of(path)):
-            tables.append(path)
+            table_files.append(path)
         elif os.path.lexists(path):
             files.append(path)
         else:
             raise UsageError("no such file or folder", where=path, remedy="check the name")
-    if tables and (whole or files):
-        raise UsageError(f"{tables[0]} is a table, {(whole + files)[0]} is none", remedy="score them one by one")
-    if tables:
-        return [Table(_text(path), path) for path in tables]
+    if table_files and (whole or files):
+        raise UsageError(f"{table_files[0]} is a table, {(whole + files)[0]} is none", remedy="score them one by one")
+    if table_files:
+        return [Table(_text(path), path) for path in table_files]
     found = [in_archive(path) if path.is_file() else in_folder(path) for path in whole]
     return _named_apart(found + ([_by_name(files)] if files else []), whole)
 
@@ -152,19 +153,23 @@ def _text(path: Path) -> str:
     if path.exists() and not path.is_file():  # a link to a device would never end
         raise UsageError("is no file that can be read", where=path)
     try:
-        return read_csv(path)
+        text = tables.decoded(path.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
+    if text.lstrip()[:1] in ("[", "{"):
+        raise UsageError("is JSON, not a table", where=path,
+                         remedy="give a CSV, case,class or case,x0,y0,x1,y1,class,score: pixels, a row for each box")
+    return tables.plain(text)
 
 
 def _from_pipe(data: bytes, null: bool) -> list[Table] | list[Maps]:
     if not data.strip():
         raise CaseError("nothing to do (no line came)", where="standard input")
-    table = Table(data.decode("utf-8", "surrogateescape"), "standard input")
+    table = Table(tables.plain(tables.decoded(data)), "standard input")
     if "case" in table.columns and len(table.columns) > 1:
         return [table]
-    names = [Path(os.fsdecode(name)) for name in data.split(b"\0" if null else b"\n") if name]
-    return [_by_name(names)]
+    names = data.removeprefix(codecs.BOM_UTF8).split(b"\0" if null else b"\n")
+    return [_by_name([Path(os.fsdecode(name)) for name in names if name])]
 
 
 def _by_name(names: list[Path]) -> Maps:
@@ -185,11 +190,16 @@ def _by_name(names: list[Path]) -> Maps:
 
 def in_folder(folder: Path) -> Maps:
     """The label maps in a folder; a link that leads out of it is none."""
-    from mrilib.evaluation.foreign import leads_out
+    from mrilib.evaluation.foreign import is_beside, leads_out
 
     root = cases.recipe_root(folder) or folder
     found, named = Maps(folder.resolve().name or str(folder)), []
-    for path in _files(folder, found.problems):
+    inside = list(_files(folder, found.problems))
+    maps = {str(path)[: len(str(path)) - len(cases.suffix_of(path))] for path in inside if cases.suffix_of(path)}
+    beside = [path for path in inside if is_beside(path.as_posix(), maps)]
+    _say_beside(folder, [path.relative_to(folder).as_posix() for path in beside
+                         if str(path).removesuffix(".json") not in maps and path.name != "recipe.json"])
+    for path in (path for path in inside if path not in set(beside)):
         try:
             if path.is_symlink() and leads_out(path, folder):
                 raise CaseError("is a link that leads out of the submission", where=path,
@@ -205,8 +215,14 @@ def in_folder(folder: Path) -> Maps:
     return _collected(found, named)
 
 
+def _say_beside(where: Path, names: list[str]) -> None:
+    """One line on the files that other tools write beside label maps."""
+    if names:
+        say(f"{where}: {len(names)} files beside the label maps are left out: {some(names, 4)}")
+
+
 def _files(folder: Path, problems: list[CaseError]) -> Iterator[Path]:
-    """Every file that may be a label map, in sorted order; hidden ones and our own records are left out.
+    """Every file that may be a label map, in sorted order; hidden ones are left out.
 
     A folder that is a link is not followed.
     """
@@ -216,7 +232,7 @@ def _files(folder: Path, problems: list[CaseError]) -> Iterator[Path]:
         problems.append(CaseError(f"cannot be opened: {error.strerror}", where=folder, remedy="check its permissions"))
         return
     for path in inside:
-        if path.name.startswith(".") or path.name == "__MACOSX" or path.suffix == ".json":
+        if path.name.startswith(".") or path.name == "__MACOSX":
             continue
         if path.is_dir() and not path.is_symlink():
             yield from _files(path, problems)
@@ -233,10 +249,11 @@ def in_archive(path: Path) -> Maps:
 
     found = Maps(path.stem)
     try:
-        members, found.problems = checked_members(path)
+        members, found.problems, beside = checked_members(path)
     except CaseError as error:
         found.problems.append(error)
         return found
+    _say_beside(path, beside)
     tops = {name.split("/")[0] for name in members if "/" in name}
     around = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in members) else ""
     named = [(name[len(around) : len(name) - len(cases.suffix_of(name))], member) for name, member in members.items()]

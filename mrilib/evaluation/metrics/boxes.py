@@ -53,7 +53,9 @@ def read(text: str, where: object, before: Boxes | None = None, problems: list[M
     table; CaseError for no line at all.
     """
     result = before or Boxes()
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    rows = text.lstrip("\r\n")
+    before_header = text[: len(text) - len(rows)].count("\n")
+    reader = csv.DictReader(io.StringIO(rows, newline=""))
     refused, earlier = set(), set(result.of)
     try:
         if not reader.fieldnames:
@@ -63,7 +65,7 @@ def read(text: str, where: object, before: Boxes | None = None, problems: list[M
         for row in reader:
             if row == {c: c for c in reader.fieldnames}:
                 continue  # the header of a second table that follows
-            place = f"{where}, line {reader.line_num}"
+            place = f"{where}, line {reader.line_num + before_header}"
             try:
                 if row["case"] in earlier:
                     raise UsageError(f"names {row['case']}, which another table has", where=place,

@@ -81,18 +81,23 @@ def known(name: str) -> Metric:
 
 def measure(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float],
             parts: Mapping[str, Sequence[int]], predicted_parts: Mapping[str, Sequence[int]] | None = None,
-            settings: Settings = Settings()) -> dict[str, dict]:
+            settings: Settings = Settings(), ignored: np.ndarray | None = None) -> dict[str, dict]:
     """All figures of each part: {part: {figure: value, "state": "", "both_empty", "reference_empty" or
     "prediction_empty"}}.
 
     prediction, reference: uint8 label maps of one shape, (z, y, x) or (y, x). spacing: mm, in that order. parts: name
-    -> label numbers, predicted_parts the prediction's where they differ. Under another empty rule than `worst` a part
-    that either lacks is NaN but for volumes and counts of lesions.
+    -> label numbers, predicted_parts the prediction's where they differ. ignored: bool, voxels that nobody labelled:
+    they count for nothing and are background to surfaces and lesions of both maps. Under another empty rule than
+    `worst` a part that either lacks is NaN but for volumes and counts of lesions.
     """
+    scored = reference.size
+    if ignored is not None:
+        prediction, reference = (np.where(ignored, np.uint8(0), array) for array in (prediction, reference))
+        scored -= np.count_nonzero(ignored)
     box = box_of(prediction, reference)
     inside = prediction[box], reference[box]
     table = overlap.histogram(*inside)
-    table[0, 0] += reference.size - inside[1].size
+    table[0, 0] += scored - inside[1].size
     found = overlap.from_histogram(table, parts, predicted_parts)
     voxel, diagonal, result = float(np.prod(spacing)), _diagonal(reference.shape, spacing), {}
     for part, counts in found.items():
