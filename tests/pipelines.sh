@@ -28,9 +28,14 @@ terminal() {
   script -qec "$(printf '%q ' "$@")" /dev/null </dev/null
 }
 
-# gone PATTERN: within five seconds no process matches
+# gone PATTERN: within ten seconds no process of this folder matches
 gone() {
-  for _ in $(seq 50); do pgrep -f "$1" >/dev/null || return 0; sleep 0.1; done
-  pgrep -af "$1" >&2
+  local found
+  for _ in $(seq 100); do
+    found=$(for pid in $(pgrep -f "$1"); do [ "$(readlink /proc/$pid/cwd)" != "$PWD" ] || ps -o pid=,args= -p $pid; done)
+    [ -n "$found" ] || return 0
+    sleep 0.1
+  done
+  echo "$found" >&2
   return 1
 }

@@ -35,6 +35,7 @@ ALLOWED = {
     "leaks": {"cases", "duplicates"},
     "inspect": {"labels", "cases", "images", "recipe", "duplicates"},
     "stderr": set(),
+    "parallel": {"stderr", "store"},
     "gpu": {"stderr"},
     "models": {"gpu", "store", "targets"},
     "inference": {"labels", "models", "gpu", "evaluation", "recipe", "images", "cases", "store"},

@@ -10,8 +10,8 @@ BIN = Path(sys.executable).parent
 CHILD = """
 import logging, os, subprocess, sys, threading
 from mrilib import stderr
-from mri_tools.cli import run
-from mri_tools.cli.jobs import Worker
+from mri_tools.cli import output
+from mrilib.parallel import Workers
 import re
 
 silent, go_on = threading.Event(), threading.Event()
@@ -26,18 +26,18 @@ def load():
 restored = threading.Event()
 threading.Thread(target=load).start()
 silent.wait()
-run.complain("CASE: is empty (copy it again)")           # our own message, at once
-run.say("1 done, 1 failed")
+output.complain("CASE: is empty (copy it again)")           # our own message, at once
+output.say("1 done, 1 failed")
 assert os.pread(3, 99, 0).decode().count("\\n") == 2, "both lines stand there while the library still loads"
 logging.getLogger("mrilib").warning("from the log")      # what others write: kept until the library has loaded
 os.write(2, b"foreign bytes \\xff\\n")
-worker = Worker()                                        # a process that starts meanwhile keeps the right descriptor
-worker.call("os:write", (2, b"from a worker\\n"))
+workers = Workers(1)                                      # a process that starts meanwhile keeps the right descriptor
+workers.submit("os:write", 2, b"from a worker\\n").result()
 go_on.set()
 restored.wait()
-worker.call("os:write", (2, b"from a worker, later\\n"))
-worker.stop()
-run.complain("the end")
+workers.submit("os:write", 2, b"from a worker, later\\n").result()
+workers.shutdown()
+output.complain("the end")
 """
 
 

@@ -3,7 +3,7 @@
 import click
 
 from mri_tools.cli import options
-from mri_tools.cli.run import entry
+from mri_tools.cli.main import entry
 
 HELP = {
     "flip": "Mirror, each by chance: lr, ud, in volumes ap.",

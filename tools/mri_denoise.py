@@ -3,7 +3,8 @@
 import click
 
 from mri_tools.cli import options
-from mri_tools.cli.run import entry, program
+from mri_tools.cli.main import entry
+from mri_tools.cli.output import program
 from mrilib.images.registry import DENOISERS
 
 

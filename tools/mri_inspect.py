@@ -3,7 +3,8 @@
 import click
 
 from mri_tools.cli import options
-from mri_tools.cli.run import DONE, SOME_FAILED, complain, entry, progress, to_terminal, write
+from mri_tools.cli.main import entry
+from mri_tools.cli.output import DONE, SOME_FAILED, complain, progress, to_terminal, write
 
 MODELS = (".h5", ".keras")
 

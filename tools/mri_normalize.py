@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from mri_tools.cli import options
-from mri_tools.cli.run import DONE, SOME_FAILED, entry, program
+from mri_tools.cli.main import entry
+from mri_tools.cli.output import DONE, SOME_FAILED, program
 from mrilib.images.registry import BIAS, EDGES, NORMALIZERS
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from mri_tools.cli import options
-from mri_tools.cli.run import entry, give_results
+from mri_tools.cli.main import entry
+from mri_tools.cli.output import give_results
 
 
 @click.command()
@@ -46,8 +47,8 @@ def main(output, number, first, kind, tumours, size, noise, contrast, shapes, sc
     Example:
       mri-phantom -n 200 -o phantoms && make classify DATA=phantoms
     """
-    from mri_tools.cli.jobs import cores, ordered
     from mrilib.errors import UsageError
+    from mrilib.parallel import cores, ordered
 
     for name, value in (("--noise", noise), ("--tumours", tumours), ("--contrast", contrast)):
         if value is not None and value != value:  # click lets "nan" through every range

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mri_tools.cli import options
-from mri_tools.cli.run import entry
+from mri_tools.cli.main import entry
 
 
 @click.command()

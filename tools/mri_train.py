@@ -4,7 +4,8 @@
 import click
 
 from mri_tools.cli import options
-from mri_tools.cli.run import complain, emit, entry, progress, say
+from mri_tools.cli.main import entry
+from mri_tools.cli.output import complain, emit, progress, say
 from mri_tools.common import training_options
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mri_tools.cli.run import complain, say
+from mri_tools.cli.output import complain, say
 from mrilib import cases
 from mrilib.cases import Case, Unused
 from mrilib.errors import CaseError, UsageError

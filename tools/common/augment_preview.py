@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 from mri_tools.cli import stream
-from mri_tools.cli.run import describe, give_results
+from mri_tools.cli.output import describe, give_results
 from mrilib.errors import CaseError, UsageError
 from mrilib.targets import is_direct
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from click.core import ParameterSource
 
 from mri_tools.cli import stream
-from mri_tools.cli.jobs import cores, ordered
-from mri_tools.cli.run import give_results, program, say, write
+from mri_tools.cli.output import give_results, program, say, write
 from mri_tools.common import convert
 from mrilib import __version__
 from mrilib.errors import CaseError, UsageError
+from mrilib.parallel import cores, ordered
 
 
 def chosen(changes: dict, preset: str | None, settings: str | None, replay: str | None, *, copies, keep_originals,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mri_tools.cli.run import say
+from mri_tools.cli.output import say
 from mri_tools.common.score_text import console, short, text_of
 from mrilib.errors import UsageError
 

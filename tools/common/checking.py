@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mri_tools.cli.jobs import cores, ordered
-from mri_tools.cli.run import DONE, SOME_FAILED, complain, emit, progress
+from mri_tools.cli.output import DONE, SOME_FAILED, complain, emit, progress
 from mri_tools.common import scoring_boxes, scoring_classes, scoring_tables
 from mri_tools.common.reference import read_reference
 from mri_tools.common.submitted import Table, apart, paired, say_mixed
 from mrilib import labels
 from mrilib.errors import MriError
 from mrilib.evaluation import pairing
+from mrilib.parallel import cores, ordered
 
 
 def check(submissions: list, o) -> int:

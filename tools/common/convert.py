@@ -7,11 +7,11 @@ from math import isfinite
 from pathlib import Path
 
 from mri_tools.cli import stream
-from mri_tools.cli.jobs import cores, ordered
-from mri_tools.cli.run import give_results, say
+from mri_tools.cli.output import give_results, say
 from mrilib import __version__
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
+from mrilib.parallel import cores, ordered
 
 
 def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, force, dry_run,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mri_tools.cli.jobs import cores, ordered
-from mri_tools.cli.run import DONE, SOME_FAILED, complain, describe
+from mri_tools.cli.output import DONE, SOME_FAILED, complain, describe
 from mri_tools.cli.stream import each
 from mri_tools.common.score_text import console
 from mrilib.cases import Case
 from mrilib.errors import CaseError, MriError
+from mrilib.parallel import cores, ordered
 from mrilib.store import csv_text, write_text
 
 

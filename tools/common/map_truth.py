@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mri_tools.cli.jobs import ordered
-from mri_tools.cli.run import say
+from mri_tools.cli.output import say
 from mrilib import labels
 from mrilib.errors import MriError, UsageError
+from mrilib.parallel import ordered
 
 
 def rules(truth, itself: bool, o, jobs: int):

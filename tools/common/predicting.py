@@ -8,7 +8,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from mri_tools.cli import stream
-from mri_tools.cli.run import DONE, SOME_FAILED, complain, describe, detail, emit, wrong_use
+from mri_tools.cli.output import DONE, SOME_FAILED, complain, describe, detail, emit, wrong_use
 from mri_tools.common.convert import refuse_mark
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError

@@ -6,8 +6,7 @@ import contextlib
 import json
 from pathlib import Path
 
-from mri_tools.cli.jobs import cores, ordered
-from mri_tools.cli.run import (
+from mri_tools.cli.output import (
     ENDING,
     SOME_FAILED,
     complain,
@@ -22,6 +21,7 @@ from mri_tools.cli.run import (
 from mri_tools.common.predicting import Models, begun, calls
 from mrilib.cases import Case
 from mrilib.errors import CaseError
+from mrilib.parallel import cores, ordered
 from mrilib.store import csv_text
 
 

@@ -7,8 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mri_tools.cli.jobs import cores, ordered
-from mri_tools.cli.run import (
+from mri_tools.cli.output import (
     ENDING,
     SOME_FAILED,
     complain,
@@ -23,6 +22,7 @@ from mri_tools.cli.run import (
 from mri_tools.common.predicting import Models, begun, calls
 from mrilib import __version__
 from mrilib.errors import CaseError, UsageError
+from mrilib.parallel import cores, ordered
 
 AHEAD = 2  # cases prepared at a time unless --jobs says more: a volume of four channels takes 0.15 GiB, its steps more
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mri_tools.cli import stream
-from mri_tools.cli.jobs import cores, ordered
-from mri_tools.cli.run import complain, describe, progress, say
+from mri_tools.cli.output import complain, describe, progress, say
 from mri_tools.common.augmenting import wanted
 from mri_tools.common.convert import refuse_output_in_input
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.images.registry import BIAS, LEARNERS
+from mrilib.parallel import cores, ordered
 
 BESIDE_LIKE = {"like", "paths", "null", "root", "layout", "channels", "as_", "fix_orientation", "scheme_of_cases",
                "output", "field", "suffix", "jobs", "force", "dry_run", "write_config", "quiet", "verbose"}  # fmt: skip

@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from mri_tools.cli.run import complain, say, wrong_use
+from mri_tools.cli.output import complain, say, wrong_use
 from mrilib import cases
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError

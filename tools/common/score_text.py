@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterable
 
-from mri_tools.cli.run import to_terminal, write
+from mri_tools.cli.output import to_terminal, write
 from mrilib.errors import UsageError
 from mrilib.store import csv_text, write_text
 

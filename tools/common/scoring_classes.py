@@ -6,7 +6,7 @@ import io
 import math
 from types import SimpleNamespace
 
-from mri_tools.cli.run import complain, say
+from mri_tools.cli.output import complain, say
 from mri_tools.common.reference import Reference, need_classes
 from mrilib.errors import UsageError
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from mri_tools.cli.jobs import cores, ordered
-from mri_tools.cli.run import DONE, SOME_FAILED, complain, emit, progress, write
+from mri_tools.cli.output import DONE, SOME_FAILED, complain, emit, progress, write
 from mri_tools.common import boards, map_tables, map_truth, score_text
 from mri_tools.common.reference import groups_of, label_maps, read_reference, seen_by, units_of, unseen
 from mri_tools.common.submitted import paired, say_mixed
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.evaluation import pairing
+from mrilib.parallel import cores, ordered
 from mrilib.store import write_text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mri_tools.cli.run import DONE, SOME_FAILED, complain, say, write
+from mri_tools.cli.output import DONE, SOME_FAILED, complain, say, write
 from mri_tools.common import boards, score_text
 from mri_tools.common.reference import Reference, groups_of, read_reference, seen_by, units_of, unseen
 from mri_tools.common.submitted import paired

@@ -9,11 +9,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mri_tools.cli.jobs import cores, ordered
-from mri_tools.cli.run import complain, describe, emit, program, progress, say
+from mri_tools.cli.output import complain, describe, emit, program, progress, say
 from mri_tools.common import training
 from mrilib import __version__
 from mrilib.errors import CaseError, UsageError
+from mrilib.parallel import cores, ordered
 from mrilib.targets import is_direct
 
 MEMORY_SHARE = 0.25  # of the machine's memory that planning counts on unless said

@@ -8,10 +8,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from mri_tools.cli.jobs import cores, ordered
-from mri_tools.cli.run import describe
+from mri_tools.cli.output import describe
 from mrilib.cases import Case
 from mrilib.errors import CaseError, MriError, UsageError
+from mrilib.parallel import cores, ordered
 from mrilib.store import read_csv
 
 MOST = 20  # contradictions named on standard error; a table lists them all

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mri_tools.cli import stream
-from mri_tools.cli.run import complain, say
+from mri_tools.cli.output import complain, say
 from mrilib import cases
 from mrilib.errors import CaseError, UsageError
 from mrilib.evaluation import tables

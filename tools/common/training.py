@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from mri_tools.cli.run import complain, program, progress, say, write
+from mri_tools.cli.output import complain, program, progress, say, write
 from mrilib.errors import CaseError, UsageError
 from mrilib.targets import is_direct
 
@@ -126,9 +126,9 @@ def _own_parts(cases, fraction: float, seed: int, threads: int | None) -> tuple[
 def grouped(cases, threads: int | None) -> tuple[list, list[str]]:
     """The cases and the group of each: subjects and near-duplicates stay together. A damaged one, behind the others,
     is its own group: it is named when it is read. threads: cores that may be used, None for all."""
-    from mri_tools.cli.jobs import cores
     from mri_tools.common.splitting import find_copies
     from mrilib import splits
+    from mrilib.parallel import cores
 
     readable, copies, _ = find_copies(cases, min(threads or cores(), cores()), near=True, distance=None)
     known = {case.id for case in readable}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mri_tools.cli import stream
-from mri_tools.cli.run import describe
+from mri_tools.cli.output import describe
 from mrilib import cases
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError

@@ -1,78 +1,33 @@
-"""The one main: descriptors, signals, errors in one line, exit codes, progress."""
+"""What a tool prints: results on standard output, messages and progress on standard error."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import logging
 import os
-import signal
 import sys
 import time
 from pathlib import Path
 
-import click
-
 from mrilib import stderr, targets
 from mrilib.errors import CaseError, MachineError, MriError, UsageError
 
-DONE, SOME_FAILED, WRONG_USE, MACHINE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 3, 130, 141
+DONE, SOME_FAILED = 0, 1  # exit codes of a run that came to its end
 ENDING = (MachineError, UsageError, MemoryError, KeyboardInterrupt)  # errors of a case that end the run of all
 
-_records = 1  # the descriptor of results; a duplicate of 1 once the options are parsed
+_records = 1  # the descriptor of results; a duplicate of 1 from `begin` on
 _end = "\n"
-_level = 0  # -1 quiet, 0 usual, 1 verbose
+_level = 0  # -1 quiet, 0 default, 1 verbose
 
 
-def entry(command: click.Command):
-    """The function that an executable calls: runs a click command with the manners of the suite."""
-    work = command.callback
+def begin(level: int, end: str) -> None:
+    """Set how much is said and what ends a name, and keep the results apart from what others print.
 
-    def callback(**given):
-        global _level, _end
-        quiet, verbose = given.pop("quiet", False), given.pop("verbose", False)
-        _level = -1 if quiet else int(verbose)
-        _end = "\0" if given.get("null") else "\n"
-        settings = given.pop("write_config", None)
-        _guard_descriptors()
-        logging.getLogger("mrilib").addHandler(_Messages())
-        logging.getLogger("mrilib").setLevel(logging.DEBUG)
-        try:
-            if settings:
-                from mri_tools.cli.options import write_config
-
-                write_config(settings, click.get_current_context())
-            return work(**given)
-        except BrokenPipeError as error:  # click's main would make it exit 1
-            raise _ReaderGone from error
-
-    command.callback = callback
-
-    def run():
-        code = _main(command)
-        with contextlib.suppress(OSError):
-            sys.stderr.flush()
-        os._exit(code)  # a thread that still waits for names on standard input must not hold us up
-
-    return run
-
-
-class _Messages(logging.Handler):
-    """The library's messages: a line each, those of level debug with -v, warnings always."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        give = complain if record.levelno >= logging.WARNING else say if record.levelno >= logging.INFO else detail
-        give(record.getMessage())
-
-
-class _ReaderGone(Exception):
-    """Nobody reads the results any more."""
-
-
-def _guard_descriptors() -> None:
-    """Keep the results apart: Keras, ITK or a child that prints to descriptor 1 reaches standard error."""
-    global _records
+    Keras, ITK or a child process that prints to descriptor 1 then reaches standard error.
+    """
+    global _records, _level, _end
+    _level, _end = level, end
     sys.stdout.flush()
     _records = os.dup(1)  # not inheritable, so no child can hold the pipe open
     targets.MOVED[1] = _records  # /dev/stdout is where the results go, not what 1 is from now on
@@ -80,59 +35,8 @@ def _guard_descriptors() -> None:
 
 
 def program() -> str:
+    """The name that this executable was called by."""
     return Path(sys.argv[0]).name
-
-
-def _main(command: click.Command) -> int:
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        code = command.main(prog_name=program(), standalone_mode=False)
-        sys.stdout.flush()
-        return code if isinstance(code, int) else DONE
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        return INTERRUPTED
-    except (_ReaderGone, BrokenPipeError):
-        return _drop_output(PIPE_CLOSED)
-    except click.UsageError as error:
-        hint = f" (see {program()} --help)"
-        return _fail(error.format_message().rstrip(".").replace("\n", " ") + hint, WRONG_USE, error)
-    except click.ClickException as error:
-        return _fail(error.format_message(), WRONG_USE, error)
-    except UsageError as error:
-        return _fail(str(error), WRONG_USE, error)
-    except MachineError as error:
-        return _fail(str(error), MACHINE, error)
-    except MriError as error:
-        return _fail(str(error), SOME_FAILED, error)
-    except MemoryError as error:
-        return _fail("out of memory (fewer --jobs, or a smaller size)", MACHINE, error)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENOMEM):
-            return _drop_output(_fail(f"{error.filename or 'output'}: {error.strerror}", MACHINE, error))
-        return _fail(str(error), SOME_FAILED, error)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else SOME_FAILED
-    except Exception as error:  # noqa: BLE001  the last net: a line instead of a trace, and never exit 0
-        return _fail(f"unexpected {type(error).__name__}: {error} (MRI_DEBUG=1 shows where; please report it)",
-                     SOME_FAILED, error)
-
-
-def _terminate(number, frame):
-    raise SystemExit(128 + number)
-
-
-def _drop_output(code: int) -> int:
-    """Nobody takes what is left in the buffer of standard output: do not trip over it at the end."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return code
-
-
-def _fail(text: str, code: int, error: BaseException) -> int:
-    complain(text, error)
-    return code
 
 
 def _line(text: str) -> None:
@@ -161,6 +65,14 @@ def detail(text: object) -> None:
     """A line shown with -v only."""
     if _level >= 1:
         _line(str(text))
+
+
+class Messages(logging.Handler):
+    """The library's messages: a line each, those of level debug with -v, warnings always."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        give = complain if record.levelno >= logging.WARNING else say if record.levelno >= logging.INFO else detail
+        give(record.getMessage())
 
 
 @contextlib.contextmanager

@@ -41,9 +41,11 @@ def main():
         with ready:
             while not waiting:
                 ready.wait()
-            target, arguments = waiting.pop()
+            call = waiting.pop()
         try:
-            answer = (True, resolve_name(target)(*arguments))
+            function, arguments, keywords = pickle.loads(call)
+            function = resolve_name(function) if isinstance(function, str) else function
+            answer = (True, function(*arguments, **keywords))
         except BaseException as error:  # noqa: BLE001  handed to the parent, which raises it again
             answer = (False, portable(error))
         try:
@@ -66,13 +68,9 @@ def portable(error: BaseException) -> BaseException:
 
 
 def end():
-    """Leave at once: remove this process's temporary files that records.whole() has open, then exit."""
-    from mrilib import store as records
+    """Leave at once: remove this process's temporary files that store.whole() has open, then exit."""
+    from mrilib import store
 
-    for path in list(records.UNFINISHED):
-        records.remove(path)  # what it cannot, the next run does
+    for path in list(store.UNFINISHED):
+        store.remove(path)  # what it cannot, the next run does
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main()
