@@ -143,7 +143,7 @@ def test_inspect_finds_copies_and_a_recipe(data, tmp_path):
     make(tmp_path)
     (tmp_path / "in/yes/again.png").write_bytes((tmp_path / "in/no/b1.png").read_bytes())
     told = run("mri-inspect", tmp_path / "in").stdout
-    assert "copies: 1 exact" in told and "copies of different class: no/b1 (no) and yes/again (yes)" in told
+    assert "copies: 1 exact" in told and "copies of different class: 1 pair: no/b1 (no) and yes/again (yes)" in told
     assert "\ncopies: " not in run("mri-inspect", tmp_path / "in", "--no-duplicates").stdout
     run("mri-denoise", tmp_path / "in", "--method", "median", "-o", tmp_path / "d")
     assert "prepared by: median(radius=1)" in run("mri-inspect", tmp_path / "d").stdout
