@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mrilib.errors import UsageError
 from mrilib.tasks.task import Task
-from mrilib.training.settings import Settings
+from mrilib.training.classify_settings import ClassifySettings
 
 
 class Classify(Task):
@@ -12,7 +12,7 @@ class Classify(Task):
 
     name = "classify"
     title = "classes of images"
-    settings = Settings
+    settings = ClassifySettings
 
     def misfit(self, cases) -> UsageError | None:
         if any(case.class_name is not None for case in cases):

@@ -11,16 +11,17 @@ from mrilib import __version__
 from mrilib.errors import UsageError
 from mrilib.gpu import Setup, memory
 from mrilib.store import content_hash
+from mrilib.training.classify_settings import ClassifySettings
 from mrilib.training.data import Data
 from mrilib.training.sampling import balanced
-from mrilib.training.settings import Settings, check_class_weights
+from mrilib.training.settings import check_class_weights
 
 HEAD_START_C = 0.005  # inverse strength of the ridge of the logistic regression, features scaled to deviation 1
 FINE_TUNED_MOMENTUM = 0.9  # of batch normalisation: the 0.99 of ImageNet would not have adapted within few epochs
 HEAD_START_FLOOR = 0.3  # of the median deviation; see start_head
 
 
-def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None = None, resume: bool = False,
+def fit(data: Data, settings: ClassifySettings, setup: Setup, *, checkpoint: Path | None = None, resume: bool = False,
         watch: Callable = lambda event, state, logs: None) -> tuple[object, dict]:
     """A trained network and the record for its model file (mrilib.models.file.save), all but its split.
 
@@ -79,7 +80,7 @@ def fit(data: Data, settings: Settings, setup: Setup, *, checkpoint: Path | None
     }  # fmt: skip
 
 
-def description(data: Data, settings: Settings, setup: Setup) -> dict:
+def description(data: Data, settings: ClassifySettings, setup: Setup) -> dict:
     """What decides the result of a run, flat: settings, data, precision, threads, versions."""
     return {**portable(settings), "channels": list(data.channels), "data": data.hash, "classes": data.names,
             "shape": list(data.images.shape[1:]), "device": setup.device.split(":")[0], "devices": setup.replicas,
@@ -118,7 +119,7 @@ def _backend_version() -> str:
     return "unknown"
 
 
-def class_weights(settings: Settings, data: Data) -> list[float] | None:
+def class_weights(settings: ClassifySettings, data: Data) -> list[float] | None:
     """The weight of each class, in order, or None. Raises UsageError for names that are not the data's."""
     wanted = settings.class_weights
     if wanted == "none":
@@ -151,7 +152,7 @@ def augmenter(augment: str | dict, kinds: int) -> Callable | None:
     return apply
 
 
-def _set_trainable(model, settings: Settings) -> None:
+def _set_trainable(model, settings: ClassifySettings) -> None:
     """Freeze what is to stay. Batch normalisation that came with weights and is trained on adapts its statistics."""
     from mrilib.models import backbones
 
@@ -164,7 +165,7 @@ def _set_trainable(model, settings: Settings) -> None:
 
 
 def start_head(model, images: np.ndarray, classes: np.ndarray, weights: list[float] | None,
-               settings: Settings) -> None:
+               settings: ClassifySettings) -> None:
     """Set the head to the logistic regression of the classes on the pooled features of images and their mirrors.
 
     images: (n, y, x, channel). weights: of each class, or None. The head is the layer "logits".

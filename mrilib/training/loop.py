@@ -19,7 +19,7 @@ from mrilib.images.steps.foreground import outline
 from mrilib.training import checkpoint, sampling
 from mrilib.training.checkpoint import State
 from mrilib.training.schedules import rate
-from mrilib.training.settings import Settings
+from mrilib.training.settings import TrainSettings
 
 CLIP = 1e-7
 RESTARTS = tuple(round(10 * 1.3**i) for i in range(60))  # steps after which the average of weights begins anew
@@ -28,7 +28,7 @@ RESTARTS = tuple(round(10 * 1.3**i) for i in range(60))  # steps after which the
 class Batches(keras.utils.PyDataset):
     """Batches of one epoch after another; `epoch` says which. Each image depends on (seed, epoch, case, copy) only."""
 
-    def __init__(self, images, truth, ids, settings: Settings, augment: Callable | None, spacing, workers: int = 1):
+    def __init__(self, images, truth, ids, settings: TrainSettings, augment: Callable | None, spacing, workers=1):
         super().__init__(workers=workers)
         self.images, self.truth, self.ids, self.settings = images, truth, ids, settings
         self.augment, self.spacing = augment, spacing

@@ -1,15 +1,19 @@
-"""Every number of a segmentation run: its defaults, and which of them go together."""
+"""The settings of training a segmentation network: defaults, and which of them go together."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
+from pathlib import Path
 
+from mrilib.config import changed, setting
 from mrilib.errors import UsageError
 from mrilib.models import voxel_losses
-from mrilib.models.registry import BACKBONES
-from mrilib.training.settings import OPTIMIZERS, SCHEDULES, check_shared
+from mrilib.models.normalise import NORMS
+from mrilib.models.registry import VOXEL_LOSSES
+from mrilib.training.settings import TrainSettings, check_shared, filled, weights_by_name
 
 SAMPLINGS = ("foreground", "uniform", "equal")
+TARGETS = ("labels", "regions")
 # Measured; docs/experiments.md has the table.
 DEFAULTS = {"epochs": 40, "learning_rate": 1e-3, "warmup": 0.5, "average": 2.0, "dropout": 0.0, "augment": "heavy",
             "momentum": None, "weight_decay": 0.0, "foreground": 0.5}  # fmt: skip
@@ -17,70 +21,77 @@ LEARNING_RATE = {"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-2}
 
 
 @dataclass(frozen=True)
-class SegmentSettings:
-    """How a network for label maps is trained. None: planned from the data (training.plan), or the default.
+class SegmentSettings(TrainSettings):
+    """How a network for label maps is trained. Settings that are None are planned from the data (training.plan), or
+    have a default. patch and spacing are in array order. An epoch is `steps` batches."""
 
-    backbone: of models.registry as the encoder of a 2D U-Net; None: a U-Net of its own. weights: as in Settings.
-    dimension: 2 or 3. patch: voxels of the window, array order; one number is for all axes, more say the dimension.
-    spacing: mm, array order, that volumes are brought to; two numbers leave the distance of slices. context:
-    neighbouring slices each side that a 2D network sees. width: filters of the first level (with a backbone: as in
-    Settings). depth, levels, stem, residual, norm, deep_supervision, dropout: see models.unet. targets: "labels"
-    (softmax) or "regions" (sigmoid). loss: see models.voxel_losses.parse. class_weights: "balanced", "none" or {name:
-    weight}. foreground: part of the windows around a labelled voxel, of sampling "foreground". epochs: of `steps` steps
-    each. budget: seconds after which training must have ended, the schedule fitted to it; None: by epochs.
-    validate_every: epochs between two validations on whole volumes. The rest as in Settings.
-    """
-
-    backbone: str | None = None
-    weights: str | None = None
-    dimension: int | None = None
-    patch: tuple[int, ...] | None = None
-    spacing: tuple[float, ...] | None = None
-    context: int | None = None
-    width: float | None = None
-    depth: int | None = None
-    levels: int | None = None
-    stem: int | None = None
-    residual: bool = False
-    norm: str | None = None
-    deep_supervision: bool = False
-    targets: str = "labels"
-    loss: str = "dice+ce"
-    class_weights: str | dict | None = None
-    sampling: str = "foreground"
-    foreground: float | None = None
-    epochs: int | None = None
-    steps: int = 100
-    budget: float | None = None
-    batch_size: int | None = None
-    optimizer: str = "adamw"
-    learning_rate: float | None = None
-    momentum: float | None = None
-    weight_decay: float | None = None
-    clip: float = 1.0
-    schedule: str = "cosine"
-    warmup: float | None = None
-    dropout: float | None = None
-    average: float | None = None
-    augment: str | dict | None = None
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    validate_every: int | None = None
-    patience: int | None = None
-    seed: int = 0
-
-    def as_dict(self) -> dict:
-        """Plain JSON values."""
-        return asdict(self)
+    backbone: str | None = changed(TrainSettings, "backbone", help="Encoder of a 2D U-Net.",
+                                   shown="none: a U-Net without a backbone; mobilenet with --weights")
+    width: float | None = changed(TrainSettings, "width", help="Number of filters at the first level of the U-Net; of "
+                                  "a backbone the factor on its number of filters.",
+                                  shown="16, on a GPU 32; of a backbone 1")
+    dropout: float | None = changed(TrainSettings, "dropout", shown="0")
+    dimension: int | None = setting(None, "2: predict slice by slice; 3: predict volumes.", low=2, high=3,
+                                    metavar="2|3", shown="planned")
+    patch: tuple[int, ...] | None = setting(None, "Size of the patch, the input of the network.", unit="voxels",
+                                            low=1, axes=True, shown="planned")
+    spacing: tuple[float, ...] | None = setting(
+        None, "Resample all volumes to this spacing; two numbers keep the distance of the slices.", unit="mm", above=0,
+        axes=True, shown="the median, where cases differ", section="input")
+    context: int | None = setting(None, "Number of neighbouring slices on each side that a 2D network sees.", low=0,
+                                  high=5, unit="slices", shown="1 for volumes")
+    levels: int | None = setting(None, "Number of resolutions of the U-Net.", low=2, high=8, shown="planned")
+    stem: int | None = setting(None, "Factor by which the first level of a 2D U-Net is coarser than the image.", low=1,
+                               high=4, shown="1; 2 on a CPU")
+    depth: int | None = setting(None, "Number of convolutions, or residual blocks, at each level of the encoder.",
+                                low=1, high=8, shown="2")
+    residual: bool = setting(False, "Use a residual encoder.", off="--plain", shown="plain")
+    norm: str | None = setting(None, "Normalisation between convolutions.", choices=NORMS,
+                               shown="batch with a backbone, or in 2D with 8 training cases or more; else instance")
+    deep_supervision: bool = setting(False, "Compute the loss on coarser outputs, too.", off="--no-deep-supervision",
+                                     shown="no")
+    targets: str = setting("labels", "Learn labels, or the regions of the label scheme.", choices=TARGETS)
+    loss: str = setting("dice+ce", f"Loss function: a sum of {', '.join(VOXEL_LOSSES)}, such as dice+0.5*ce.",
+                        metavar="NAME[+NAME…]", section="loss and sampling")
+    class_weights: str | dict | None = setting(
+        None, "Weights of the labels or regions in weighted-ce and focal.", metavar="balanced|none|A=1,B=2",
+        parse=weights_by_name, shown="balanced with weighted-ce, else none", section="loss and sampling")
+    sampling: str = setting("foreground", "Where patches are sampled: uniform: anywhere; foreground: a fraction around "
+                            "labelled voxels; equal: around each label equally often.", choices=SAMPLINGS,
+                            section="loss and sampling")
+    foreground: float | None = setting(None, "Fraction of the patches around a labelled voxel.", low=0, high=1,
+                                       shown="0.5", section="loss and sampling")
+    epochs: int | None = changed(TrainSettings, "epochs", help="Number of epochs, each of --steps batches.",
+                                 shown="40")
+    steps: int = setting(100, "Number of batches in an epoch.", low=1, section="optimisation")
+    batch_size: int | None = changed(TrainSettings, "batch_size", help="Number of patches in a batch.",
+                                     shown="8 in 2D, 2 in 3D")
+    learning_rate: float | None = changed(TrainSettings, "learning_rate", shown="0.001; 0.01 with SGD")
+    momentum: float | None = changed(TrainSettings, "momentum", shown="0.99")
+    weight_decay: float | None = changed(TrainSettings, "weight_decay", shown="AdamW 0.01, SGD 3e-5")
+    warmup: float | None = changed(TrainSettings, "warmup", shown="0.5")
+    average: float | None = changed(TrainSettings, "average", shown="2")
+    augment: str | dict | None = changed(TrainSettings, "augment", shown="heavy")
+    validate_every: int | None = changed(TrainSettings, "validate_every", help="Number of epochs between two "
+                                         "validations on whole volumes.", shown="10")
+    scheme: str | None = setting(None, "Meaning of the label values: binary, brats2013, brats2020, brats2023, msd, or "
+                                 "names such as 1=necrotic,2=oedema,4=enhancing.", metavar="NAME|1=a,2=b",
+                                 shown="that of the layout", section="input", recorded=False, option=False)
+    tune_postprocess: bool = setting(False, "Measure on the validation cases which small components to remove, and "
+                                     "store it in the model.", section="validation", recorded=False)
+    memory: float | None = setting(None, "Memory that planning may count on.", unit="GiB", above=0,
+                                   shown="a quarter of the machine's", section="machine", recorded=False)
+    cache: Path | None = setting(None, "Folder for prepared volumes, kept afterwards.", metavar="DIRECTORY",
+                                 shown="beside the model, removed at the end", section="machine", recorded=False)
 
 
 def complete(given: SegmentSettings, *, validated: bool) -> SegmentSettings:
-    """The settings with every default filled in but those that training.plan finds from the data.
+    """The settings with every default filled in, except those that training.plan finds from the data.
 
-    validated: whether there are validation cases. Raises UsageError for a combination in which one of them would
-    have no effect, or cannot be right.
+    validated: whether there are validation cases. Raises UsageError for settings that have no effect or exclude each
+    other.
     """
-    defaults = {**DEFAULTS, "learning_rate": LEARNING_RATE.get(given.optimizer)}
+    defaults = {**DEFAULTS, "learning_rate": LEARNING_RATE[given.optimizer]}
     if given.weights is not None:
         defaults["backbone"] = "mobilenet"
     defaults["momentum"] = 0.99 if given.optimizer == "sgd" else None
@@ -93,55 +104,36 @@ def complete(given: SegmentSettings, *, validated: bool) -> SegmentSettings:
         defaults["warmup"] = 0.0
     if given.budget is not None:
         defaults["epochs"] = None
-    missing = {f.name: defaults[f.name] for f in fields(given) if getattr(given, f.name) is None and f.name in defaults}
     if given.patch and len(given.patch) > 1:
-        missing["dimension"] = len(given.patch)
+        defaults["dimension"] = len(given.patch)
         if given.dimension not in (None, len(given.patch)):
             raise UsageError(f"--patch of {len(given.patch)} numbers for a {given.dimension}D network",
                              remedy=f"one number, or {given.dimension}")
-    done = replace(given, **missing)
-    _check(given, done, validated)
-    return done
+    completed = filled(given, defaults)
+    _check(given, completed, validated)
+    return completed
 
 
 def _check(given: SegmentSettings, s: SegmentSettings, validated: bool) -> None:
-    for what, value, known in (("sampling", s.sampling, SAMPLINGS), ("optimizer", s.optimizer, OPTIMIZERS),
-                               ("schedule", s.schedule, SCHEDULES), ("target", s.targets, ("labels", "regions"))):
-        if value not in known:
-            raise UsageError(f"unknown {what} {value!r}", remedy=f"one of {' '.join(known)}")
-    voxel_losses.parse(s.loss)
-    check_shared(s)
+    terms = {name for _, name in voxel_losses.parse(s.loss)}
     if s.backbone is not None:
-        if s.backbone not in BACKBONES:
-            raise UsageError(f"unknown backbone {s.backbone!r}", remedy=f"one of {' '.join(BACKBONES)}")
         for name in ("levels", "depth", "stem", "residual"):
             if getattr(given, name):
                 raise UsageError(f"--{name} has no effect with --backbone, which brings its own encoder")
         if s.dimension == 3:
             raise UsageError("a backbone is 2D", remedy="--dimension 2, or no --backbone and no --weights")
     if s.dimension == 3 and (given.stem or 1) > 1:
-        raise UsageError(f"--stem {given.stem} is of 2D networks", remedy="--dimension 2, or leave it out")
+        raise UsageError(f"--stem {given.stem} is for 2D networks", remedy="--dimension 2, or leave it out")
     if given.context is not None and s.dimension == 3:
-        raise UsageError("--context is of 2D networks: a 3D window sees its neighbours anyway")
+        raise UsageError("--context is for 2D networks: a 3D patch holds its neighbouring slices")
     if given.foreground is not None and s.sampling != "foreground":
         raise UsageError(f"--foreground has no effect on --sampling {s.sampling}")
-    if given.epochs is not None and given.budget is not None:
-        raise UsageError("--epochs and --budget are both how long to train", remedy="give one of them")
-    terms = {name for _, name in voxel_losses.parse(s.loss)}
     if not {"weighted-ce", "focal"} & terms and s.class_weights != "none":
         raise UsageError(f"--class-weights has no effect on --loss {s.loss}", remedy="weighted-ce or focal")
     if "weighted-ce" in terms and s.class_weights == "none":
         raise UsageError("weighted-ce without weights is ce", remedy="--class-weights balanced or a=1,b=2")
-    if not validated:
-        for name, value in (("--patience", s.patience is not None), ("--schedule plateau", s.schedule == "plateau"),
-                            ("--validate-every", given.validate_every is not None)):
-            if value:
-                raise UsageError(f"{name} needs validation cases", remedy="--validation 0.15, or a split with some")
-    if s.schedule == "plateau" and s.budget is not None:
-        raise UsageError("--schedule plateau does not follow a clock", remedy="--epochs with it, or another schedule")
+    if s.tune_postprocess and not validated:
+        raise UsageError("--tune-postprocess needs validation cases", remedy="--validation 0.15")
+    check_shared(s, validated=validated)
     if s.epochs == 0:
         raise UsageError("0 epochs train nothing", remedy="1 or more")
-    if s.epochs is not None and s.warmup >= s.epochs:
-        raise UsageError(f"a warm-up of {s.warmup:g} epochs leaves nothing of {s.epochs}", remedy="lower --warmup")
-    if s.budget is not None and s.budget < 1:
-        raise UsageError(f"a budget of {s.budget:g} seconds trains nothing")

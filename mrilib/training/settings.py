@@ -1,151 +1,166 @@
-"""Every number of a training run: its defaults, and which of them go together."""
+"""The settings of training that all tasks share, their defaults, and which of them go together."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from mrilib.config import Settings, duration, setting
 from mrilib.errors import UsageError
-from mrilib.models.registry import BACKBONES, HEADS, LOSSES
+from mrilib.models.registry import BACKBONES
 
-SAMPLINGS = ("natural", "equal")
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "polynomial", "constant", "step", "plateau")
+PRECISIONS = ("auto", "off", "float16", "bfloat16")
+PRESETS = ("none", "light", "medium", "heavy")  # of images.augment.transforms, whose import needs numpy
 DEPTHWISE = ("mobilenet", "mobilenetv2", "efficientnetb0")  # backbones that a CPU computes best in float32
-OF_EPOCHS = ("freeze", "unfreeze_from", "learning_rate", "momentum", "weight_decay", "warmup", "average", "augment",
-             "patience", "dropout", "optimizer", "schedule", "clip", "label_smoothing", "mixup", "cutmix")  # fmt: skip
-FEW = 500  # training cases below which given weights are not fine-tuned
-# Measured; docs/experiments.md has the table.
-SCRATCH = {"epochs": 40, "batch_size": 16, "learning_rate": 2e-3, "warmup": 4.0, "average": 4.0, "dropout": 0.3,
-           "augment": "light"}  # fmt: skip
-DECAY = {True: 0.01, False: 0.05}  # of adamw, with and without given weights
-PRETRAINED = {"epochs": 5, "batch_size": 16, "learning_rate": 3e-4, "warmup": 0.5, "average": 1.0, "dropout": 0.3,
-              "augment": "medium"}  # fmt: skip
+VALIDATION = 0.15  # fraction of the cases, where a setting needs validation and none is given
+IMAGENET = "imagenet"
+
+
+def weights_by_name(text: str) -> str | dict[str, float]:
+    """`balanced`, `none`, or weights by name from `a=1,b=2`. Raises UsageError."""
+    if text in ("balanced", "none"):
+        return text
+    try:
+        pairs = dict(part.rsplit("=", 1) for part in text.split(","))
+        weights = {name: float(value) for name, value in pairs.items()}
+    except ValueError as error:
+        raise UsageError(f"--class-weights {text}: balanced, none or class=number,class=number") from error
+    if min(weights.values()) <= 0 or not all(map(math.isfinite, weights.values())):
+        raise UsageError(f"--class-weights {text}: weights must be above 0")
+    return weights
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How a classifier is trained. None: the default for training from scratch, or for given weights.
+class TrainSettings(Settings):
+    """How a network is trained, whatever its task. A setting that is None gets its default from the task (`complete`)
+    or from the data. Learning rates are those after the warm-up."""
 
-    weights: None, "imagenet" or a file. freeze: train the head only. unfreeze_from: train from this layer on.
-    head_start: before all else fit the head to the features of the weights as given (a logistic regression),
-    so that fine-tuning does not begin by spoiling them (LP-FT, Kumar et al. 2022). class_weights: "balanced",
-    "none" or {class: weight}. warmup: epochs over which the learning rate rises from 0. average: epochs over
-    which an exponential average of the weights reaches back; that average is the model; 0 for none.
-    clip: largest norm of a gradient of one variable; 0 for none. patience: epochs without a better validation
-    loss after which training stops; the best epoch is kept; None trains to the end and keeps the last.
-    augment: a preset's name or its settings. mixup, cutmix: alpha of images.mixing, 0 for none. Learning rates are
-    those after warm-up.
-    """
-
-    backbone: str | None = None
-    width: float = 1.0
-    head: str | None = None
-    weights: str | None = None
-    freeze: bool = False
-    unfreeze_from: str | None = None
-    head_start: bool | None = None
-    loss: str = "ce"
-    class_weights: str | dict | None = None
-    label_smoothing: float = 0.05
-    sampling: str = "natural"
-    epochs: int | None = None
-    batch_size: int | None = None
-    optimizer: str = "adamw"
-    learning_rate: float | None = None
-    momentum: float | None = None
-    weight_decay: float | None = None
-    clip: float = 1.0
-    schedule: str = "cosine"
-    warmup: float | None = None
-    dropout: float | None = None
-    average: float | None = None
-    patience: int | None = None
-    augment: str | dict | None = None
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    seed: int = 0
-
-    def as_dict(self) -> dict:
-        """Plain JSON values."""
-        return asdict(self)
-
-
-def complete(given: Settings, *, validated: bool, cases: int | None = None) -> Settings:
-    """The settings with every default filled in. validated: whether there are validation cases.
-
-    cases: how many train. Of fewer than FEW a network with given weights learns the head alone unless epochs are
-    named, or settings that only matter with epochs: fine-tuning made it worse in every trial.
-    Raises UsageError for a combination in which one of them would have no effect, or cannot be right.
-    """
-    pretrained = given.weights is not None
-    defaults = {"backbone": "mobilenet" if pretrained else "small", **(PRETRAINED if pretrained else SCRATCH)}
-    usual = defaults["epochs"]
-    # what does nothing without epochs; of the losses focal, where weighted-ce's weights are the head start's, too
-    asked = [f.name for f in fields(given) if f.name in OF_EPOCHS and getattr(given, f.name) != f.default]
-    asked += ["loss focal"] if given.loss == "focal" else []
-    if given.epochs == 0 and asked:
-        raise UsageError(f"--{asked[0].replace('_', '-')} has no effect with --epochs 0", remedy="leave it out")
-    if pretrained and cases is not None and cases < FEW and not asked and given.head_start is not False:
-        defaults["epochs"] = 0
-    defaults["head"] = "mirror" if pretrained else "mean-max"
-    defaults["head_start"] = pretrained
-    defaults["class_weights"] = "balanced" if given.loss == "weighted-ce" and given.sampling == "natural" else "none"
-    defaults["momentum"] = 0.9 if given.optimizer == "sgd" else None
-    defaults["weight_decay"] = DECAY[pretrained] if given.optimizer == "adamw" else 0.0
-    if given.schedule == "constant":
-        defaults["warmup"] = 0.0
-    if given.epochs is not None:  # a short run keeps the shape of a long one
-        part = given.epochs / usual
-        defaults |= {name: min(defaults[name], defaults[name] * part) for name in ("warmup", "average")}
-    missing = {f.name: defaults[f.name] for f in fields(given) if getattr(given, f.name) is None and f.name in defaults}
-    done = replace(given, **missing)
-    _check(done, validated)
-    return done
+    # network
+    backbone: str | None = setting(None, "Network.", choices=BACKBONES)
+    width: float | None = setting(None, "Factor on the number of filters of the backbone, where it has one.", above=0,
+                                  shown="that of --weights FILE, else 1")
+    weights: str | None = setting(None, "Start from these weights.", metavar="imagenet|FILE", shown="random")
+    dropout: float | None = setting(None, "Fraction of the features that each step leaves out.", low=0, below=1)
+    # optimisation
+    epochs: int | None = setting(None, "Number of epochs: passes over the training cases.", low=0,
+                                 section="optimisation")
+    budget: float | None = setting(None, "Time for the whole command, such as 30m, instead of --epochs; the schedule "
+                                   "fits it.", unit="seconds", low=1, parse=duration, metavar="TIME", shown="none",
+                                   section="optimisation")
+    batch_size: int | None = setting(None, "Number of cases in a batch.", low=1, section="optimisation")
+    optimizer: str = setting("adamw", "Optimizer.", choices=OPTIMIZERS, section="optimisation")
+    learning_rate: float | None = setting(None, "Learning rate after the warm-up.", above=0, section="optimisation")
+    momentum: float | None = setting(None, "Nesterov momentum of SGD.", low=0, below=1, section="optimisation")
+    weight_decay: float | None = setting(None, "Weight decay of AdamW and SGD.", low=0, section="optimisation")
+    clip: float = setting(1.0, "Clip the norm of the gradient of each variable to this value; 0 to disable.", low=0,
+                          section="optimisation")
+    schedule: str = setting("cosine", "Schedule of the learning rate.", choices=SCHEDULES, section="optimisation")
+    warmup: float | None = setting(None, "Number of epochs over which the learning rate rises from 0.", low=0,
+                                   section="optimisation")
+    average: float | None = setting(None, "Number of epochs that the exponential average of the weights spans; the "
+                                    "average is the model; 0 to disable.", low=0, section="optimisation")
+    # augmentation
+    augment: str | dict | None = setting(None, "Augmentation of the training images: a preset, or a TOML or JSON file "
+                                         "of options of mri-augment.", metavar=f"{'|'.join(PRESETS)}|FILE",
+                                         section="augmentation")
+    mixup: float = setting(0.0, "Blend pairs of images of a batch with weights from Beta(ALPHA, ALPHA), such as 0.2; "
+                           "0 to disable.", low=0, metavar="ALPHA", section="augmentation")
+    cutmix: float = setting(0.0, "Exchange boxes between images of a batch with sizes from Beta(ALPHA, ALPHA), such as "
+                            "1; 0 to disable.", low=0, metavar="ALPHA", section="augmentation")
+    # validation
+    validation: float | None = setting(None, "Fraction of the cases used for validation.", low=0, below=1,
+                                       section="validation", recorded=False,
+                                       shown=f"{VALIDATION:g} with --patience or --schedule plateau, else 0")
+    folds: int | None = setting(None, "Cross-validate: train a model for each of N folds, MODEL-fold0.h5 and so on.",
+                                low=2, metavar="N", section="validation", recorded=False)
+    validate_every: int | None = setting(None, "Number of epochs between two validations.", low=1,
+                                         section="validation")
+    patience: int | None = setting(None, "Stop after this number of epochs without a better validation, and keep the "
+                                   "best epoch.", low=1, shown="train to the end", section="validation")
+    # machine
+    device: str = setting("auto", "Device that computes.", metavar="auto|cpu|gpu[:N]", section="machine",
+                          recorded=False, option=False)
+    mixed_precision: str = setting("auto", "Precision of the computation; auto: what the device computes fastest.",
+                                   choices=PRECISIONS, section="machine", recorded=False)
+    threads: int | None = setting(None, "Number of cores used.", low=1, shown="all", section="machine",
+                                  recorded=False)
+    seed: int = setting(0, "Random seed. The same seed gives the same result.", low=0, section="machine",
+                        option=False)
 
 
-def _check(s: Settings, validated: bool) -> None:
-    for what, value, known in (("backbone", s.backbone, BACKBONES), ("head", s.head, HEADS), ("loss", s.loss, LOSSES),
-                               ("sampling", s.sampling, SAMPLINGS), ("optimizer", s.optimizer, OPTIMIZERS),
-                               ("schedule", s.schedule, SCHEDULES)):  # fmt: skip
-        if value not in known:
-            raise UsageError(f"unknown {what} {value!r}", remedy=f"one of {' '.join(known)}")
-    if s.weights is None:
-        for name, value in (("--freeze", s.freeze), ("--unfreeze-from", s.unfreeze_from),
-                            ("--head-start", s.head_start)):
-            if value:
-                raise UsageError(f"{name} needs --weights", remedy="a network without weights has nothing to keep")
-    if s.freeze and s.unfreeze_from:
-        raise UsageError("--freeze and --unfreeze-from exclude each other", remedy="give one of them")
-    if s.loss == "ce" and s.class_weights != "none":
-        raise UsageError("--class-weights has no effect on --loss ce", remedy="--loss weighted-ce, or focal")
-    if s.loss == "weighted-ce" and s.class_weights == "none":
-        raise UsageError("weighted-ce without weights is ce", remedy="--class-weights balanced or a=1,b=2")
-    if s.sampling == "equal" and s.class_weights == "balanced":
-        raise UsageError("--sampling equal and balanced class weights both even out the classes",
-                         remedy="give one of them")
-    if not validated:
-        for name, value in (("--patience", s.patience is not None), ("--schedule plateau", s.schedule == "plateau")):
-            if value:
-                raise UsageError(f"{name} needs validation cases", remedy="--validation 0.15, or a split with some")
-    check_shared(s)
-    if s.epochs == 0 and not s.head_start:
-        raise UsageError("0 epochs train nothing", remedy="only with --weights, whose head is fitted first")
-    if s.warmup >= s.epochs > 0:
-        raise UsageError(f"a warm-up of {s.warmup:g} epochs leaves nothing of {s.epochs}", remedy="lower --warmup")
+def filled(given: TrainSettings, defaults: dict) -> TrainSettings:
+    """The settings with those that are None replaced by their defaults."""
+    return replace(given, **{name: value for name, value in defaults.items() if getattr(given, name) is None})
 
 
-def check_shared(s) -> None:
-    """Raises UsageError for what no task bears: settings of another optimizer, mixup with cutmix."""
+def check_shared(settings: TrainSettings, *, validated: bool) -> None:
+    """Raise UsageError for settings that exclude each other, or have no effect, whatever the task."""
+    s = settings
     if s.optimizer != "sgd" and s.momentum is not None:
         raise UsageError(f"--momentum has no effect on {s.optimizer}", remedy="--optimizer sgd")
     if s.optimizer == "adam" and s.weight_decay:
-        raise UsageError("--weight-decay makes adam adamw", remedy="--optimizer adamw")
+        raise UsageError("adam with --weight-decay is adamw", remedy="--optimizer adamw")
     if s.mixup and s.cutmix:
-        raise UsageError("--mixup and --cutmix are two ways to mix a batch", remedy="give one of them")
+        raise UsageError("--mixup and --cutmix exclude each other", remedy="give one of them")
+    if s.epochs is not None and s.budget is not None:
+        raise UsageError("--epochs and --budget both set the length of the training", remedy="give one of them")
+    if s.schedule == "plateau" and s.budget is not None:
+        raise UsageError("--schedule plateau cannot follow a --budget", remedy="give --epochs, or another schedule")
+    if not validated:
+        for name, is_given in (("--patience", s.patience is not None), ("--schedule plateau", s.schedule == "plateau"),
+                               ("--validate-every", s.validate_every is not None)):
+            if is_given:
+                raise UsageError(f"{name} needs validation cases", remedy="--validation 0.15, or a split with some")
+    if s.epochs is not None and 0 < s.epochs <= (s.warmup or 0):
+        raise UsageError(f"a warm-up of {s.warmup:g} epochs leaves nothing of {s.epochs}", remedy="lower --warmup")
 
 
-def check_class_weights(wanted, names, what: str = "classes") -> None:
-    """Raises UsageError for weights by name that are not one for each of `names`. wanted: as in Settings."""
-    if isinstance(wanted, dict) and set(wanted) != set(names):
-        raise UsageError(f"class weights for {' '.join(sorted(wanted))}, but the {what} are {' '.join(names)}",
+def needs_validation(settings: TrainSettings) -> bool:
+    """Whether a setting has no effect without validation cases."""
+    return settings.patience is not None or settings.schedule == "plateau"
+
+
+def resolved(settings: TrainSettings) -> TrainSettings:
+    """The settings with their files read: the width of given weights, the transforms of an augmentation file.
+
+    Raises UsageError for a file that is missing or is not what the setting takes.
+    """
+    s = settings
+    if s.weights not in (None, IMAGENET):
+        if not Path(s.weights).is_file():
+            raise UsageError("no such file", where=s.weights, remedy="--weights takes imagenet or a file of weights")
+        if s.width is None:
+            from mrilib.models.weights import width_of
+
+            s = replace(s, width=width_of(s.weights, s.backbone or "mobilenet"))
+    if isinstance(s.augment, str) and s.augment not in PRESETS:
+        from mrilib.images.augment import draw
+
+        is_text = "=" in s.augment and not Path(s.augment).exists()  # settings in one line: "noise=0.1 flip=lr"
+        if not (chosen := draw.settings(s.augment if is_text else Path(s.augment))):
+            raise UsageError("names no transform", where=s.augment, remedy="--augment none disables augmentation")
+        s = replace(s, augment=chosen.as_dict())
+    return s
+
+
+def check_weights(settings: TrainSettings) -> None:
+    """Raise UsageError that says where ImageNet weights are missing, before any work is done."""
+    if settings.weights == IMAGENET:
+        from mrilib.models.applications import imagenet_file
+
+        imagenet_file(settings.backbone, settings.width or 1.0)
+
+
+def check_class_weights(weights, names: Sequence[str], kind: str = "classes") -> None:
+    """Raise UsageError for a mapping of weights that has not one positive number for each of `names`."""
+    if not isinstance(weights, dict):
+        return
+    if set(weights) != set(names):
+        raise UsageError(f"class weights for {' '.join(sorted(weights))}, but the {kind} are {' '.join(names)}",
                          remedy="one weight for each")
+    if wrong := [name for name, weight in weights.items() if not (weight > 0 and math.isfinite(weight))]:
+        raise UsageError(f"the weight of {wrong[0]} must be above 0", where="class_weights")

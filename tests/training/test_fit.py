@@ -12,7 +12,7 @@ import pytest
 from mrilib.errors import UsageError
 from mrilib.training import classify
 from mrilib.training.checkpoint import difference
-from mrilib.training.settings import Settings, complete
+from mrilib.training.classify_settings import ClassifySettings, complete
 
 BASE = {"backbone": "lenet", "head": "mean", "epochs": 1, "batch_size": 8, "warmup": 0.0, "average": 0.0,
         "augment": "none", "learning_rate": 0.01}  # fmt: skip
@@ -21,7 +21,7 @@ BASE = {"backbone": "lenet", "head": "mean", "epochs": 1, "batch_size": 8, "warm
 def fit(data, device, watch=lambda *_: None, checkpoint=None, resume=False, **given):
     import keras
 
-    settings = complete(Settings(**{**BASE, **given}), validated="validation" in data.parts)
+    settings = complete(ClassifySettings(**{**BASE, **given}), validated="validation" in data.parts)
     keras.utils.set_random_seed(settings.seed)
     model, record = classify.fit(data, settings, device, watch=watch, checkpoint=checkpoint, resume=resume)
     return model, record["training"]
@@ -155,7 +155,7 @@ def test_other_weights_under_the_same_name_are_another_run(data, device, given, 
     runs = []
     for content in (Path(given[0]).read_bytes(), b"others"):
         path.write_bytes(content)
-        runs.append(classify.description(data, Settings(weights=str(path)), device))
+        runs.append(classify.description(data, ClassifySettings(weights=str(path)), device))
     assert difference(*runs).startswith("weights was lenet.h5 (SHA-256 ")
 
 
@@ -166,7 +166,7 @@ def test_a_batch_keeps_the_head_in_view_and_a_lone_channel_has_no_tones_apart(de
     images[:, 3:12, 25:37] = 1
     augment = classify.augmenter("shift=40% flip=lr", 1)
     names = [str(i) for i in range(8)]
-    settings = complete(Settings(**BASE), validated=False)
+    settings = complete(ClassifySettings(**BASE), validated=False)
     batches = Batches(images, np.eye(2, dtype=np.float32)[[0, 1] * 4], names, settings, augment, (1.0, 1.0))
     moved = batches[0][0]
     assert np.allclose(moved.sum((1, 2, 3)), 9 * 12, rtol=1e-3) and not np.array_equal(moved, images)
@@ -188,7 +188,8 @@ def test_other_channels_of_the_same_files_are_another_run(data, device, tmp_path
               for names in (("t1ce", "flair"), ("flair", "t1ce"))]
     old, new = (segment.describe(each, SegmentSettings(), device) for each in chosen)
     assert difference(old, new) == 'channels was ["t1ce", "flair"], now ["flair", "t1ce"]'
-    old, new = (classify.description(each, Settings(), device) for each in (data, replace(data, channels=["flair"])))
+    old, new = (classify.description(each, ClassifySettings(), device)
+                for each in (data, replace(data, channels=["flair"])))
     assert difference(old, new).endswith('now ["flair"]')
 
 
@@ -203,9 +204,9 @@ sys.path.insert(0, sys.argv[1])
 from conftest import make_data
 from mrilib import gpu
 from mrilib.training import classify
-from mrilib.training.settings import Settings, complete
+from mrilib.training.classify_settings import ClassifySettings, complete
 device = gpu.setup("cpu", mixed="off", seed=0, replicas=2)
-settings = complete(Settings(**json.loads(sys.argv[2])), validated=True)
+settings = complete(ClassifySettings(**json.loads(sys.argv[2])), validated=True)
 model, record = classify.fit(make_data(), settings, device)
 print(json.dumps([type(device.strategy).__name__, record["training"]["curve"]]))
 """

@@ -57,7 +57,7 @@ def test_a_window_says_whether_the_network_is_of_volumes():
     assert planned([(99, 99, 99)], (1, 1, 1), patch=(64, 64), wide=True).dimension == 2
     assert planned([(99, 99, 99)], (1, 1, 1), patch=(64,), wide=True).patch == (64, 64, 64)
     assert planned([(99, 99, 99)], (1, 1, 1), patch=(64,), backbone="mobilenet").patch == (64, 64)
-    for more, what in (({"context": 1}, "--context is of 2D networks"), ({"stem": 2}, "--stem 2 is of 2D networks"),
+    for more, what in (({"context": 1}, "--context is for 2D networks"), ({"stem": 2}, "--stem 2 is for 2D networks"),
                        ({"backbone": "mobilenet"}, "a backbone is 2D"),
                        ({"dimension": 2}, "--patch of 3 numbers for a 2D network")):
         with pytest.raises(UsageError, match=what):
@@ -71,5 +71,5 @@ def test_what_cannot_be_is_said():
         planned([(5, 200, 200)], (5, 1, 1), dimension=3)
     with pytest.raises(UsageError, match="2 numbers for a 3D network"):
         planned([(99, 99, 99)], (1, 1, 1), dimension=3, patch=(64, 64))
-    with pytest.raises(UsageError, match="--stem 2 is of 2D networks"):
+    with pytest.raises(UsageError, match="--stem 2 is for 2D networks"):
         planned([(99, 99, 99)], (1, 1, 1), dimension=3, stem=2)

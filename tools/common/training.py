@@ -138,8 +138,8 @@ def grouped(cases, threads: int | None) -> tuple[list, list[str]]:
 
 def complete(settings, part_of: dict, cases):
     """The settings with their defaults, checked against what is there to train on."""
+    from mrilib.training.classify_settings import complete as fill
     from mrilib.training.settings import check_class_weights
-    from mrilib.training.settings import complete as fill
 
     found = list(part_of.values())
     done = fill(settings, validated="validation" in found, cases=found.count("train"))

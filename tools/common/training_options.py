@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import click
 
@@ -13,7 +12,7 @@ from mrilib.errors import UsageError
 from mrilib.models.normalise import NORMS
 from mrilib.models.registry import BACKBONES, HEADS, VOXEL_LOSSES
 from mrilib.training.segment_settings import SAMPLINGS
-from mrilib.training.settings import OPTIMIZERS, SCHEDULES
+from mrilib.training.settings import OPTIMIZERS, SCHEDULES, resolved, weights_by_name
 
 AUGMENTS = ("none", "light", "medium", "heavy")
 # what only one of the two tasks has; given for the other it would do nothing
@@ -166,14 +165,9 @@ def settings(given: dict, task: str):
         if given.get(name) is not None:
             other = "classes" if task == "segment" else "label maps"
             raise UsageError(f"--{name.replace('_', '-')} is for {other} alone", remedy="leave it out, or --task")
-    given = {**given, "class_weights": _class_weights(given["class_weights"]), "augment": _augment(given["augment"])}
-    weights = given["weights"]
-    if weights not in (None, "imagenet") and not Path(weights).is_file():
-        raise UsageError("no such file", where=weights, remedy="--weights takes imagenet or a file of weights")
-    if weights not in (None, "imagenet") and given["width"] is None:
-        from mrilib.models.weights import width_of
-
-        given["width"] = width_of(weights, given["backbone"] or "mobilenet")
+    weights = given["class_weights"]
+    given = {**given, "class_weights": weights and weights_by_name(weights), "validation": None, "folds": None,
+             "cache": None, "memory": None, "tune_postprocess": None, "size": None, "scheme": None}
     if task == "segment":
         from mrilib.training.segment_settings import SegmentSettings as Settings
 
@@ -181,34 +175,10 @@ def settings(given: dict, task: str):
                   "patch": _of_axes(given["patch"], 1),
                   "spacing": _of_axes(given["spacing"], 3)}  # fmt: skip
     else:
-        from mrilib.training.settings import Settings
+        from mrilib.training.classify_settings import ClassifySettings as Settings
     known = Settings.__dataclass_fields__
-    return Settings(**{name: value for name, value in given.items() if name in known and value is not None})
+    return resolved(Settings(**{name: value for name, value in given.items() if name in known and value is not None}))
 
 
 def _of_axes(values, dimension: int) -> tuple | None:
     return None if values is None else tuple(xyz_to_array(values, dimension))
-
-
-def _class_weights(text: str | None):
-    if text is None or text in ("balanced", "none"):
-        return text
-    try:
-        pairs = dict(part.rsplit("=", 1) for part in text.split(","))
-        weights = {name: float(value) for name, value in pairs.items()}
-    except ValueError as error:
-        raise UsageError(f"--class-weights {text}: balanced, none or class=number,class=number") from error
-    if min(weights.values()) <= 0 or any(w != w or w == float("inf") for w in weights.values()):
-        raise UsageError(f"--class-weights {text}: weights must be above 0")
-    return weights
-
-
-def _augment(text: str | None):
-    """A preset's name, or what a file of settings says."""
-    if text is None or text in AUGMENTS:
-        return text
-    from mrilib.images.augment import draw as augment
-
-    if not (chosen := augment.settings(Path(text))):
-        raise UsageError("names no transform", where=text, remedy="--augment none leaves the images alone")
-    return chosen.as_dict()
