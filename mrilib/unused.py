@@ -26,6 +26,7 @@ REMEDIES = {
     "images in a format that is not read": "save them as PNG, TIFF or NIfTI",
     "DICOM files that are no series of slices": "give each the suffix .dcm to read it as an image",
     "archives": "unpack them",
+    "files that cannot be opened": "check their permissions",
 }
 USED_AS_IMAGE = "label maps used as images"
 REMEDY_USED = ("name each as its image, x_mask.png or x_seg.nii.gz, put them into masks/ beside images/, list "
@@ -101,7 +102,11 @@ def notes(unused: Unused, used_as_images: bool = True) -> list[Note]:
         brain = BRAIN_WORDS & {*words_of(path)} and is_label
         kinds["brain masks" if brain else "label maps" if is_label else "images"].append(path)
     for path in unused.others:
-        if kind := _kind_of(path):
+        try:
+            kind = _kind_of(path)
+        except OSError:
+            kind = "files that cannot be opened"
+        if kind:
             kinds[kind].append(path)
     found = [Note(unused.folder, kind, tuple(kinds[kind]), remedy)
              for kind, remedy in REMEDIES.items() if kind in kinds]

@@ -132,7 +132,10 @@ def _search(folder: Path, reading: Reading, root: Path | None, fail) -> tuple[Se
     """What to know about a folder before its layout, and its images in sorted order."""
     images, others = [], []
     for path in _files(folder, fail):
-        (images if suffix_of(path) else others).append(path)
+        if suffix_of(path):
+            images.append(path)
+        elif path.is_file():  # no pipe, whose opening would wait
+            others.append(path)
     found = root or recipe_root(folder)
     wrong: list[CaseError] = []
     search = Search(folder, found or folder, reading, lambda error: (wrong.append(error), fail(error)),
@@ -145,7 +148,7 @@ def _in_folder(search: Search, files: list[Path], on_unused) -> list[Case]:
     left, names = files, LAYOUTS if search.reading.layout is None else (search.reading.layout,)
     for name in names:
         if name == "plain" and search.reading.layout is None:
-            left = without_label_maps(search, left, alone=not cases)
+            left = without_label_maps(search, _without_strays(left, cases, search), alone=not cases)
         found, left = _function(name)(search, left)
         cases += found
     if not cases and not search.wrong:
@@ -154,6 +157,22 @@ def _in_folder(search: Search, files: list[Path], on_unused) -> list[Case]:
         looked = "; ".join(f"{name}: {explain(name)}" for name in names)
         raise UsageError("holds no case", where=search.folder, remedy=f"looked for {looked}")
     return sorted(cases, key=lambda case: case.id.split("/"))
+
+
+def _without_strays(files: list[Path], cases: list[Case], search: Search) -> list[Path]:
+    """The images that no layout took, without those that lie beside a data set as a logo or an atlas does: fewer than
+    the files of its cases, and pictures beside volumes, or in a folder above those of all cases."""
+    used = [path for case in cases for path in (*case.image_files, *case.label_files)]
+    if len(files) >= len(used) or (search.root / "recipe.json").is_file():
+        return files
+    folders = {path.parent for path in used}
+    above = {parent for folder in folders for parent in folder.parents} - folders
+    volumes = not any(suffix_of(path) in PICTURES for path in used)
+
+    def is_stray(path):
+        return path.parent in above or (volumes and suffix_of(path) in PICTURES)
+
+    return [path for path in files if not is_stray(path) or channel_of(path) not in (None, "label")]
 
 
 def explain(name: str) -> str:

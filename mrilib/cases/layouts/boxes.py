@@ -86,13 +86,17 @@ def _json(path: Path) -> object:
 
     try:
         return json.loads(text_of(path), object_pairs_hook=without_picture)
-    except ValueError:
-        return None  # said as a file that no case uses, where it looks like boxes
+    except (CaseError, ValueError):
+        return None  # said as a file that no case uses
 
 
 def text_of(path: Path) -> str:
-    """The text of a file in UTF-8 or, by its byte order mark, in UTF-16, without the mark."""
-    data = path.read_bytes()
+    """The text of a file in UTF-8 or, by its byte order mark, in UTF-16, without the mark. Raises CaseError when it
+    cannot be read."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CaseError(f"cannot be read: {error.strerror}", where=path, remedy="check its permissions") from error
     wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     return data.decode("utf-16" if wide else "utf-8-sig", "replace")
 

@@ -14,7 +14,9 @@ from mrilib.cases.names import CHANNELS, has_agent, in_order
 
 # tags of a DICOM header
 STUDY, DESCRIPTION, PROTOCOL = "0020|000d", "0008|103e", "0018|1030"
-PATIENT, CONTRAST = "0010|0020", "0018|0010"
+PATIENT, CONTRAST, MODALITY = "0010|0020", "0018|0010", "0008|0060"
+NO_IMAGES = ("SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "PR", "KO", "DOC")  # modalities of what is drawn or written
+TEXTS = (".txt", ".json", ".xml", ".csv", ".tsv", ".md", ".htm", ".html", ".py", ".yaml", ".yml", ".zip", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,8 @@ class Series:
 
 def dicom(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     """DICOM series: a folder of .dcm files of one or more series, named by their descriptions"""
-    found = [path for path in files if path.name.lower().endswith(".dcm")]
-    if not found and (not files or search.reading.layout == "dicom"):
-        found = _unnamed(search.folder)
+    named = [path for path in files if path.name.lower().endswith(".dcm")]
+    found = [*named, *(path for path in search.others if _is_dicom(path))]
     studies = defaultdict(list)
     for folder, members in by_folder(found).items():
         for one in _series(folder, set(members)):
@@ -41,21 +42,36 @@ def dicom(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     for study in sorted(studies, key=lambda s: studies[s][0].files[0]):
         cases += _of_study(search, studies[study], {case.id for case in cases})
     used = {path for case in cases for path in case.image_files}
-    return cases, [path for path in files if path not in used]
+    left = [path for path in files if path not in used]
+    if cases:
+        left = [path for path in left if path.suffix.lower() != ".dcm" or _is_image(path)]
+    return cases, left
 
 
-def _unnamed(folder: Path) -> list[Path]:
-    """Files below a folder that are DICOM by what stands in them, for scanners give no suffix."""
-    found = []
-    for top, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(top, name)
-            if "." not in name.lstrip("0123456789.") and name != "DICOMDIR" and path.is_file():
-                with open(path, "rb") as file:
-                    if file.read(132)[128:] == b"DICM":
-                        found.append(path)
-    return found
+def _is_dicom(path: Path) -> bool:
+    """Whether a file without the suffix of an image is DICOM, by its content: scanners and archives give any suffix, or
+    none. A DICOMDIR is a list of others."""
+    if path.suffix.lower() in TEXTS or path.stem.upper() == "DICOMDIR":
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False  # said as a file that no case uses
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a single DICOM file beside series is an image of its own: not a report, a plan or a segmentation."""
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return False
+    return not reader.HasMetaDataKey(MODALITY) or reader.GetMetaData(MODALITY).strip() not in NO_IMAGES
 
 
 def _series(folder: Path, members: set[Path]) -> list[Series]:

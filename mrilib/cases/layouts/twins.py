@@ -159,15 +159,18 @@ def stacks(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 
 
 def _numbered(members: list[Path]) -> list[tuple[int, Path]]:
-    """(number, slice) in order of the number when a folder holds pictures of one name with numbers, else nothing."""
-    found, starts = [], set()
+    """(number, slice) in order of the number when a folder holds pictures of one name with numbers, else nothing. A few
+    files without a number beside them are no slices."""
+    found, starts, others = [], set(), 0
     for path in members:
         match = re.fullmatch(r"(.*?)(\d+)", stem_of(path))
         if match is None or suffix_of(path) not in PICTURES:
-            return []
+            others += 1
+            continue
         starts.add((match[1], suffix_of(path)))
         found.append((int(match[2]), path))
-    return sorted(found, key=lambda pair: pair[0]) if len(starts) == 1 and len(found) > 1 else []
+    one = len(starts) == 1 and len(found) > 1 and 2 * others < len(found)
+    return sorted(found, key=lambda pair: pair[0]) if one else []
 
 
 def _is_stack(search: Search, folder: Path, numbered: list[tuple[int, Path]], twins: dict[Path, Path]) -> bool:

@@ -96,9 +96,13 @@ def _in_version_3(content: dict) -> dict[str, list[tuple[dict, dict]]]:
 
 def _in_csv(path: Path) -> dict[str, list[tuple[dict, dict]]]:
     """As _in_json, of a CSV; its first line names VIA's columns."""
-    with open(path, "rb") as file:
-        if b"region_shape_attributes" not in file.read(1024).replace(b"\0", b""):
-            return {}
+    try:
+        with open(path, "rb") as file:
+            head = file.read(1024)
+    except OSError:
+        return {}  # said as a file that no case uses
+    if b"region_shape_attributes" not in head.replace(b"\0", b""):
+        return {}
     rows = csv.DictReader(io.StringIO(text_of(path).lstrip("#"), newline=""))
     found = defaultdict(list)
     for row in rows:

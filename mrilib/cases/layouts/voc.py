@@ -45,8 +45,8 @@ def _root(path: Path) -> ElementTree.Element | None:
     """The root of an XML that is an annotation of VOC; None for any other."""
     try:
         root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError:
-        return None  # said as a file that no case uses, where it looks like boxes
+    except (ElementTree.ParseError, OSError):
+        return None  # said as a file that no case uses
     known = root.tag == "annotation" and (root.find("object") is not None or root.find("size") is not None)
     return root if known else None
 
