@@ -265,7 +265,7 @@ def test_each_tool_says_it_in_one_line(tmp_path):
     folder = tmp_path / "in"
     line = f"{folder}: no case uses 1 label maps (masks/left.png), 1 annotation files (boxes.json); mri-inspect "
     for tool, *options in (["mri-normalize", "-o", tmp_path / "n"], ["mri-denoise", "-o", tmp_path / "d"],
-                           ["mri-augment", "-o", tmp_path / "a"], ["mri-split"]):
+                           ["mri-augment", "--rotate", "5", "-o", tmp_path / "a"], ["mri-split"]):
         ran = subprocess.run([BIN / tool, folder, *options], capture_output=True, encoding="utf-8")
         assert ran.returncode == 0, ran.stderr
         assert [text for text in ran.stderr.splitlines() if "no case uses" in text] == [

@@ -27,10 +27,14 @@ def nnunet(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
                 grouped[match[1]][int(match[2])] = path
         about = _about(folder, search)
         counts = {tuple(sorted(numbers)) for numbers in grouped.values()}
-        known = folder.absolute().name in IMAGES or about["channels"] or (
-            len(grouped) > 1 and len(counts) == 1 and len(min(counts)) > 1)
+        numbered = sum(map(len, grouped.values()))
+        known = folder.absolute().name in IMAGES or about["channels"]
+        if known:
+            whole = 2 * numbered > len(members)  # a few files without a number beside them are no channels
+        else:
+            whole = len(grouped) > 1 and len(counts) == 1 and len(min(counts)) > 1 and numbered == len(members)
         masks = folder != search.folder and is_mask_folder(folder.name)
-        if masks or not (known and grouped and sum(map(len, grouped.values())) == len(members)):
+        if masks or not (grouped and whole):
             rest += members
             continue
         labels = _labels(folder, folders)
