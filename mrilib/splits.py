@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from mrilib.cases import Case
+from mrilib.cases.given import PARTS
 from mrilib.duplicates import groups
 from mrilib.errors import UsageError
 from mrilib.store import csv_text, read_csv
 
 HEADER = ("case", "subject", "group", "fold", "part")
-PARTS = ("train", "validation", "test")
+EXCLUDED = "excluded"  # the part of a case that must not be trained on: it is in a group of the given test part
 FINEST = 25  # fractions are made of at most as many equal pieces
 
 
@@ -51,6 +52,89 @@ def grouping(cases: list[Case], copies=()) -> list[str]:
         members[int(label)].append((not case.subject, case.subject or case.id))
     names = {label: min(known)[1] for label, known in members.items()}
     return [names[int(label)] for label in labels]
+
+
+def given_parts(cases: list[Case]) -> dict[str, str]:
+    """Case id -> part, where the data set states a split that can be used: its train part and another one hold cases
+    with a class, a label map or boxes, if any case does. Empty for all other sets."""
+    def has_target(case):
+        return case.class_name is not None or case.label is not None or bool(case.boxes)
+
+    some = any(map(has_target, cases))
+    usable = {case.part for case in cases if case.part and (has_target(case) or not some)}
+    if "train" not in usable or len(usable) < 2:
+        return {}
+    return {case.id: case.part for case in cases if case.part in usable}
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """What crosses the parts of a given split. cases: id -> the part that its group belongs to, of each case that lies
+    in a lesser one (test before validation before train). lines: what is said of it; empty where nothing crosses."""
+
+    cases: dict[str, str]
+    lines: list[str]
+
+
+def leaks(cases: list[Case], part_of: dict[str, str], group: list[str], copies=()) -> Leaks:
+    """The groups of a given split that lie in more than one part.
+
+    part_of: as from `given_parts`. group: of each case, as from `grouping`. copies: pairs (i, j, kind) of cases.
+    """
+    best: dict[str, int] = defaultdict(int)
+    for case, name in zip(cases, group, strict=True):
+        if case.id in part_of:
+            best[name] = max(best[name], PARTS.index(part_of[case.id]))
+    crossing = {case.id: PARTS[best[name]] for case, name in zip(cases, group, strict=True)
+                if case.id in part_of and PARTS.index(part_of[case.id]) < best[name]}
+    lines = []
+    for upper, part in [(2, "test"), (1, "validation")]:
+        others = PARTS[:upper]
+        copied: dict[str, str] = {}
+        for i, j, kind in copies:
+            for one, other in ((cases[i], cases[j]), (cases[j], cases[i])):
+                if part_of.get(one.id) == part and part_of.get(other.id) in others:
+                    copied[one.id] = min(copied.get(one.id, kind), kind)  # exact goes before near
+        subjects = {case.subject for case in cases if case.subject and part_of.get(case.id) == part} & {
+            case.subject for case in cases if case.subject and part_of.get(case.id) in others}
+        shared = sum(case.subject in subjects for case in cases if part_of.get(case.id) == part)
+        count = sum(p == part for p in part_of.values())
+        where = "training" if upper == 1 or "validation" not in part_of.values() else "training or validation"
+        if copied:
+            kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(copied.values()).items()))
+            lines.append(f"{len(copied)} of {count} {part} cases are copies of {where} cases ({kinds})")
+        if subjects:
+            lines.append(f"{len(subjects)} subject{'s' * (len(subjects) > 1)} ({shared} of {count} {part} cases) "
+                         f"{'are' if subjects and len(subjects) > 1 else 'is'} among the {where} cases, too")
+    return Leaks(crossing, lines)
+
+
+def make_given(cases: list[Case], group: list[str], part_of: dict[str, str], *, validation: float | None = None,
+               test: float | None = None, seed: int = 0) -> list[Row]:
+    """The split that a data set states. A part that it lacks is taken from its train part, by fractions as in `make`.
+
+    A group that crosses parts belongs to its test cases, else to its validation cases; its other cases are excluded, so
+    that the test part stays as given and nothing in it was trained on. Cases of no part are excluded, too.
+    Raises UsageError for a fraction of a part that is given, or where no case is left to train on.
+    """
+    have = set(part_of.values())
+    for name, fraction in (("validation", validation), ("test", test)):
+        if fraction is not None and name in have:
+            raise UsageError(f"--{name} has no effect: the data set states its {name} part",
+                             remedy="leave it out, or make a new split of all cases with --given ignore")
+    crossing = leaks(cases, part_of, group).cases
+    part = {case.id: EXCLUDED if case.id in crossing or case.id not in part_of else part_of[case.id] for case in cases}
+    pool = [(case, name) for case, name in zip(cases, group, strict=True) if part[case.id] == "train"]
+    if not pool:
+        raise UsageError("every training case is in a group of the given test or validation part",
+                         remedy="make a new split of all cases with --given ignore")
+    lacking = {name: 0.15 if fraction is None else fraction
+               for name, fraction in (("validation", validation), ("test", test)) if name not in have}
+    if any(lacking.values()):
+        inner = make([case for case, _ in pool], [name for _, name in pool],
+                     **{"validation": 0.0, "test": 0.0, **lacking}, seed=seed)
+        part.update((row.case, row.part) for row in inner)
+    return [Row(c.id, c.subject or "", g, None, part[c.id]) for c, g in zip(cases, group, strict=True)]
 
 
 def make(cases: list[Case], group: list[str], *, folds: int | None = None, validation: float = 0.15,
@@ -175,13 +259,15 @@ def read(path: Path) -> dict[str, Row]:
         fold, part = line.get("fold") or None, line["part"]
         if line["case"] in rows:
             raise UsageError(f"names {line['case']} a second time", where=where)
-        if part not in PARTS:
-            raise UsageError(f"part {part!r} is none of {' '.join(PARTS)}", where=where)
+        if part not in (*PARTS, EXCLUDED):
+            raise UsageError(f"part {part!r} is none of {' '.join((*PARTS, EXCLUDED))}", where=where)
         if fold is not None and not fold.isdigit():
             raise UsageError(f"fold {fold!r} is not a number", where=where)
         group = line.get("group") or line.get("subject") or line["case"]
         row = Row(line["case"], line.get("subject") or "", group, None if fold is None else int(fold), part)
         rows[row.case] = row
+        if part == EXCLUDED:
+            continue
         places["group", group].add((fold, part))
         if row.subject:
             places["subject", row.subject].add((fold, part))

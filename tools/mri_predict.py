@@ -75,7 +75,7 @@ def main(paths, null, root, layout, models, output, flips, as_is, split, fold, p
 
     chosen = predicting.Models(models)
     wanted = predicting.cases_of_split(split, fold, part, chosen)
-    found = predicting.selected(paths, wanted, null=null, root=root, layout=layout)
+    found = predicting.selected(paths, wanted, part, null=null, root=root, layout=layout)
     if chosen.task == "classify":
         from mri_tools.common import predicting_classes
 

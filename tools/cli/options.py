@@ -202,7 +202,7 @@ split = several(
     click.option("--fold", type=click.IntRange(0), help="Fold of the split that is held out."),
 )
 part = click.option("--part", type=click.Choice(["train", "validation", "test"]), default=None,
-                    help="Only cases of this part of the split.")
+                    help="Only cases of this part of --split, or of the split that the data set states.")
 
 
 def output(default: str, what: str = "Folder for the results.", kind=FolderToWrite):

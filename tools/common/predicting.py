@@ -8,7 +8,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from mri_tools.cli import stream
-from mri_tools.cli.output import DONE, SOME_FAILED, complain, describe, detail, emit, wrong_use
+from mri_tools.cli.output import DONE, SOME_FAILED, complain, describe, detail, emit, say, wrong_use
 from mri_tools.common.convert import refuse_mark
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
@@ -47,11 +47,11 @@ def matching(names: Iterable[Path]) -> Iterator[Path]:
 
 
 def cases_of_split(split: Path | None, fold: int | None, part: str | None, models: Models) -> set[str] | None:
-    """The ids that a part of a split holds (test unless said); None without a split: every case."""
+    """The ids that a part of a split holds (test unless said); None without a split: every case, or those of a
+    part that their data set states."""
     if split is None:
-        for name, value in (("fold", fold), ("part", part)):
-            if value is not None:
-                raise UsageError(f"--{name} has no effect without --split")
+        if fold is not None:
+            raise UsageError("--fold has no effect without --split")
         return None
     from mrilib import splits
 
@@ -75,15 +75,21 @@ def _trained(split: Path, fold: int, part: str, models: Models) -> list[str]:
     return [name for name, known in record["training"]["cases"].items() if known["part"] == part]
 
 
-def selected(paths, wanted: set[str] | None, **options) -> Iterator[Case | CaseError]:
-    """Cases as they come, or those wanted; each one wanted that never came is an error at the end."""
-    missing = set(wanted or ())
+def selected(paths, wanted: set[str] | None, part: str | None = None, **options) -> Iterator[Case | CaseError]:
+    """Cases as they come, or those wanted; each one wanted that never came is an error at the end. part: where none
+    are wanted by a split, only cases of this part of a given split."""
+    missing, other = set(wanted or ()), 0
     for case in stream.each(paths, **options):
+        if wanted is None and part is not None and isinstance(case, Case) and case.part != part:
+            other += 1
+            continue
         if wanted is None or isinstance(case, CaseError):
             yield case
         elif case.id in wanted:
             missing.discard(case.id)
             yield case
+    if other:
+        say(f"--part {part}: {other} cases of other parts, or of none, are left out")
     for name in sorted(missing):
         yield CaseError("is in the split, but was not given", where=name)
 

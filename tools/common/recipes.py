@@ -61,7 +61,7 @@ def learned(steps: Sequence, place: int, folder: Path, output: Path, *, split=No
     from mrilib.recipe import learned as learning
 
     refuse_output_in_input((folder,), output)
-    keep = wanted(split, fold)
+    keep = wanted(split, fold) or (lambda case: case.part in (None, "train"))  # never of a given test part
     found, failed = stream.gather((folder,), root=root, layout=layout)
     recipes = [Recipe.of_root(root) for root in {case.root for case in found}]
     base = recipes[0]
@@ -70,7 +70,7 @@ def learned(steps: Sequence, place: int, folder: Path, output: Path, *, split=No
     calls = []
     for case in found:
         try:
-            if keep is None or keep(case):
+            if keep(case):
                 calls.append((case, (case, steps[:place], steps[place])))
         except CaseError as error:
             calls.append((case, error))

@@ -33,9 +33,8 @@ def read_reference(path: Path, layout, split: Path | None, fold: int | None, par
 
     Raises UsageError when the split names cases that are not there.
     """
-    for name, value in (("--fold", fold), ("--part", part)):
-        if value is not None and split is None:
-            raise UsageError(f"{name} has no effect without --split")
+    if fold is not None and split is None:
+        raise UsageError("--fold has no effect without --split")
     if fold is not None and part not in (None, "test"):
         raise UsageError(f"--part {part} has no effect with --fold: mri-train chooses it among the other folds")
     if not path.exists():
@@ -50,6 +49,11 @@ def read_reference(path: Path, layout, split: Path | None, fold: int | None, par
         complain(bad[0], bad[0])
         raise UsageError(f"{len(bad)} cases of the reference cannot be used", where=path, remedy="mend it first")
     chosen, group = list(found), {}
+    if split is None and part is not None:
+        chosen = [name for name, case in found.items() if case.part == part]
+        if not chosen:
+            raise UsageError(f"has no case of part {part}", where=path, remedy="name a split with --split, or put the "
+                             f"cases into a folder {part}/")
     if split is not None:
         from mrilib import splits
 

@@ -37,6 +37,10 @@ def run(cases, failed, settings, output: Path, *, split, fold, validation, folds
     runs = []
     if folds:
         split = output.with_name(f"{output.stem}-split.csv")
+        test = {name for name, part in splits.given_parts(cases).items() if part == "test"}
+        if test:
+            say(f"the given split: {len(test)} test cases are left out, the others make the folds")
+            cases = [case for case in cases if case.id not in test]
         rows = splits.make(*training.grouped(cases, threads), folds=folds, seed=settings.seed)
         by_id = {row.case: row for row in rows}
         for number in range(folds):

@@ -65,6 +65,28 @@ def links(cases: list[Case], group: dict[str, str]) -> list[tuple[int, int, str]
     return [(first.setdefault(group[case.id], i), i, "given") for i, case in enumerate(cases) if case.id in group]
 
 
+def about_given(cases: list[Case], rows, part_of: dict[str, str], leaks) -> list[str]:
+    """The lines that say what became of a given split: what leaks across it, and which cases are excluded for that."""
+    counts = Counter(part_of.values())
+    text = ", ".join(f"{counts[part]} {part}" for part in ("train", "validation", "test") if counts[part])
+    lines = [f"given split: {text}"]
+    if leaks.lines:
+        lines = [f"the given split leaks: {leaks.lines[0]}", *leaks.lines[1:], *lines]
+        excluded = Counter(part_of[name] for name in leaks.cases)
+        lines.append(" and ".join(f"{n} {part}" for part, n in excluded.items()) + " cases are excluded, so that the "
+                     f"{'test' if counts['test'] else 'validation'} part stays as given and no copy or subject of it "
+                     "is trained on (--given ignore: a new split of all cases)")
+    else:
+        lines.append("nothing leaks across the given split: it is kept (--given ignore: a new split of all cases)")
+    if outside := len(cases) - len(part_of):
+        lines.append(f"{outside} cases are in no part of the given split, or in a part without classes, label maps and "
+                     "boxes: they are excluded")
+    made = Counter(row.part for row in rows)
+    lines += [f"{made[part]} cases of the given train part are the {part} part, which the given split lacks"
+              for part in ("validation", "test") if made[part] and not counts[part]]
+    return lines
+
+
 def summary(cases: list[Case], rows, linked) -> list[str]:
     """The lines that say what the split is made of, part by part, and which copies contradict each other."""
     from mrilib.duplicates import groups
@@ -79,8 +101,9 @@ def summary(cases: list[Case], rows, linked) -> list[str]:
                  f"{exact} cases are exact copies of an earlier one, {kinds['near']} pairs are near copies)")
     classes = sorted({c.class_name for c in cases if c.class_name})
     kind = {c.id: c.class_name for c in cases}
+    order = ("train", "validation", "test", "excluded")
     places = sorted({(r.fold if r.fold is not None else -1, r.part) for r in rows},
-                    key=lambda p: (p[0], ("train", "validation", "test").index(p[1])))
+                    key=lambda p: (p[0], order.index(p[1])))
     for fold, part in places:
         inside = [r for r in rows if r.part == part and (r.fold is None or r.fold == fold)]
         counts = Counter(kind[r.case] for r in inside)

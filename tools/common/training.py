@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 
 from mri_tools.cli.output import complain, program, progress, say, write
@@ -53,13 +54,16 @@ def parts(cases, failed: list, split: Path | None, fold: int | None, validation:
     failed: takes the errors of cases that are damaged and so have no row in the split. threads: see grouped. rows: by
     case id, of a split that is yet to be written.
     """
+    from mrilib import splits
+
     wants = settings.patience is not None or settings.schedule == "plateau"
     fraction = validation if validation is not None else VALIDATION if wants else 0.0
     if split is None:
         if fold is not None:
             raise UsageError("--fold needs --split", remedy="mri-split --folds 5 makes one")
+        if given := splits.given_parts(cases):
+            return _given_parts(cases, given, validation, fraction, settings.seed, threads)
         return _own_parts(cases, fraction, settings.seed, threads)
-    from mrilib import splits
     from mrilib.store import content_hash
 
     content = None if rows else content_hash([split])
@@ -123,16 +127,53 @@ def _own_parts(cases, fraction: float, seed: int, threads: int | None) -> tuple[
     return part_of, {"made": "groups", "validation": fraction, "seed": seed, "groups": groups}
 
 
-def grouped(cases, threads: int | None) -> tuple[list, list[str]]:
-    """The cases and the group of each: subjects and near-duplicates stay together. A damaged one, behind the others,
-    is its own group: it is named when it is read. threads: cores that may be used, None for all."""
-    from mri_tools.common.splitting import find_copies
+def _given_parts(cases, given: dict[str, str], validation: float | None, fraction: float, seed: int,
+                 threads: int | None) -> tuple[dict, dict]:  # fmt: skip
+    """The train and validation parts that the data set states, and never its test part. What leaks is said first.
+
+    Raises UsageError for a fraction of validation cases where the data set states them.
+    """
     from mrilib import splits
+
+    if validation is not None and "validation" in given.values():
+        raise UsageError("--validation has no effect: the data set states its validation part",
+                         remedy="leave it out, or make another split: mri-split --given ignore")
+    every, copies = compared(cases, threads)
+    group = splits.grouping(every, copies)
+    found = splits.leaks(every, given, group, copies)
+    if found.lines:
+        say(f"the given split leaks: {'; '.join(found.lines)}")
+        say(f"the {len(found.cases)} cases concerned are trained on all the same; mri-split excludes them: "
+            "mri-split DATA -o split.csv, then --split split.csv")
+    part_of = {name: part for name, part in given.items() if part != "test"}
+    if fraction and "validation" not in part_of.values():
+        pool = [(case, name) for case, name in zip(every, group, strict=True) if case.id in part_of]
+        inner = splits.make([case for case, _ in pool], [name for _, name in pool], validation=fraction, test=0,
+                            seed=seed)
+        part_of = {row.case: row.part for row in inner}
+    counts = Counter(part_of.values())
+    say(f"no --split: the given split: {counts['train']} cases train, {counts['validation'] or 'none'} validate, "
+        f"{len(cases) - len(part_of)} are left out")
+    made = fraction if "validation" not in given.values() else 0.0
+    return part_of, {"made": "given", "validation": made, "seed": seed}
+
+
+def compared(cases, threads: int | None) -> tuple[list, list]:
+    """(the cases, damaged ones behind the others; their copies)."""
+    from mri_tools.common.splitting import find_copies
     from mrilib.parallel import cores
 
     readable, copies, _ = find_copies(cases, min(threads or cores(), cores()), near=True, distance=None)
     known = {case.id for case in readable}
-    every = [*readable, *(case for case in cases if case.id not in known)]
+    return [*readable, *(case for case in cases if case.id not in known)], copies
+
+
+def grouped(cases, threads: int | None) -> tuple[list, list[str]]:
+    """The cases and the group of each: subjects and near-duplicates stay together. A damaged one, behind the others,
+    is its own group: it is named when it is read. threads: cores that may be used, None for all."""
+    from mrilib import splits
+
+    every, copies = compared(cases, threads)
     return every, splits.grouping(every, copies)
 
 
