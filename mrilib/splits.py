@@ -115,13 +115,9 @@ def make_given(cases: list[Case], group: list[str], part_of: dict[str, str], *, 
 
     A group that crosses parts belongs to its test cases, else to its validation cases; its other cases are excluded, so
     that the test part stays as given and nothing in it was trained on. Cases of no part are excluded, too.
-    Raises UsageError for a fraction of a part that is given, or where no case is left to train on.
+    Raises UsageError where no case is left to train on.
     """
     have = set(part_of.values())
-    for name, fraction in (("validation", validation), ("test", test)):
-        if fraction is not None and name in have:
-            raise UsageError(f"--{name} has no effect: the data set states its {name} part",
-                             remedy="leave it out, or make a new split of all cases with --given ignore")
     crossing = leaks(cases, part_of, group).cases
     part = {case.id: EXCLUDED if case.id in crossing or case.id not in part_of else part_of[case.id] for case in cases}
     pool = [(case, name) for case, name in zip(cases, group, strict=True) if part[case.id] == "train"]

@@ -20,8 +20,9 @@ from mri_tools.cli.output import DONE, SOME_FAILED, complain, progress, say, wri
 @click.option("--duplicates", type=click.Choice(["near", "exact", "none"]), default="near", show_default=True,
               help="Copies that must stay together.")
 @click.option("--distance", type=click.IntRange(0, 64), help="Bits of 64 in which near copies differ.  [default: 10]")
-@click.option("--given", type=click.Choice(["keep", "ignore"]), default="keep", show_default=True,
-              help="Split that the data set states (folders train/ and test/, or a column part).")
+@click.option("--given", type=click.Choice(["keep", "ignore"]),
+              help="Split that the data set states (folders train/ and test/, or a column part); keep goes before "
+                   "--folds.  [default: keep, but ignore with --folds]")
 @click.option("--groups", type=click.Path(path_type=Path, dir_okay=False),
               help="CSV `case,group` of more cases that must stay together.")
 @click.option("--copies", type=options.FileToWrite(), help="CSV to list every pair of copies in.")
@@ -39,7 +40,7 @@ def main(paths, null, root, layout, output, folds, validation, test, duplicates,
     images of equal content and near ones: scaled, recompressed, cropped,
     mirrored. A data set that states its parts (folders train/ and test/)
     keeps them: training cases that are copies of test cases, or of the same
-    subject, are excluded. With --folds all cases are divided.
+    subject, are excluded. --folds divides all cases, unless --given keep.
 
     \b
     Examples:
@@ -70,16 +71,10 @@ def main(paths, null, root, layout, output, folds, validation, test, duplicates,
             complain(error, error)
         failed = [*failed, *damaged]
     group = splits.grouping(cases, [*linked, *splitting.links(cases, more)])
-    part_of = splits.given_parts(cases)
-    if part_of and given == "keep" and not folds:
-        rows = splits.make_given(cases, group, part_of, validation=validation, test=test, seed=seed)
-        for line in splitting.about_given(cases, rows, part_of, splits.leaks(cases, part_of, group, linked)):
-            say(line)
-    else:
-        if part_of:
-            why = "--folds divides" if folds else "--given ignore: divides"
-            say(f"{why} all cases anew, those of the given test part, too")
-        fractions = {"validation": 0.15 if validation is None else validation, "test": 0.15 if test is None else test}
+    fractions = {"validation": validation, "test": test}
+    rows = splitting.of_given(cases, group, linked, given, folds, fractions, seed)
+    if rows is None:
+        fractions = {name: 0.15 if value is None else value for name, value in fractions.items()}
         rows = splits.make(cases, group, folds=folds, seed=seed, **fractions)
     for line in splitting.summary(cases, rows, linked):
         say(line)

@@ -90,14 +90,16 @@ def test_split_excludes_what_leaks_and_says_so_first(leaky, tmp_path):
 
 def test_split_told_otherwise(leaky):
     anew = tool("split", leaky, "--given", "ignore")
-    assert "divides all cases anew, those of the given test part, too" in anew.stderr
+    assert "all cases are divided anew, those of the given test part, too" in anew.stderr
     of = {row["case"]: (row["group"], row["part"]) for row in rows(anew.stdout)}
     assert {part for _, part in of.values()} == {"train", "validation", "test"}
     assert any(part != "test" for name, (_, part) in of.items() if name.startswith("test/"))
     folds = tool("split", leaky, "--folds", "3")
-    assert "--folds divides all cases anew" in folds.stderr and len(rows(folds.stdout)) == 28
-    wrong = tool("split", leaky, "--test", "0.2")
-    assert wrong.returncode == 2 and "--test has no effect: the data set states its test part" in wrong.stderr
+    assert "--folds: all cases are divided anew" in folds.stderr and len(rows(folds.stdout)) == 28
+    kept = tool("split", leaky, "--folds", "3", "--given", "keep")
+    assert Counter(row["part"] for row in rows(kept.stdout))["excluded"] == 4
+    more = tool("split", leaky, "--test", "0.2")
+    assert more.returncode == 0 and "--test has no effect: the data set states its test part" in more.stderr
 
 
 def test_a_split_that_leaves_nothing_to_train_on_is_refused(tmp_path):
@@ -105,6 +107,9 @@ def test_a_split_that_leaves_nothing_to_train_on_is_refused(tmp_path):
     ran = tool("split", tmp_path / "set")
     assert ran.returncode == 2 and "every training case is in a group of the given test" in ran.stderr
     assert "--given ignore" in ran.stderr
+    folds = tool("split", tmp_path / "set", "--folds", "2", "--given", "keep")
+    assert folds.returncode == 0 and "it is not used: 6 of 6 train cases are copies" in folds.stderr
+    assert {row["fold"] for row in rows(folds.stdout)} == {"0", "1"}
 
 
 def test_train_uses_the_given_parts_and_never_the_test_part(clean, leaky, tmp_path):

@@ -8,7 +8,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from mri_tools.cli.output import describe
+from mri_tools.cli.output import describe, say
+from mrilib import splits
 from mrilib.cases import Case
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.parallel import cores, ordered
@@ -65,26 +66,51 @@ def links(cases: list[Case], group: dict[str, str]) -> list[tuple[int, int, str]
     return [(first.setdefault(group[case.id], i), i, "given") for i, case in enumerate(cases) if case.id in group]
 
 
-def about_given(cases: list[Case], rows, part_of: dict[str, str], leaks) -> list[str]:
-    """The lines that say what became of a given split: what leaks across it, and which cases are excluded for that."""
-    counts = Counter(part_of.values())
-    text = ", ".join(f"{counts[part]} {part}" for part in ("train", "validation", "test") if counts[part])
-    lines = [f"given split: {text}"]
-    if leaks.lines:
-        lines = [f"the given split leaks: {leaks.lines[0]}", *leaks.lines[1:], *lines]
-        excluded = Counter(part_of[name] for name in leaks.cases)
-        lines.append(" and ".join(f"{n} {part}" for part, n in excluded.items()) + " cases are excluded, so that the "
-                     f"{'test' if counts['test'] else 'validation'} part stays as given and no copy or subject of it "
-                     "is trained on (--given ignore: a new split of all cases)")
+def of_given(cases: list[Case], group: list[str], linked, given: str | None, folds: int | None, fractions: dict,
+             seed: int):  # fmt: skip
+    """The rows of the split that the data set states, and lines about it; None where all cases are divided anew.
+
+    With folds it is kept only when asked for, and when at least half of its training cases do not leak.
+    """
+    part_of = splits.given_parts(cases)
+    if not part_of:
+        return None
+    if given == "ignore" or (folds and given is None):
+        option = "--given ignore" if given else "--folds"
+        say(f"{option}: all cases are divided anew, those of the given test part, too")
+        return None
+    leaks = splits.leaks(cases, part_of, group, linked)
+    counts, excluded = Counter(part_of.values()), Counter(part_of[name] for name in leaks.cases)
+    for line in leaks.lines:
+        say(f"the given split leaks: {line}")
+    say("given split: " + ", ".join(f"{counts[part]} {part}" for part in splits.PARTS if counts[part]))
+    if folds and 2 * excluded["train"] > counts["train"]:
+        say(f"it is not used: {excluded['train']} of {counts['train']} train cases are copies, or of subjects, of the "
+            f"other parts; all cases are divided anew into {folds} folds")
+        return None
+    for name, value in fractions.items():
+        if value is not None and counts[name]:
+            say(f"--{name} has no effect: the data set states its {name} part (--given ignore divides all cases anew)")
+    rows = splits.make_given(cases, group, part_of, seed=seed, **fractions)
+    for line in _about_given(cases, rows, counts, excluded):
+        say(line)
+    return rows
+
+
+def _about_given(cases: list[Case], rows, counts: Counter, excluded: Counter) -> list[str]:
+    """The lines that say what became of a given split."""
+    if excluded:
+        lines = [" and ".join(f"{n} {part}" for part, n in excluded.items()) + " cases are excluded, so that the "
+                 f"{'test' if counts['test'] else 'validation'} part stays as given and no copy or subject of it is "
+                 "trained on (--given ignore divides all cases anew)"]
     else:
-        lines.append("nothing leaks across the given split: it is kept (--given ignore: a new split of all cases)")
-    if outside := len(cases) - len(part_of):
+        lines = ["nothing leaks across the given split: it is kept (--given ignore divides all cases anew)"]
+    if outside := len(cases) - sum(counts.values()):
         lines.append(f"{outside} cases are in no part of the given split, or in a part without classes, label maps and "
                      "boxes: they are excluded")
     made = Counter(row.part for row in rows)
-    lines += [f"{made[part]} cases of the given train part are the {part} part, which the given split lacks"
-              for part in ("validation", "test") if made[part] and not counts[part]]
-    return lines
+    return lines + [f"{made[part]} cases of the given train part are the {part} part, which the given split lacks"
+                    for part in ("validation", "test") if made[part] and not counts[part]]
 
 
 def summary(cases: list[Case], rows, linked) -> list[str]:
