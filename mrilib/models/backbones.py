@@ -1,13 +1,12 @@
-"""A classifier: a backbone by name, what its pixels must be, and one head."""
+"""Backbones by name, the pixels that each expects, and the layers of a network that belong to its backbone."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from pkgutil import resolve_name
+import math
 
 from mrilib.errors import UsageError
+from mrilib.models import registry
 from mrilib.models.applications import PIXELS, SMALLEST, WIDTHS
-from mrilib.models.registry import BACKBONES, HEADS
 from mrilib.models.symmetry import MIRROR
 
 BEFORE = ("image", "scale", "rgb", "pixels")  # layers that lead to the backbone
@@ -15,37 +14,29 @@ HEAD = ("pool", "dropout", "logits", "probabilities")  # layers after it, and al
 SMALLEST_OWN = {"alexnet": 63}
 
 
-def classifier(name: str, shape: tuple[int, int, int], classes: int, *, width: float = 1.0,
-               weights: str | Path | None = None, dropout: float = 0.0, low: float = -1.0, high: float = 1.0,
-               head: str = "mean"):
-    """A network that gives each image a probability for each class.
+def check(name: str, width: float, low: float, high: float) -> None:
+    """Raises UsageError for an unknown backbone, a width that it does not have, and pixel values without a range."""
+    registry.check("backbone", name)
+    if not 0 < width < math.inf or (width != 1 and name in PIXELS and name not in WIDTHS):
+        raise UsageError(f"{name} has no width {width:g}", remedy="leave it at 1")
+    if not -math.inf < low < high < math.inf:
+        raise UsageError(f"pixel values {low:g} to {high:g} have no range", remedy="are all images empty?")
 
-    name: one of BACKBONES. shape: (y, x, channel) of the prepared images. width: times as many filters, where
-    the backbone can. weights: None (from scratch), "imagenet" (Keras' cache) or a file: weights that Keras saved
-    for this backbone without its top, or a model file of this suite. low, high: the pixel values that become -1
-    and 1, measured on training data. One channel is repeated for a backbone made for RGB; with another number
-    than 3 its first kernel is repeated along the channels and scaled by 3 / channels (as timm does). head: one of
-    HEADS.
 
-    Returns a keras.Model of stock layers in one graph: float32 (batch, y, x, channel) in, float32 (batch,
-    class) out, first layer "image", last "probabilities". Raises UsageError for what cannot be.
-    """
-    import keras
-    from keras import layers
+def check_dropout(dropout: float) -> None:
+    """Raises UsageError for a dropout that is not in 0 to below 1."""
+    if not 0 <= dropout < 1:
+        raise UsageError(f"dropout {dropout:g} is not in 0 to 1")
 
-    _check(name, shape, classes, width, dropout, low, high)
-    image, x = pixels_of(name, shape, low, high)
-    features = backbone_of(name)(x, width)
-    x = _named(HEADS, head)(features, keras.Model(image, features))
-    if dropout:
-        x = layers.Dropout(dropout, name="dropout")(x)
-    x = layers.Dense(classes, name="logits", dtype="float32")(x)
-    model = keras.Model(image, layers.Activation("softmax", name="probabilities", dtype="float32")(x), name=name)
-    if weights is not None:
-        from mrilib.models.weights import load_weights
 
-        load_weights(model, name, width, weights)
-    return model
+def smallest(name: str) -> int:
+    """The fewest pixels along each side of an image that a backbone takes."""
+    return SMALLEST if name in PIXELS else SMALLEST_OWN.get(name, 8)
+
+
+def backbone_of(name: str):
+    """The function (x, width) -> feature map of a name in BACKBONES."""
+    return registry.function_of("backbone", name)
 
 
 def pixels_of(name: str, shape: tuple[int, int, int], low: float, high: float):
@@ -61,36 +52,6 @@ def pixels_of(name: str, shape: tuple[int, int, int], low: float, high: float):
             x = layers.Concatenate(name="rgb", dtype="float32")([x, x, x])
         x = _pixels(x, name)
     return image, x
-
-
-def backbone_of(name: str):
-    """The function (x, width) -> feature map of a name in BACKBONES."""
-    return _named(BACKBONES, name)
-
-
-def _named(registry: dict[str, str], name: str):
-    if name not in registry:
-        raise UsageError(f"unknown head {name!r}", remedy=f"one of {' '.join(registry)}")
-    return resolve_name(registry[name])
-
-
-def _check(name, shape, classes, width, dropout, low, high) -> None:
-    if name not in BACKBONES:
-        raise UsageError(f"unknown backbone {name!r}", remedy=f"one of {' '.join(BACKBONES)}")
-    if len(shape) != 3:
-        raise UsageError(f"a classifier takes 2D images, not {' x '.join(map(str, shape[:-1]))}")
-    smallest = SMALLEST if name in PIXELS else SMALLEST_OWN.get(name, 8)
-    if min(shape[:2]) < smallest:
-        raise UsageError(f"images of {shape[1]} x {shape[0]} are too small for {name}",
-                         remedy=f"it needs {smallest} or more; see mri-normalize --size")
-    if classes < 2:
-        raise UsageError(f"{classes} class{'es'[: 2 * (classes != 1)]}: there is nothing to tell apart")
-    if width <= 0 or (width != 1 and name in PIXELS and name not in WIDTHS):
-        raise UsageError(f"{name} has no width {width:g}", remedy="leave it at 1")
-    if not 0 <= dropout < 1:
-        raise UsageError(f"dropout {dropout:g} is not in 0 to 1")
-    if not low < high:
-        raise UsageError(f"pixel values {low:g} to {high:g} span nothing", remedy="are all images empty?")
 
 
 def _pixels(x, name: str):

@@ -6,7 +6,7 @@ it. The last feature map goes into a layer "pool"; every further layer's name st
 
 from __future__ import annotations
 
-from mrilib.models.symmetry import unevenness
+from mrilib.models.symmetry import asymmetry
 
 EARLIER = 2  # feature maps of the mirror head before the last one
 
@@ -37,7 +37,7 @@ def mirror(x, graph):
     for i, feature in enumerate([x, *_earlier(graph)]):
         if i == EARLIER:
             feature = layers.AveragePooling2D(2, name=f"head_{i}_coarse")(feature)
-        uneven = unevenness(feature, f"head_{i}")
+        uneven = asymmetry(feature, f"head_{i}")
         parts.append(layers.GlobalAveragePooling2D(name=f"head_{i}_mean")(uneven))
         if i:
             parts.append(layers.GlobalMaxPooling2D(name=f"head_{i}_max")(uneven))

@@ -1,19 +1,18 @@
-"""Losses for classes: truth one-hot (batch, class), predicted probabilities (batch, class), one number a case.
+"""Losses for classes: one-hot target (batch, class), logits (batch, class), one number for each case.
 
-Each maker returns `loss(truth, predicted) -> (batch,)` in float32, made of keras.ops, so that it runs on any
-Keras backend and never gets into a model file. smoothing s turns the truth into (1 - s) truth + s / classes
-(Szegedy et al. 2016). An empty batch gives an empty result.
+Each maker returns `loss(target, logits) -> (batch,)` in float32, made of Keras functions, so that it runs on any Keras
+backend and never gets into a model file. Logits, not probabilities: a probability that float32 rounds to 0 or 1 has no
+gradient left. smoothing s turns the target into (1 - s) target + s / classes (Szegedy et al. 2016). An empty batch
+gives an empty result.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from pkgutil import resolve_name
 
 from mrilib.errors import UsageError
-from mrilib.models.registry import LOSSES
-
-EPSILON = 1e-20  # probabilities are kept this far from 0, so that a sure mistake has a finite loss, and a gradient
+from mrilib.models import registry
 
 
 def make(name: str, **settings) -> Callable:
@@ -21,24 +20,22 @@ def make(name: str, **settings) -> Callable:
 
     Raises UsageError for an unknown name or a setting that this loss does not have.
     """
-    if name not in LOSSES:
-        raise UsageError(f"unknown loss {name!r}", remedy=f"one of {' '.join(LOSSES)}")
-    made = resolve_name(LOSSES[name])
+    maker = registry.function_of("loss", name)
     settings = {key: value for key, value in settings.items() if value is not None}
-    if strange := sorted(set(settings) - set(made.__kwdefaults__ or {})):
-        raise UsageError(f"the loss {name} has no {strange[0].replace('_', ' ')}")
-    return made(**settings)
+    if unknown := sorted(set(settings) - set(maker.__kwdefaults__ or {})):
+        raise UsageError(f"the loss {name} has no {unknown[0].replace('_', ' ')}")
+    return maker(**settings)
 
 
 def cross_entropy(*, smoothing: float = 0.0) -> Callable:
-    """Cross-entropy in nats: -sum over classes of truth * log(predicted)."""
+    """Cross-entropy in nats: -sum over classes of target * log(probability)."""
     return _loss(smoothing, None, 0.0)
 
 
 def weighted_cross_entropy(*, smoothing: float = 0.0, class_weights: Sequence[float] | None = None) -> Callable:
-    """Cross-entropy times the weight of the true class. class_weights: one positive number a class, in order.
+    """Cross-entropy times the weight of the true class. class_weights: one positive number for each class, in order.
 
-    Raises UsageError without weights: with none it would be plain cross-entropy under another name.
+    Raises UsageError without weights: the loss would be plain cross-entropy under another name.
     """
     if class_weights is None:
         raise UsageError("weighted-ce needs class weights", remedy="--class-weights balanced, or the numbers")
@@ -46,35 +43,47 @@ def weighted_cross_entropy(*, smoothing: float = 0.0, class_weights: Sequence[fl
 
 
 def focal(*, smoothing: float = 0.0, class_weights: Sequence[float] | None = None, gamma: float = 2.0) -> Callable:
-    """Focal loss (Lin et al. 2017): each class' term of the cross-entropy times (1 - predicted) ** gamma.
+    """Focal loss (Lin et al. 2017): each class' term of the cross-entropy times (1 - probability) ** gamma.
 
-    gamma 0 is cross-entropy; class_weights are the paper's alpha, one number a class.
+    gamma 0 is cross-entropy; class_weights are the paper's alpha, one number for each class.
     """
     return _loss(smoothing, class_weights, gamma)
+
+
+def check_weights(class_weights: Sequence[float] | None) -> None:
+    """Raises UsageError for class weights that are not positive numbers."""
+    if class_weights is not None and not all(0 < weight < math.inf for weight in class_weights):
+        raise UsageError("class weights must be above 0")
+
+
+def weights_of(class_weights: Sequence[float], target):
+    """Class weights as a tensor. Raises UsageError when their number is not that of the target's classes."""
+    from keras import ops
+
+    if len(class_weights) != target.shape[-1]:
+        raise UsageError(f"{len(class_weights)} class weights for {target.shape[-1]} classes")
+    return ops.convert_to_tensor(list(class_weights), "float32")
 
 
 def _loss(smoothing: float, class_weights: Sequence[float] | None, gamma: float) -> Callable:
     if not 0 <= smoothing < 1:
         raise UsageError(f"label smoothing {smoothing:g} is not in 0 to 1")
-    if gamma < 0:
-        raise UsageError(f"gamma {gamma:g} is below 0")
-    if class_weights is not None and min(class_weights) <= 0:
-        raise UsageError("class weights must be above 0")
+    if not 0 <= gamma < math.inf:
+        raise UsageError(f"gamma {gamma:g} is not 0 or more")
+    check_weights(class_weights)
 
-    def loss(truth, predicted):
-        from keras import ops
+    def loss(target, logits):
+        from keras import losses, ops
 
-        truth = ops.cast(truth, "float32")
-        predicted = ops.clip(ops.cast(predicted, "float32"), EPSILON, 1.0)
-        target = (1 - smoothing) * truth + smoothing / truth.shape[-1] if smoothing else truth
-        terms = -target * ops.log(predicted)
-        if gamma:
-            terms = terms * (1 - predicted) ** gamma
-        each = ops.sum(terms, axis=-1)
+        target, logits = ops.cast(target, "float32"), ops.cast(logits, "float32")
+        if gamma:  # not Keras' own focal loss: it clips probabilities at 1e-7, below which a mistake has no gradient
+            smooth = (1 - smoothing) * target + smoothing / target.shape[-1]
+            log_p = ops.log_softmax(logits)
+            each = -ops.sum(smooth * log_p * (1 - ops.exp(log_p)) ** gamma, axis=-1)
+        else:
+            each = losses.categorical_crossentropy(target, logits, from_logits=True, label_smoothing=smoothing)
         if class_weights is not None:
-            if len(class_weights) != truth.shape[-1]:
-                raise UsageError(f"{len(class_weights)} class weights for {truth.shape[-1]} classes")
-            each = each * ops.sum(truth * ops.convert_to_tensor(list(class_weights), "float32"), axis=-1)
+            each = each * ops.sum(target * weights_of(class_weights, target), axis=-1)
         return each
 
     return loss

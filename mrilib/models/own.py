@@ -5,7 +5,7 @@ Each is `function(x, width) -> feature map (batch, y, x, channel)`; width multip
 
 from __future__ import annotations
 
-from mrilib.models.symmetry import unevenness
+from mrilib.models.symmetry import asymmetry
 
 STEP = 8  # numbers of filters are multiples of it
 MOMENTUM = 0.9  # of batch normalisation: Keras' 0.99 would not settle within the few steps of a small set
@@ -87,12 +87,12 @@ def small(x, width: float = 1.0):
     """
     from keras import layers
 
-    uneven = unevenness(layers.AveragePooling2D(5, 1, padding="same", name="smooth")(x), "image")
+    uneven = asymmetry(layers.AveragePooling2D(5, 1, padding="same", name="smooth")(x), "image")
     both = [_conv_norm(part, _filters(16, width), 3, 2, name) for part, name in ((x, "stem_conv"),
                                                                                 (uneven, "uneven_conv"))]
     x = layers.ReLU(name="stem_relu")(layers.Add(name="stem_add")(both))
     for stage, n in enumerate((16, 32, 64, 128), 1):
         x = _block(x, _filters(n, width), 2 if stage > 1 else 1, f"stage{stage}_1")
         if stage == 2:
-            x = layers.Concatenate(name="stage2_both")([x, unevenness(x, "stage2")])
+            x = layers.Concatenate(name="stage2_both")([x, asymmetry(x, "stage2")])
     return x

@@ -11,7 +11,7 @@ import numpy as np
 MIRROR = "_mirror"  # how the names of the fixed layers end: they depend on the image's width and never learn
 
 
-def unevenness(x, name: str):
+def asymmetry(x, name: str):
     """|x - x mirrored left to right| of a map (batch, y, x, channel), the same shape.
 
     No stock layer turns a map round; a dense layer along x whose fixed kernel is the reversed identity does.

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mrilib.errors import UsageError
+from mrilib.models import backbones
 from mrilib.models.normalise import NORMS, normalise
 
 WIDEST = {2: 512, 3: 320}  # filters at most, by number of axes
@@ -19,6 +20,7 @@ SLOPE = 0.01
 DECODER = (256, 128, 64, 32)  # filters of the decoder on a backbone, from its coarsest map up
 COARSER = (2, 4, 8, 16, 32)  # times, of a backbone's maps
 SUPERVISED = 3  # outputs below the finest, at most, that are trained as well
+FEWEST = {"softmax": 2, "sigmoid": 1}  # outputs, by activation
 
 
 def unet(shape: tuple[int, ...], outputs: int, *, activation: str = "softmax", levels: int = 5, width: int = 32,
@@ -26,7 +28,7 @@ def unet(shape: tuple[int, ...], outputs: int, *, activation: str = "softmax", l
          dropout: float = 0.0, deep_supervision: bool = False):  # fmt: skip
     """A U-Net that gives every voxel `outputs` probabilities.
 
-    shape: ([z,] y, x, channel) of the window. activation: softmax, or sigmoid for regions that overlap. levels:
+    shape: ([z,] y, x, channel) of the patch. activation: softmax, or sigmoid for regions that overlap. levels:
     resolutions. width: filters of the first. depth: convolutions (residual: blocks of two) of the encoder at each
     level; the decoder has one. norm: one of NORMS. strides: for each level after the first how much coarser it is
     along each axis; None: 2 along all. stem: how much coarser the first level is than the image, along all; logits
@@ -35,13 +37,13 @@ def unet(shape: tuple[int, ...], outputs: int, *, activation: str = "softmax", l
     `outputs_of`).
 
     Returns a keras.Model, float32 (batch, *shape) in, (batch, ..., outputs) float32 out, last layer
-    "probabilities". Raises UsageError when a side of the window cannot be halved so often.
+    "probabilities". Raises UsageError when a side of the patch cannot be halved so often.
     """
     import keras
 
     n = len(shape) - 1
     strides = [(2,) * n] * (levels - 1) if strides is None else [tuple(s) for s in strides]
-    _check(shape, outputs, levels, width, depth, norm, strides, stem, dropout)
+    _check(shape, outputs, activation, levels, width, depth, norm, strides, stem, dropout)
     image = keras.Input(tuple(shape), name="image", dtype="float32")
     x, skips = image, []
     for level in range(levels):
@@ -71,18 +73,20 @@ def backbone_unet(name: str, shape: tuple[int, int, int], outputs: int, *, activ
                   low: float = -1.0, high: float = 1.0, deep_supervision: bool = False):  # fmt: skip
     """A 2D U-Net whose encoder is a classifier's backbone, with its weights or without.
 
-    name, width, weights, low, high: as in models.backbones.classifier. At each size that the backbone passes its last
+    name, width, weights, low, high: as in models.classifier. At each size that the backbone passes its last
     feature map goes over to the decoder. The finest of them is half as fine as the image, and so is the decoder: its
     logits are brought to the image's size linearly, which real tumours lose 0.01 of Dice by at most, and a step takes
-    half the time. The rest as in `unet`. The sides of the window must be multiples of 32.
+    half the time. The rest as in `unet`. The sides of the patch must be multiples of 32.
     """
     import keras
     from keras import layers
 
-    from mrilib.models import backbones
-
-    if any(side % 32 for side in shape[:2]):
-        raise UsageError(f"a window of {shape[1]} x {shape[0]} is not a multiple of 32", remedy="--patch 256,256")
+    if len(shape) != 3:
+        raise UsageError("a backbone is 2D", remedy="--dimension 2")
+    backbones.check(name, width, low, high)
+    _check_ends(outputs, activation, norm, dropout)
+    if min(shape[:2]) < 32 or any(side % 32 for side in shape[:2]):
+        raise UsageError(f"a patch of {shape[1]} x {shape[0]} is not a multiple of 32", remedy="--patch 256,256")
     image, pixels = backbones.pixels_of(name, shape, low, high)
     features = backbones.backbone_of(name)(pixels, width)
     skips = _by_size(keras.Model(image, features), shape)
@@ -134,7 +138,7 @@ def without_supervision(model):
 
 
 def _finish(image, maps: list, outputs: int, activation: str, deep_supervision: bool, name: str):
-    """The model with an output of the image's size, of the finest map, and of some coarser ones where asked for."""
+    """The model with an output of the image's size, from the finest map, and coarser ones with deep supervision."""
     import keras
 
     n = len(image.shape) - 2
@@ -195,21 +199,34 @@ def _up(x, filters: int, strides, name: str):
                                       kernel_initializer="he_normal")(x)
 
 
-def _check(shape, outputs, levels, width, depth, norm, strides, stem, dropout) -> None:
-    if len(shape) not in (3, 4):
-        raise UsageError(f"a window of {len(shape) - 1} axes", remedy="2 or 3")
-    if min(outputs - 1, levels - 1, width, depth) < 1 and outputs != 1:
-        raise UsageError(f"{levels} levels of width {width} and depth {depth} make no U-Net")
-    if norm not in NORMS:
-        raise UsageError(f"unknown norm {norm!r}", remedy=f"one of {' '.join(NORMS)}")
-    if not 0 <= dropout < 1:
-        raise UsageError(f"dropout {dropout:g} is not in 0 to 1")
+def _check(shape, outputs, activation, levels, width, depth, norm, strides, stem, dropout) -> None:
+    axes = len(shape) - 1
+    if axes not in (2, 3):
+        raise UsageError(f"a patch of {axes} axes", remedy="2 or 3")
+    _check_ends(outputs, activation, norm, dropout)
+    if levels < 2 or width < 1 or depth < 1:
+        raise UsageError(f"{levels} levels of width {width} and depth {depth} make no U-Net",
+                         remedy="2 levels or more, a width and depth of 1 or more")
     if len(strides) != levels - 1:
         raise UsageError(f"{len(strides)} strides for {levels} levels")
-    if stem > 1 and len(shape) == 4:
-        raise UsageError("a stem that makes images coarser is of 2D networks", remedy="--stem 1")
+    if any(len(each) != axes or min(each) < 1 for each in strides):
+        raise UsageError(f"strides {strides} for a patch of {axes} axes", remedy="1 or more along each axis")
+    if stem < 1 or (stem > 1 and axes == 3):
+        raise UsageError(f"a stem of {stem}", remedy="1, or more for a 2D network")
     total = np.prod(strides, axis=0) * stem
     if wrong := [i for i, side in enumerate(shape[:-1]) if side % total[i]]:
         text = "x".join(map(str, shape[-2::-1]))
-        raise UsageError(f"a window of {text} voxels cannot be made {total[wrong[0]]} times coarser where it has "
+        raise UsageError(f"a patch of {text} voxels cannot be made {total[wrong[0]]} times coarser where it has "
                          f"{shape[wrong[0]]}", remedy="another --patch, or fewer --levels")
+
+
+def _check_ends(outputs: int, activation: str, norm: str, dropout: float) -> None:
+    """What both kinds of U-Net share."""
+    if activation not in FEWEST:
+        raise UsageError(f"unknown activation {activation!r}", remedy=f"one of {' '.join(FEWEST)}")
+    if outputs < FEWEST[activation]:
+        raise UsageError(f"{outputs} output{'s' if outputs != 1 else ''} of {activation}",
+                         remedy=f"{FEWEST[activation]} or more")
+    if norm not in NORMS:
+        raise UsageError(f"unknown norm {norm!r}", remedy=f"one of {' '.join(NORMS)}")
+    backbones.check_dropout(dropout)

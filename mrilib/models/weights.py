@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import h5py
 import numpy as np
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.models.applications import MOBILENET_WIDTHS, PIXELS, imagenet_file
+from mrilib.models.applications import MOBILENET_WIDTHS, PIXELS, imagenet_file, imagenet_network
+from mrilib.models.backbones import backbone_layers, backbone_of
 from mrilib.models.file import load, read_record
 from mrilib.models.symmetry import MIRROR
 
@@ -23,19 +25,19 @@ def load_weights(model, name: str, width: float, source: str | Path) -> None:
 
     Raises UsageError that names what does not fit.
     """
-    from mrilib.models.backbones import backbone_layers
-
     path = imagenet_file(name, width) if source == "imagenet" else Path(source)
-    if not path.is_file():
+    if source == "imagenet" and not _is_read_only(path):
+        giver = _mended(imagenet_network(name, width))
+    elif not path.is_file():
         raise UsageError("no such file", where=path, remedy="--weights takes imagenet or a file")
-    if _is_model_file(path):
+    elif _is_model_file(path):
         giver = _of_model_file(path, name, width)
     elif name in PIXELS:
         giver = _of_keras_file(path, name, width)
     else:
         raise UsageError(f"holds no model of this suite, and Keras has no weights for {name}", where=path)
-    takers, givers = ([layer for layer in backbone_layers(of) if layer.weights and not layer.name.endswith(MIRROR)]
-                      for of in (model, giver))
+    takers, givers = ([layer for layer in backbone_layers(network) if layer.weights and not layer.name.endswith(MIRROR)]
+                      for network in (model, giver))
     if [type(layer) for layer in takers] != [type(layer) for layer in givers]:
         raise UsageError(f"its layers are not those of {name}", where=path)
     channels = next(layer for layer in givers if "Conv" in type(layer).__name__).kernel.shape[-2]
@@ -43,20 +45,26 @@ def load_weights(model, name: str, width: float, source: str | Path) -> None:
         _copy(taker, giver_layer, channels, path)
 
 
-def width_of(path: str | Path, name: str) -> float | None:
-    """The width of the backbone `name` whose weights a file holds, without TensorFlow; None where it does not say.
+def _is_read_only(path: Path) -> bool:
+    """Whether a file lies in a cache that Keras, which writes to its cache, would not look into."""
+    return path.is_file() and not os.access(path.parent.parent, os.W_OK)
 
-    A model of this suite says it; a Keras file of MobileNet shows it by the filters of its first convolution.
+
+def width_of(path: str | Path, name: str) -> float | None:
+    """The width of the backbone `name` whose weights a file holds, without TensorFlow, or None.
+
+    The record of a model of this suite says it; a Keras file of MobileNet shows it by the filters of its first
+    convolution.
     """
     if _is_model_file(Path(path)):
-        known = read_record(Path(path)).get("architecture", {})
-        return known.get("width") if known.get("backbone") == name else None  # a U-Net's is another kind of number
+        architecture = read_record(Path(path)).get("architecture", {})
+        return architecture.get("width") if architecture.get("backbone") == name else None  # a U-Net's: filters
     if name != "mobilenet":
         return None
-    found = []
-    with contextlib.suppress(OSError), h5py.File(path, "r") as file:  # what is no HDF5 is refused where it is loaded
-        file.visititems(lambda _, part: found.append(part.shape[3]) if _is_first_kernel(part) else None)
-    return found[0] / FIRST if len(found) == 1 and found[0] / FIRST in MOBILENET_WIDTHS else None
+    filters = []
+    with contextlib.suppress(OSError), h5py.File(path, "r") as file:  # another file is refused where it is loaded
+        file.visititems(lambda _, part: filters.append(part.shape[3]) if _is_first_kernel(part) else None)
+    return filters[0] / FIRST if len(filters) == 1 and filters[0] / FIRST in MOBILENET_WIDTHS else None
 
 
 def _is_first_kernel(part) -> bool:
@@ -74,10 +82,10 @@ def _is_model_file(path: Path) -> bool:
 
 def _of_model_file(path: Path, name: str, width: float):
     giver, record = load(path)
-    have = record.get("architecture", {})
-    for what, mine in (("backbone", name), ("width", width)):
-        if have.get(what) != mine:
-            raise UsageError(f"is a model of {what} {have.get(what)}, not {mine}", where=path)
+    architecture = record.get("architecture", {})
+    for key, wanted in (("backbone", name), ("width", width)):
+        if architecture.get(key) != wanted:
+            raise UsageError(f"is a model of {key} {architecture.get(key)}, not {wanted}", where=path)
     return giver
 
 
@@ -85,12 +93,10 @@ def _of_keras_file(path: Path, name: str, width: float):
     """The plain keras.applications network, RGB of any size, with the weights of a file."""
     import keras
 
-    from mrilib.models.backbones import backbone_of
-
     image = keras.Input((None, None, 3), name="image")
     giver = keras.Model(image, backbone_of(name)(image, width))
     try:
-        with warnings.catch_warnings():  # of lists that Keras keeps beside the layers; a missing layer is an error
+        with warnings.catch_warnings():  # about lists that Keras keeps beside the layers; a missing layer is an error
             warnings.filterwarnings("ignore", "Skipping nested container")
             _check_links(path)
             giver.load_weights(path)
@@ -101,10 +107,7 @@ def _of_keras_file(path: Path, name: str, width: float):
         also = f" of width {width:g}" if name.startswith("mobilenet") else ""
         raise UsageError(f"these are not the weights of {name}{also} without its top: {reason}", where=path,
                          remedy="name the file and the backbone that belong together") from error
-    for layer in giver.layers:
-        if isinstance(layer, keras.layers.Normalization):
-            _mend_normalization(layer)
-    return giver
+    return _mended(giver)
 
 
 def _check_links(path: Path) -> None:
@@ -114,27 +117,32 @@ def _check_links(path: Path) -> None:
         safety.check_links(file, path)
 
 
-def _mend_normalization(layer) -> None:
+def _mended(network):
     """EfficientNet's ImageNet file holds deviations where variances belong; Keras makes up for it in one more layer.
 
     Here they are squared, so that the graph is the same with and without weights.
     """
-    mean, variance, count = layer.get_weights()
-    if np.allclose(variance, IMAGENET_VARIANCE, atol=1e-3):
-        layer.set_weights([mean, variance**2, count])
+    import keras
+
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            mean, variance, count = layer.get_weights()
+            if np.allclose(variance, IMAGENET_VARIANCE, atol=1e-3):
+                layer.set_weights([mean, variance**2, count])
+    return network
 
 
 def _copy(taker, giver, channels: int, path: Path) -> None:
     """Copy one layer's weights; those of a first kernel are fitted to another number of channels."""
     values = []
-    for mine, theirs in zip(taker.weights, giver.get_weights(), strict=True):
-        if tuple(mine.shape) != theirs.shape:
-            theirs = _fitted(theirs, tuple(mine.shape), channels)
-        if theirs is None:
+    for target, array in zip(taker.weights, giver.get_weights(), strict=True):
+        if tuple(target.shape) != array.shape:
+            array = _fitted(array, tuple(target.shape), channels)
+        if array is None:
             raise UsageError(f"layer {giver.name} has another shape than {taker.name}: "
-                             f"{giver.weights[0].shape} and {tuple(mine.shape)}", where=path,
+                             f"{giver.weights[0].shape} and {tuple(target.shape)}", where=path,
                              remedy="were width and channels the same?")
-        values.append(theirs)
+        values.append(array)
     taker.set_weights(values)
     if hasattr(taker, "finalize_state"):
         taker.finalize_state()

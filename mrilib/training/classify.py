@@ -30,7 +30,9 @@ def fit(data: Data, settings: ClassifySettings, setup: Setup, *, checkpoint: Pat
     called with "resume", after each "step" and each "epoch" (mrilib.training.checkpoint.State).
     Raises UsageError for settings that do not fit the data, and for a checkpoint of another run.
     """
-    from mrilib.models import backbones, losses
+    from mrilib.models import losses
+    from mrilib.models.classifier import classifier
+    from mrilib.models.logits import with_logits
     from mrilib.training import loop
 
     weights = class_weights(settings, data)
@@ -42,10 +44,11 @@ def fit(data: Data, settings: ClassifySettings, setup: Setup, *, checkpoint: Pat
     augment = augmenter(settings.augment, len(data.channels))
     with memory.enough("a smaller --batch-size, --size or --width"):
         with setup.scope():
-            model = backbones.classifier(settings.backbone, data.images.shape[1:], len(data.names),
-                                         width=settings.width, weights=settings.weights, dropout=settings.dropout,
-                                         low=data.low, high=data.high, head=settings.head)
-            _set_trainable(model, settings)
+            kept = classifier(settings.backbone, data.images.shape[1:], len(data.names), width=settings.width,
+                              weights=settings.weights, dropout=settings.dropout, low=data.low, high=data.high,
+                              head=settings.head)
+            _set_trainable(kept, settings)
+            model = with_logits(kept)
         if settings.head_start and not (resume and checkpoint is not None and checkpoint.exists()):
             start_head(model, data.images[train], data.classes[train], weights, settings)
         batches = loop.Batches(data.images[train], truth[train], [data.ids[i] for i in train], settings, augment,
@@ -59,20 +62,20 @@ def fit(data: Data, settings: ClassifySettings, setup: Setup, *, checkpoint: Pat
         validation = (data.images[held], truth[held]) if len(held) else None
         judge = None
         if validation:
-            judge = loop.Judge(lambda model: loop.judge(model, *validation, settings.batch_size), "validation_loss")
+            judge = loop.Judge(lambda _: loop.judge(kept, *validation, settings.batch_size), "validation_loss")
         state = loop.fit(model, batches, judge, settings, path=checkpoint, resume=resume,
                          run=description(data, settings, setup), watch=watch)
         final = judge.look(model) if judge else None
     cases = zip(data.ids, data.contents, data.parts, strict=True)
-    kept = state.best_epoch if state.best_weights is not None else state.epoch
-    return model, {
+    best = state.best_epoch if state.best_weights is not None else state.epoch
+    return kept, {
         "task": "classify", "channels": data.channels, "classes": data.names, "recipe": data.recipe.as_dict(),
         "shape": list(data.images.shape[1:]), "spacing": list(data.spacing), "architecture": architecture,
         "settings": portable(settings),
         "training": {
             "cases": {name: {"content": content, "part": part} for name, content, part in cases},
             "counts": {part: data.counts(part) for part in ("train", "validation")},
-            "seed": settings.seed, "curve": state.curve, "best_epoch": kept, "validation": final,
+            "seed": settings.seed, "curve": state.curve, "best_epoch": best, "validation": final,
             "device": {"kind": setup.device.split(":")[0], "precision": setup.policy, "threads": setup.threads,
                        "replicas": setup.replicas},
             "versions": versions(),

@@ -120,6 +120,7 @@ def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path
     settings that do not fit the data.
     """
     from mrilib.models import unet, voxel_losses
+    from mrilib.models.logits import with_logits
     from mrilib.training import loop
     from mrilib.training.windows import Windows
 
@@ -143,7 +144,7 @@ def fit(data: Data, settings: SegmentSettings, setup: Setup, *, checkpoint: Path
     with memory.enough("a smaller --batch-size, --patch or --width"):
         with setup.scope():
             model = build(settings, shape, table.shape[1], data.spacing, regions is None, low, high)
-            plain = unet.without_supervision(model)
+            plain, model = unet.without_supervision(model), with_logits(model)
         shapes = [tuple(end.shape[1:-1]) for end in unet.outputs_of(model)]
         windows = Windows(train, settings, table, shapes, augment, threads=max(1, setup.threads))
         with setup.scope():

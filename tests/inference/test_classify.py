@@ -14,7 +14,7 @@ ARRAYS = list(np.random.default_rng(0).normal(size=(11, 32, 32, 1)).astype(np.fl
 def models():
     import keras
 
-    from mrilib.models.backbones import classifier
+    from mrilib.models.classifier import classifier
 
     keras.utils.set_random_seed(0)
     return [classifier(name, (32, 32, 1), 2) for name in ("lenet", "small")]

@@ -34,7 +34,8 @@ def test_the_heat_is_where_the_class_is_seen(bright):
 def test_with_one_dense_layer_it_equals_the_class_activation_map():
     import keras
 
-    from mrilib.models.backbones import backbone_layers, classifier
+    from mrilib.models.backbones import backbone_layers
+    from mrilib.models.classifier import classifier
 
     model = classifier("lenet", (64, 64, 1), 3)
     array = np.random.default_rng(0).normal(size=(64, 64, 1)).astype(np.float32)

@@ -1,12 +1,16 @@
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from mrilib.errors import UsageError
 from mrilib.models import file
-from mrilib.models.applications import PIXELS, imagenet_file
-from mrilib.models.backbones import backbone_layers, classifier, freeze, layer_names
+from mrilib.models.applications import PIXELS, imagenet_file, imagenet_network
+from mrilib.models.backbones import backbone_layers, freeze, layer_names
+from mrilib.models.classifier import classifier
 from mrilib.models.registry import BACKBONES
 from mrilib.models.weights import width_of
 
@@ -78,9 +82,9 @@ def test_width_changes_the_number_of_filters():
     ({"name": "vgg16", "width": 0.5}, "no width"),
     ({"name": "vgg16", "shape": (16, 64, 1)}, "too small"),
     ({"shape": (8, 64, 64, 1)}, "2D"),
-    ({"classes": 1}, "nothing to tell apart"),
+    ({"classes": 1}, "needs 2 or more"),
     ({"dropout": 1.0}, "dropout"),
-    ({"low": 1, "high": 1}, "span nothing"),
+    ({"low": 1, "high": 1}, "have no range"),
     ({"weights": "imagenet"}, "no ImageNet weights for lenet"),
     ({"weights": "missing.h5"}, "no such file"),
 ])  # fmt: skip
@@ -89,12 +93,55 @@ def test_what_cannot_be_is_refused_with_its_reason(given, said):
         classifier(**{"name": "lenet", "shape": (32, 32, 1), "classes": 2, **given})
 
 
-def test_imagenet_weights_that_are_not_here_are_named_with_their_place(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    with pytest.raises(UsageError, match="mobilenet_7_5_224_tf_no_top.h5 into .*models"):
-        imagenet_file("mobilenet", 0.75)
-    with pytest.raises(UsageError, match="width 0.6"):
-        imagenet_file("mobilenet", 0.6)
+def test_widths_without_imagenet_weights_are_refused():
+    for call in (imagenet_file, imagenet_network):
+        with pytest.raises(UsageError, match="width 0.6"):
+            call("mobilenet", 0.6)
+
+
+def offline(folder, code):
+    """Run code in a process whose KERAS_HOME is a folder and that reaches no server."""
+    where = {"KERAS_HOME": str(folder), "https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    code = f"""from mrilib import gpu; gpu.setup('cpu', mixed='off')
+from mrilib.errors import UsageError
+from mrilib.models.classifier import classifier
+from mrilib.models.applications import check_imagenet
+try:
+    {code}
+except UsageError as error:
+    print(error)"""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          env={**os.environ, **where}).stdout  # fmt: skip
+
+
+@pytest.mark.parametrize("code", ["check_imagenet('mobilenet', 0.75)",
+                                  "classifier('mobilenet', (64, 64, 1), 2, width=0.75, weights='imagenet')"])
+def test_imagenet_weights_out_of_reach_are_named_with_their_place(code, tmp_path):
+    said = offline(tmp_path / "keras", code)
+    assert "cannot be fetched" in said
+    assert "/mobilenet/mobilenet_7_5_224_tf_no_top.h5 into " + str(tmp_path / "keras" / "models") in said
+
+
+def test_imagenet_weights_in_the_cache_of_keras_are_taken_and_checked(tmp_path, keras_weights):
+    network, _ = keras_weights
+    (tmp_path / "models").mkdir()
+    place = tmp_path / "models" / imagenet_file("mobilenet", 0.25).name
+    shutil.copy(keras_weights[1].with_name("published_no_top.h5"), place)
+    code = ("check_imagenet('mobilenet', 0.25); "
+            "print(classifier('mobilenet', (64, 64, 3), 2, width=0.25, weights='imagenet')"
+            ".get_layer('conv1').get_weights()[0].sum())")  # fmt: skip
+    assert float(offline(tmp_path, code)) == pytest.approx(network.get_layer("conv1").get_weights()[0].sum(), rel=1e-5)
+    place.write_bytes(b"cut")
+    said = offline(tmp_path, "classifier('mobilenet', (64, 64, 3), 2, width=0.25, weights='imagenet')")
+    assert f"{place}: is not the file of ImageNet weights of mobilenet" in said and "delete it" in said
+
+
+def test_an_imagenet_file_of_another_hash_is_fetched_again(tmp_path):
+    place = tmp_path / "models" / imagenet_file("vgg16").name
+    place.parent.mkdir()
+    place.write_bytes(b"cut")
+    said = offline(tmp_path, "classifier('vgg16', (32, 32, 3), 2, weights='imagenet')")
+    assert "hash does not match" in said and "cannot be fetched" in said and place.name in said
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 
 from mrilib.errors import CaseError, MachineError, UsageError
 from mrilib.models import file, safety
-from mrilib.models.backbones import classifier
+from mrilib.models.classifier import classifier
 
 VALUES = np.linspace(-1, 1, 2 * 16 * 16, dtype=np.float32).reshape(2, 16, 16, 1)
 SUFFIXES = (".h5", ".keras")

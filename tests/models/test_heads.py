@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from mrilib.errors import UsageError
-from mrilib.models.backbones import backbone_layers, classifier, head_inputs
+from mrilib.models.backbones import backbone_layers, head_inputs
+from mrilib.models.classifier import classifier
 
 
 @pytest.mark.parametrize("name", ["mobilenet", "lenet"])

@@ -10,7 +10,8 @@ OF_TRUE = np.array([0.7, 0.4, 0.01, 1.0])
 
 
 def value(name, **settings):
-    return np.asarray(losses.make(name, **settings)(TRUTH, PREDICTED))
+    logits = np.log(np.maximum(PREDICTED, 1e-30)) + 3  # any constant is the same to softmax
+    return np.asarray(losses.make(name, **settings)(TRUTH, logits))
 
 
 def test_cross_entropy_is_minus_the_log_of_the_true_class():
@@ -19,7 +20,7 @@ def test_cross_entropy_is_minus_the_log_of_the_true_class():
 
 def test_smoothing_shares_the_truth_among_all_classes():
     smooth = 0.9 * TRUTH + 0.1 / 3
-    expected = -(smooth * np.log(np.clip(PREDICTED, losses.EPSILON, 1))).sum(-1)
+    expected = -(smooth * np.log(np.clip(PREDICTED, 1e-30, 1))).sum(-1)
     assert value("ce", smoothing=0.1) == pytest.approx(expected, rel=1e-5)
 
 
@@ -37,14 +38,22 @@ def test_focal_is_the_formula_of_its_paper():
     assert value("focal", class_weights=[1, 3, 1]) == pytest.approx(expected * alpha, abs=1e-5)
 
 
-def test_a_sure_mistake_costs_a_finite_amount():
-    loss = losses.make("ce")(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
-    assert float(np.asarray(loss)[0]) == pytest.approx(-np.log(losses.EPSILON), rel=1e-5)
+@pytest.mark.parametrize("name", ["ce", "focal"])
+def test_a_mistake_costs_as_much_as_it_is_sure(name):
+    loss = losses.make(name)(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.0, 500.0], [0.0, 500.0]]))
+    assert np.asarray(loss) == pytest.approx([500, 0])
+
+
+@pytest.mark.parametrize("settings", [{"smoothing": 0.1}, {"class_weights": [1, 3, 1]}])
+def test_focal_of_gamma_0_is_cross_entropy_with_every_setting(settings):
+    plain = {"class_weights": "weighted-ce"}.get(next(iter(settings)), "ce")
+    assert value("focal", gamma=1e-9, **settings) == pytest.approx(value(plain, **settings), rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize(("name", "settings"), [
     ("hinge", {}), ("ce", {"gamma": 2.0}), ("ce", {"class_weights": [1, 2]}), ("weighted-ce", {}),
     ("ce", {"smoothing": 1.0}), ("focal", {"gamma": -1.0}), ("focal", {"class_weights": [0, 1, 1]}),
+    ("focal", {"class_weights": [1, float("nan"), 1]}), ("focal", {"gamma": float("nan")}), (["ce"], {}),
 ])  # fmt: skip
 def test_what_a_loss_does_not_have_is_refused(name, settings):
     with pytest.raises(UsageError):

@@ -5,6 +5,7 @@ import pytest
 
 from mrilib.errors import UsageError
 from mrilib.models import file, unet
+from mrilib.models.logits import with_logits
 
 
 @pytest.mark.parametrize("norm", ["instance", "group", "batch"])
@@ -36,9 +37,9 @@ def test_regions_are_sigmoid_and_may_overlap():
 
 
 def test_a_backbone_becomes_an_encoder_and_keeps_its_weights(tmp_path):
-    from mrilib.models import backbones
+    from mrilib.models.classifier import classifier
 
-    giver = backbones.classifier("mobilenet", (64, 64, 3), 2, width=0.25)
+    giver = classifier("mobilenet", (64, 64, 3), 2, width=0.25)
     path = tmp_path / "classifier.h5"
     file.save(giver, path, {"task": "classify", "architecture": {"backbone": "mobilenet", "width": 0.25}})
     model = unet.backbone_unet("mobilenet", (64, 96, 6), 2, width=0.25, weights=path)
@@ -62,11 +63,57 @@ def test_a_backbone_with_channel_attention_gives_its_maps_and_one_without_halves
     ((32, 32, 1), {"norm": "layer"}, "unknown norm"),
     ((32, 32, 1), {"strides": [(2, 2)]}, "1 strides for 3 levels"),
     ((36, 32, 1), {"stem": 2}, "cannot be made 8 times coarser where it has 36"),
-    ((32, 32, 32, 1), {"stem": 2}, "of 2D networks"),
+    ((32, 32, 32, 1), {"stem": 2}, "a stem of 2"),
+    ((32, 32, 1), {"stem": 0}, "a stem of 0"),
+    ((32, 1), {}, "a patch of 1 axes"),
+    ((32, 32, 1), {"strides": [(2, 2, 2), (2, 2, 2)]}, "strides .* for a patch of 2 axes"),
+    ((32, 32, 1), {"strides": [(2, 2), (0, 2)]}, "strides .* for a patch of 2 axes"),
+    ((32, 32, 1), {"activation": "tanh"}, "unknown activation 'tanh'"),
+    ((32, 32, 1), {"outputs": 0}, "0 outputs"),
+    *[((32, 32, 1), {"outputs": outputs, "activation": activation, **more}, what)
+      for outputs, activation in ((1, "sigmoid"), (2, "softmax"))
+      for more, what in (({"levels": 1}, "make no U-Net"), ({"levels": 0}, "make no U-Net"),
+                         ({"width": 0}, "make no U-Net"), ({"depth": 0}, "make no U-Net"),
+                         ({"dropout": 1.0}, "dropout"), ({"norm": "layer"}, "unknown norm"))],
+    ((32, 32, 1), {"outputs": 1}, "1 output of softmax"),
 ])  # fmt: skip
 def test_what_cannot_be_is_said(shape, more, what):
     with pytest.raises(UsageError, match=what):
-        unet.unet(shape, 2, levels=3, width=4, **more)
+        unet.unet(shape, **{"outputs": 2, "levels": 3, "width": 4, **more})
+
+
+@pytest.mark.parametrize(("shape", "more", "what"), [
+    ((64, 64, 1), {"name": "vgg19"}, "unknown backbone 'vgg19'"),
+    ((64, 64, 1), {"norm": "layer"}, "unknown norm"),
+    ((64, 64, 1), {"dropout": 1.0}, "dropout"),
+    ((64, 64, 1), {"name": "vgg16", "width": 0.5}, "no width"),
+    ((64, 64, 1), {"width": -1}, "no width"),
+    ((64, 64, 1), {"low": 1, "high": 1}, "have no range"),
+    ((64, 64, 1), {"outputs": 1}, "1 output of softmax"),
+    ((64, 64, 1), {"outputs": 0, "activation": "sigmoid"}, "0 outputs"),
+    ((64, 64, 1), {"activation": "tanh"}, "unknown activation"),
+    ((64, 60, 1), {}, "not a multiple of 32"),
+    ((0, 64, 1), {}, "not a multiple of 32"),
+    ((64, 64, 64, 1), {}, "a backbone is 2D"),
+])  # fmt: skip
+def test_what_cannot_be_is_said_of_a_backbone(shape, more, what):
+    with pytest.raises(UsageError, match=what):
+        unet.backbone_unet(**{"name": "mobilenet", "shape": shape, "outputs": 2, "width": 0.25, **more})
+
+
+@pytest.mark.parametrize("deep_supervision", [False, True])
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_the_trained_network_gives_the_logits_of_the_kept_one(activation, deep_supervision):
+    model = unet.unet((16, 16, 1), 2, levels=3, width=4, activation=activation, deep_supervision=deep_supervision)
+    trained = with_logits(model)
+    x = np.random.default_rng(0).normal(size=(1, 16, 16, 1)).astype(np.float32)
+    ends = [np.asarray(end) for end in (trained(x) if deep_supervision else [trained(x)])]
+    expected = [np.asarray(end) for end in (model(x) if deep_supervision else [model(x)])]
+    for logits, probabilities in zip(ends, expected, strict=True):
+        each = np.exp(logits)
+        each = each / each.sum(-1, keepdims=True) if activation == "softmax" else each / (1 + each)
+        assert np.allclose(each, probabilities, atol=1e-6)
+    assert [id(w) for w in trained.weights] == [id(w) for w in model.weights]
 
 
 def test_strides_leave_coarse_axes_alone():

@@ -52,7 +52,7 @@ def models(tmp_path_factory, raw):
     import keras
 
     from mrilib.models import file
-    from mrilib.models.backbones import classifier
+    from mrilib.models.classifier import classifier
 
     folder = tmp_path_factory.mktemp("models")
     for i, classes in enumerate((["no", "yes"], ["no", "yes"], ["a", "b"])):

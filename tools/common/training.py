@@ -201,9 +201,9 @@ def check_held(settings, count: int, tune: bool = False) -> None:
 def check_weights(settings) -> None:
     """Raises UsageError that says where ImageNet weights are missing, before any work is done."""
     if settings.weights == "imagenet":
-        from mrilib.models.applications import imagenet_file
+        from mrilib.models.applications import check_imagenet
 
-        imagenet_file(settings.backbone, settings.width or 1.0)
+        check_imagenet(settings.backbone, settings.width or 1.0)
 
 
 def describe(cases, part_of: dict, settings, output: Path) -> None:
