@@ -9,9 +9,6 @@ import contextlib
 import errno
 import logging
 import os
-import select
-import shutil
-import socket
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -127,6 +124,8 @@ def send(descriptor: int, data: bytes | memoryview) -> None:
         try:
             rest = rest[os.write(descriptor, rest) :]
         except BlockingIOError:
+            import select
+
             select.select([], [descriptor], [])
 
 
@@ -167,7 +166,9 @@ def _open(target: Target) -> int:
     return os.open(target.file, flags)
 
 
-def _connected(path: Path) -> socket.socket:
+def _connected(path: Path):
+    import socket
+
     made = socket.socket(socket.AF_UNIX)
     try:
         made.connect(os.fspath(path))
@@ -239,6 +240,8 @@ def machine_errors(path: Path) -> Iterator[None]:
     except ConnectionResetError as error:
         raise BrokenPipeError(error.errno, error.strerror) from error
     except OSError as error:
+        import shutil
+
         reason = FULL.get(error.errno)
         if error.errno is None and shutil.disk_usage(_there(path)).free < 1 << 20:
             reason = FULL[errno.ENOSPC]  # numpy's tofile says how much it wrote, not why it stopped

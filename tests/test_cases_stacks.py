@@ -126,7 +126,7 @@ def test_slices_of_different_sizes_are_refused(folder):
 def test_a_prepared_stack_comes_back_as_the_same_case(folder, tmp_path):
     case = list(cases.find([folder], Reading(channels=("t1", "flair", "t1ce"), scheme="binary")))[1]
     write_json(tmp_path / "out/recipe.json", recipe.Recipe((recipe.Step("median", {"radius": 1}),)).as_dict())
-    made = recipe.prepare(case, (), tmp_path / "out", None, "0123")
+    made = recipe.prepare_case(case, (), tmp_path / "out", None, "0123")
     assert made == tmp_path / "out/p2" and sorted(p.name for p in made.iterdir()) == [
         "p2-flair.nii.gz", "p2-seg.nii.gz", "p2-t1.nii.gz", "p2-t1ce.nii.gz"]
     for path in (tmp_path / "out", made):
@@ -142,7 +142,7 @@ def test_a_prepared_colour_slice_keeps_its_names(folder, tmp_path):
     reading = Reading(channels=("t1", "flair", "t1ce"), slices=True)
     case = next(c for c in cases.find([folder], reading) if c.id == "p2/p2_2")
     write_json(tmp_path / "out/recipe.json", recipe.Recipe().as_dict())
-    recipe.prepare(case, (), tmp_path / "out", None, "")
+    recipe.prepare_case(case, (), tmp_path / "out", None, "")
     back, = cases.find([tmp_path / "out"])
     assert (back.id, list(back.channels), back.subject) == ("p2/p2_2", ["t1", "flair", "t1ce"], "p2")
     assert np.array_equal(files.read_case(back).array, files.read_case(case).array)
@@ -169,6 +169,6 @@ def test_prepared_pictures_stay_pictures(tmp_path):
     stack(tmp_path / "set/p1", range(1, 5), name="p1")
     write_json(tmp_path / "out/recipe.json", recipe.Recipe().as_dict())
     for case in cases.find([tmp_path / "set"], Reading(slices=True)):
-        recipe.prepare(case, (), tmp_path / "out", None, "")
+        recipe.prepare_case(case, (), tmp_path / "out", None, "")
     found = list(cases.find([tmp_path / "out"]))
     assert [c.id for c in found] == [f"p1/p1_{n}" for n in range(1, 5)] and all(c.label for c in found)

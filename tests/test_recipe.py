@@ -14,7 +14,7 @@ from mrilib.images.grid import Grid, Image
 from mrilib.images.io import files
 from mrilib.images.registry import LEARNERS, MASKS, STEPS
 from mrilib.recipe import Recipe, Step
-from mrilib.recipe.learned import learn, look
+from mrilib.recipe.execution import learn, look
 
 MEDIAN = Step("median", {"radius": 1})
 SIZE = Step("resize", {"size": [32], "fit": "pad"})
@@ -71,7 +71,7 @@ def test_a_chain_in_memory_equals_the_chain_through_files(tmp_path):
         out = tmp_path / f"out{number}"
         records.write_json(out / "recipe.json", have.as_dict())
         for c in found:
-            recipe.prepare(c, (step,), out, None, have.hash)
+            recipe.prepare_case(c, (step,), out, None, have.hash)
         found = list(cases.find([out]))
     for c, expected in zip(found, in_memory, strict=True):
         got = files.read_case(c)
@@ -86,7 +86,7 @@ def test_a_lone_channel_keeps_its_name(tmp_path):
     case = case_at(tmp_path / "in/a.png")
     assert recipe.read(case, ())[0].channels == ()  # of unknown sequence
     named = cases.replace(case, channels={"flair": case.path})
-    path = recipe.prepare(named, (Step("sobel"),), tmp_path / "out", None, "h")
+    path = recipe.prepare_case(named, (Step("sobel"),), tmp_path / "out", None, "h")
     assert files.read(path).channels == ("flair", "flair-sobel")
 
 
@@ -96,7 +96,7 @@ def test_label_map_and_boxes_move_along(tmp_path):
     save(tmp_path / "in/a_mask.png", mask)
     case = case_at(tmp_path / "in/a.png", boxes=((10, 20, 30, 40, "x"),))
     assert case.label is not None
-    path = recipe.prepare(case, (Step("resize", {"size": [144], "fit": "pad"}),), tmp_path / "out", None, "h")
+    path = recipe.prepare_case(case, (Step("resize", {"size": [144], "fit": "pad"}),), tmp_path / "out", None, "h")
     record = records.read_json(tmp_path / "out/a.json")
     x0, y0, x1, y1, kind = record["case"]["boxes"][0]
     assert np.allclose((x0, y0, x1, y1), (28, 40, 68, 80), atol=1e-6) and kind == "x"  # twice as large, 8 padded
@@ -107,14 +107,14 @@ def test_label_map_and_boxes_move_along(tmp_path):
 
 def test_finished_work_is_kept_until_its_input_or_recipe_changes(tmp_path):
     case, out = case_at(tmp_path / "in/a.png"), tmp_path / "out"
-    path = recipe.prepare(case, (MEDIAN,), out, None, "h")
+    path = recipe.prepare_case(case, (MEDIAN,), out, None, "h")
     first = path.stat().st_mtime_ns
-    recipe.prepare(case, (MEDIAN,), out, None, "h")
+    recipe.prepare_case(case, (MEDIAN,), out, None, "h")
     assert path.stat().st_mtime_ns == first
-    recipe.prepare(case, (MEDIAN,), out, None, "other")
+    recipe.prepare_case(case, (MEDIAN,), out, None, "other")
     assert (second := path.stat().st_mtime_ns) > first
     save(tmp_path / "in/a.png", head(8))
-    recipe.prepare(case, (MEDIAN,), out, None, "other")
+    recipe.prepare_case(case, (MEDIAN,), out, None, "other")
     assert path.stat().st_mtime_ns > second
 
 
@@ -126,7 +126,7 @@ def test_what_is_said_of_a_case_is_mended_when_it_is_prepared_again(tmp_path):
     steps = (Step("resize", {"size": [144], "fit": "pad"}),)
 
     def again(**more):
-        path = recipe.prepare(cases.replace(case, **more), steps, out, None, "h")
+        path = recipe.prepare_case(cases.replace(case, **more), steps, out, None, "h")
         return path.stat().st_mtime_ns, records.read_json(out / "a.json")["case"]
 
     first, known = again()
@@ -147,8 +147,8 @@ def test_other_channels_of_a_case_take_the_place_of_the_first(tmp_path):
         files.write(tmp_path / f"in/c/c-{name}.nii.gz", Image(volume, Grid.of(volume.shape)))
     (both,), (one,) = (list(cases.find([tmp_path / "in"], cases.Reading(channels=c))) for c in ((), ("flair",)))
     out = tmp_path / "out"
-    recipe.prepare(both, (MEDIAN,), out, None, "h")
-    assert recipe.prepare(one, (MEDIAN,), out, None, "h") == out / "c.nii.gz"
+    recipe.prepare_case(both, (MEDIAN,), out, None, "h")
+    assert recipe.prepare_case(one, (MEDIAN,), out, None, "h") == out / "c.nii.gz"
     assert [p.name for p in out.rglob("*.nii.gz")] == ["c.nii.gz"]
 
 
@@ -156,7 +156,7 @@ def test_other_channels_of_a_case_take_the_place_of_the_first(tmp_path):
 def test_a_prepared_file_without_its_recipe_is_refused(tmp_path, suffix):
     mine = Recipe((MEDIAN,))
     records.write_json(tmp_path / "out/recipe.json", mine.as_dict())
-    path = recipe.prepare(case_at(tmp_path / "in/a.png"), mine.steps, tmp_path / "out", suffix, mine.hash)
+    path = recipe.prepare_case(case_at(tmp_path / "in/a.png"), mine.steps, tmp_path / "out", suffix, mine.hash)
     recipe.check_origin(next(cases.find([tmp_path / "out"])))
     (tmp_path / "stray").mkdir()
     (tmp_path / "stray" / path.name).write_bytes(path.read_bytes())

@@ -52,16 +52,16 @@ def main(paths, null, root, layout, output, method, sigma, noise, varying, radiu
     Example:
       mri-denoise scans/ | mri-normalize --size 224
     """
-    from mri_tools.common.convert import convert, used
+    from mri_tools.common.convert import convert
     from mrilib.errors import UsageError
-    from mrilib.recipe import Step
+    from mrilib.recipe.definition import Step, complete
 
     if varying and sigma:
         raise UsageError("--varying has no effect beside --sigma, which is one for the whole image")
     if method == "nlm" and varying is None:
         varying = sigma is None
     given = {"sigma": sigma, "noise": noise, "varying": varying, "radius": radius, "width": width}
-    steps = [Step(method, used(method, given))]
+    steps = [Step(method, complete(method, given))]
     return convert(paths, steps, output, program=program(), suffix=suffix, null=null, root=root, layout=layout,
                    jobs=jobs, force=force, dry_run=dry_run, residual=residual)
 

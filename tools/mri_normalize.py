@@ -71,9 +71,9 @@ def main(paths, null, root, layout, output, grey, align, reorient, brain, crop, 
       mri-normalize --like norm/ new/ -o norm-new/
     """
     from mri_tools.common import recipes
-    from mri_tools.common.convert import convert, used
+    from mri_tools.common.convert import convert
     from mrilib.errors import UsageError
-    from mrilib.recipe import Step
+    from mrilib.recipe.definition import Step, complete
 
     how = {"program": program(), "suffix": suffix, "null": null, "root": root, "layout": layout, "jobs": jobs,
            "force": force, "dry_run": dry_run, "field": field}  # fmt: skip
@@ -83,7 +83,7 @@ def main(paths, null, root, layout, output, grey, align, reorient, brain, crop, 
     steps = []
 
     def add(step, **given):
-        steps.append(Step(step, used(step, given)))
+        steps.append(Step(step, complete(step, given)))
 
     for name, value, other, needs in (("margin", margin, "crop", crop), ("fit", fit, "size", size),
                                       ("field", field, "bias", bias)):  # fmt: skip

@@ -44,7 +44,7 @@ def through(folder, steps, out):
     out.mkdir()
     (out / "recipe.json").write_text(json.dumps(mine.as_dict()))
     for case in find([folder]):
-        recipe.prepare(case, steps, out, None, mine.hash)
+        recipe.prepare_case(case, steps, out, None, mine.hash)
     return out
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import isfinite
 from pathlib import Path
 
 from mri_tools.cli import stream
@@ -19,7 +18,7 @@ def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, 
     """Run every case through `steps` into `output`; returns the exit code.
 
     steps: a list, or a function that gives those for the cases of a root, from the root and its recipe.
-    beside: residual or field, a folder for each, None where not wanted; see mrilib.recipe.prepare.
+    beside: residual or field, a folder for each, None where not wanted; see mrilib.recipe.prepare_case.
     """
     from mrilib.recipe import Recipe
 
@@ -64,7 +63,7 @@ def convert(paths, steps, output, *, program, suffix, null, root, layout, jobs, 
     if dry_run:
         listed = ((c, a if isinstance(a, CaseError) else describe(c, output)) for c, a in calls())
         return give_results(listed, "dry run")
-    made = ordered("mrilib.recipe:prepare", calls(), jobs or cores())
+    made = ordered("mrilib.recipe:prepare_case", calls(), jobs or cores())
     return give_results(_with_doubts(made, output, lambda case: of_root(case.root)[1]), "cases")
 
 
@@ -149,39 +148,3 @@ def describe(case: Case, output: Path) -> str:
     label += f" subject={case.subject}" if case.subject else ""
     kind = f" class={case.class_name}" if case.class_name else ""
     return f"{case.id}: {channels}{label}{kind} -> {output / case.id}"
-
-
-def used(name: str, given: dict) -> dict:
-    """All parameters of a step by its name but what it learns, its defaults filled in with the options given.
-
-    The full set goes into the recipe, so that a later default does not change what an old recipe means; 2.0 is
-    written as 2, so that both are one recipe. Raises UsageError for an option that this step does not have, for
-    it would do nothing, and for one that is no finite number.
-    """
-    from inspect import Parameter, signature
-    from pkgutil import resolve_name
-
-    from mrilib.images.registry import STEPS
-
-    parameters = {
-        p.name: p.default
-        for p in signature(resolve_name(STEPS[name])).parameters.values()
-        if p.kind is p.KEYWORD_ONLY and p.name not in ("mask", "rng", "standard")
-    }
-    given = {key: value for key, value in given.items() if value is not None}
-    if strange := [key for key in given if key not in parameters]:
-        own = ", ".join(f"--{key}" for key in parameters) or "none"
-        raise UsageError(f"--{strange[0]} has no effect on {name}", remedy=f"its own options: {own}")
-    missing = [key for key, value in {**parameters, **given}.items() if value is Parameter.empty]
-    if missing:
-        raise UsageError(f"{name} needs --{missing[0]}")
-    for key, value in given.items():
-        if not all(isfinite(v) for v in (value if isinstance(value, list) else [value]) if isinstance(v, float)):
-            raise UsageError(f"--{key} {value} is not a number")
-    return {key: _plain(value) for key, value in {**parameters, **given}.items()}
-
-
-def _plain(value):
-    if isinstance(value, list):
-        return [_plain(v) for v in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -58,7 +58,7 @@ def learned(steps: Sequence, place: int, folder: Path, output: Path, *, split=No
     that could not are named. Raises CaseError when there is none.
     """
     from mrilib.recipe import Recipe
-    from mrilib.recipe import learned as learning
+    from mrilib.recipe import execution as learning
 
     refuse_output_in_input((folder,), output)
     keep = wanted(split, fold) or (lambda case: case.part in (None, "train"))  # never of a given test part
@@ -76,7 +76,7 @@ def learned(steps: Sequence, place: int, folder: Path, output: Path, *, split=No
             calls.append((case, error))
     seen, fine = [], not failed
     with progress("learn", len(calls)) as bar:
-        for case, result in ordered("mrilib.recipe.learned:look", calls, jobs or cores()):
+        for case, result in ordered("mrilib.recipe.execution:look", calls, jobs or cores()):
             if isinstance(result, CaseError):
                 complain(describe(case, result), result)
                 fine = False

@@ -1,0 +1,114 @@
+"""Steps at work: an image run through them, and what a step learns from training cases before it is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pkgutil import resolve_name
+
+import numpy as np
+
+from mrilib.errors import CaseError
+from mrilib.images.grid import Image
+from mrilib.images.io import files
+from mrilib.images.registry import BIAS, DENOISERS, LEARNERS, STEPS
+from mrilib.images.steps.bias import divided
+from mrilib.recipe.definition import Step
+
+
+def apply(steps, image: Image, fields: list | None = None) -> tuple[Image, list[dict]]:
+    """Run an image through steps; returns it with what each step measured, in order.
+
+    Between steps the values are what a file would hold (float32, or the same integers), so that a chain in
+    memory equals the chain through files. fields: takes the bias field, an Image, of each step that divides by one.
+    """
+    measured = []
+    for step in steps:
+        if fields is not None and step.step in BIAS:
+            field, seen = resolve_name(f"{STEPS[step.step]}_field")(image, **step.parameters, **step.learned)
+            fields.append(field)
+            image = divided(image, field)
+        else:
+            image, seen = resolve_name(STEPS[step.step])(image, **step.parameters, **step.learned)
+        image = image.with_array(files.compact(image.array))
+        measured.append({"step": step.step, **seen})
+    return image, measured
+
+
+def read(case, steps, separate: bool = False) -> tuple[Image | dict[str, Image], tuple[Step, ...], list[dict]]:
+    """Read a case as far as its grids ask for: (image, steps still to do, what those done measured).
+
+    Channels that lie on one grid become one image, no step done; a lone channel keeps its name. Others go through
+    the steps before `align` each alone, if those denoise or take away bias, and through `align`. separate: without
+    `align` they are given as {name: image}, done.
+    Raises CaseError, naming the grids, when they can be neither.
+    """
+    steps = tuple(steps)
+    images = files.read_channels(case)
+    first = next(iter(images.values()))
+    if len(images) == 1:
+        if not first.has_channels and tuple(case.channels) != ("image",):
+            first = first.with_array(first.array, channels=tuple(case.channels)[:1])
+        return first, steps, []
+    if all(image.grid.same_as(first.grid) for image in images.values()):
+        return files.stacked(images, case.id), steps, []
+    alone = next((i for i, step in enumerate(steps) if step.step == "align"), len(steps))
+    if any(step.step not in (*DENOISERS, *BIAS) for step in steps[:alone]) or (alone == len(steps) and not separate):
+        return files.stacked(images, case.id), steps, []  # says which grids differ
+    measured: list[dict] = []
+    for name in images:
+        images[name], seen = apply(steps[:alone], images[name])
+        measured += [{"channel": name, **one} for one in seen]
+    if alone == len(steps):
+        return images, (), measured
+    from mrilib.images.steps.align import together
+
+    made, seen = together(images, **steps[alone].parameters)
+    made = made.with_array(files.compact(made.array))
+    return made, steps[alone + 1 :], [*measured, {"step": "align", **seen}]
+
+
+def label_on(case, native, grid, steps) -> Image | None:
+    """The label map of a case on the grid that its image was brought to.
+
+    Raises CaseError where channels were registered and the label map lies on another grid than the first of them:
+    which of them it belongs to, and so how it has moved, is not said anywhere.
+    """
+    from mrilib.images.steps.geometry import resample
+
+    label = files.read_label(case)
+    if label is None:
+        return None
+    if not label.grid.same_as(native):
+        if any(step.step == "align" and step.parameters.get("method") == "rigid" for step in steps):
+            raise CaseError("lies on another grid than the first channel, so it cannot follow the registration",
+                            where=case.label, remedy="--align headers, or put it on the first channel's grid")
+        label = files.read_label(case, native)
+    return resample(label, grid, order=0)
+
+
+def moved_boxes(boxes, before, after) -> list[list]:
+    """Boxes (x0, y0, x1, y1, class) in pixels of one 2D grid, in pixels of another, clipped to it."""
+    moved = []
+    for x0, y0, x1, y1, *rest in boxes:
+        corners = np.array([[y, x] for y in (y0, y1) for x in (x0, x1)]) - 0.5  # pixel edges to centres
+        new = after.to_index(before.to_world(corners)) + 0.5
+        low, high = new.min(0).clip(0, after.size), new.max(0).clip(0, after.size)
+        if (high > low).all():
+            moved.append([float(low[1]), float(low[0]), float(high[1]), float(high[0]), *rest])
+    return moved
+
+
+def look(case, steps: Sequence[Step], step: Step) -> dict:
+    """What `step` sees of one training case that has been through the steps before it. Raises CaseError as they do."""
+    from mrilib.recipe.dataset import check_origin
+
+    check_origin(case)
+    image, rest, _ = read(case, steps)
+    image, _ = apply(rest, image)
+    return resolve_name(LEARNERS[step.step][0])(image, **step.parameters)
+
+
+def learn(step: Step, seen: Sequence[dict]) -> Step:
+    """The step with what it learned from all that was seen."""
+    return replace(step, learned=resolve_name(LEARNERS[step.step][1])(seen))
