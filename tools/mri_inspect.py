@@ -4,7 +4,7 @@ import click
 
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
-from mri_tools.cli.output import DONE, SOME_FAILED, complain, progress, to_terminal, write
+from mri_tools.cli.output import DONE, SOME_FAILED, complain, progress, write, write_lines
 
 MODELS = (".h5", ".keras")
 
@@ -12,8 +12,9 @@ MODELS = (".h5", ".keras")
 @click.command()
 @options.cases
 @options.scheme_of_cases
-@click.option("--device", is_flag=True, help="What this machine offers, and why a GPU lies idle.")
-@click.option("--duplicates/--no-duplicates", default=True, show_default=True, help="Look for copies among the cases.")
+@click.option("--device", is_flag=True, help="Show what this machine offers, and why a GPU lies idle.")
+@click.option("--duplicates/--no-duplicates", default=True, show_default=True,
+              help="Search for copies among the cases.")
 @click.option("--per-case", type=options.FileToWrite(), help="CSV of each case: size, spacing, values, labels.")
 @click.option("--copies", type=options.FileToWrite(), help="CSV to list every pair of copies in.")
 @options.json_
@@ -35,47 +36,54 @@ def main(paths, null, root, layout, device, duplicates, per_case, copies, as_jso
       mri-inspect model.h5
       mri-inspect --device
     """
-    import json
-
-    from mri_tools.common import inspecting
-    from mrilib import duplicates as duplicates_of
-    from mrilib import inspect
-    from mrilib.errors import UsageError
+    from mri_tools.cli import stream
+    from mrilib import inspection
+    from mrilib.errors import CaseError, UsageError
     from mrilib.store import write_text
-    from mrilib.unused import notes
 
     if copies and not duplicates:
         raise UsageError("--copies has no effect with --no-duplicates")
+    tables = per_case or copies
     if device:
-        if paths or per_case or copies:
+        if paths or tables:
             raise UsageError("--device is about this machine and takes no PATHS")
-        return inspecting.machine(as_json, write)
+        return _write([inspection.of_machine()], as_json)
     models = [path for path in paths if path.suffix.lower() in MODELS]
-    if models and (len(models) < len(paths) or per_case or copies):
+    if models and (len(models) < len(paths) or tables):
         raise UsageError("models are inspected by themselves", remedy="give cases to another mri-inspect")
     if models:
-        return inspecting.models(models, as_json, write)
+        reports = []
+        for path in models:
+            try:
+                reports.append(inspection.of_model(path))
+            except CaseError as error:
+                complain(error, error)
+        _write(reports, as_json, indent=None)
+        return DONE if len(reports) == len(models) else SOME_FAILED
     unused: list = []
-    with progress("look") as bar:
-        cases, seen, failed = inspecting.look_at_all(paths, null, root, layout, jobs, duplicates, bar.step,
-                                                     lambda left: unused.extend(notes(left)))
-    for error in failed:
+    cases = stream.each(paths, null=null, root=root, layout=layout, on_unused=unused.append)
+    report = inspection.of_cases(cases, unused, title=" ".join(map(str, paths)), copies=duplicates, jobs=jobs,
+                                 progress=progress)
+    for error in report.errors:
         complain(error, error)
-    pairs = inspect.copies(cases, seen)
-    lines = inspecting.about(paths, cases, seen, failed, unused, pairs)
-    if copies:
-        write_text(copies, duplicates_of.table(cases, pairs))
     if per_case:
-        inspecting.write_table(per_case, cases, seen)
-    if as_json:
-        write(json.dumps({"summary": lines, "cases": inspecting.as_dicts(cases, seen),
-                          "copies": duplicates_of.rows(cases, pairs),
-                          "damaged": [str(error) for error in failed]}, indent=1) + "\n")
-    elif to_terminal():
-        inspecting.show(lines, write)
-    else:
-        write("".join(f"{name}: {text}\n" for name, text in lines))
-    return SOME_FAILED if failed else DONE
+        write_text(per_case, report.per_case())
+    if copies:
+        write_text(copies, report.copies_table())
+    _write([report], as_json)
+    return SOME_FAILED if report.errors else DONE
+
+
+def _write(reports: list, as_json: bool, indent: int | None = 1) -> int:
+    """Write reports to standard output; returns the exit code."""
+    import json
+
+    for report in reports:
+        if as_json:
+            write(json.dumps(report.data, indent=indent) + "\n")
+        else:
+            write_lines(report.lines)
+    return DONE
 
 
 run = entry(main)

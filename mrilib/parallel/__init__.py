@@ -13,7 +13,7 @@ from concurrent.futures import Executor, Future
 from pkgutil import resolve_name
 
 from mrilib import stderr
-from mrilib.errors import CaseError
+from mrilib.errors import CaseError, MriError
 from mrilib.parallel.worker import one_thread
 
 START = "from mrilib.parallel.worker import main; main()"
@@ -180,6 +180,32 @@ def ordered(function: Callable | str, items: Iterable, jobs: int | Executor | No
             slot = slots.get_nowait()
             if isinstance(slot, tuple):
                 slot[1].cancel()
+
+
+def results(function: Callable | str, items: Iterable, jobs: int | Executor | None,
+            on_error: Callable[[CaseError], None], step: Callable[[], object]) -> Iterator[tuple]:
+    """The (case, result) of each case that can be done, as `ordered` yields them; on_error takes what is wrong with the
+    others. step: called after each case.
+
+    Raises what is no fault of one case: errors of the machine or of use, and want of memory.
+    """
+    for case, result in ordered(function, items, jobs):
+        if not isinstance(result, BaseException):
+            yield case, result
+        elif isinstance(result, MriError | MemoryError) and not isinstance(result, CaseError):
+            raise result
+        else:
+            on_error(of_case(case, result))
+        step()
+
+
+def of_case(case, error: BaseException) -> CaseError:
+    """An error as that of a case, which it names."""
+    if isinstance(error, CaseError):
+        return error if error.where is not None or case is error else CaseError(
+            error.what, where=case.path, remedy=error.remedy)
+    return CaseError(f"unexpected {type(error).__name__}: {error}", where=case.path,
+                     remedy="MRI_DEBUG=1 shows where; please report it")
 
 
 def _resolved(function: Callable | str, *arguments):

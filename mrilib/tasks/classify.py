@@ -19,3 +19,6 @@ class Classify(Task):
             return None
         return UsageError("no case has a class", remedy="put images into a folder for each class, or give a CSV with "
                           "the columns file and class")
+
+    def describe(self, record: dict) -> list[tuple[str, str]]:
+        return [("classes", ", ".join(record.get("classes", ()))), *super().describe(record)]

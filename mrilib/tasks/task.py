@@ -21,3 +21,7 @@ class Task:
     def misfit(self, cases) -> UsageError | None:
         """None when the cases suit the task, else why they do not and what to do. Reads no voxels."""
         raise NotImplementedError
+
+    def describe(self, record: dict) -> list[tuple[str, str]]:
+        """What a model's record says of its input and output, as (name, text) lines; mri-inspect shows them."""
+        return [("input", " x ".join(map(str, record.get("shape", ()))) + " (y, x, channels)")]

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -97,6 +98,23 @@ def write(text: str) -> None:
         raise
     except OSError as error:
         raise MachineError(f"cannot write the results: {error.strerror}", where="standard output") from error
+
+
+def write_lines(lines: list[tuple[str, str]]) -> None:
+    """A report of (name, text) lines: a table for a person, `name: text` in a pipe or a file."""
+    if not to_terminal():
+        write("".join(f"{name}: {text}\n" if text else f"{name}\n" for name, text in lines))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    screen = Console(file=io.StringIO(), force_terminal="NO_COLOR" not in os.environ, highlight=False,
+                     width=shutil.get_terminal_size((100, 24)).columns)
+    table = Table(show_header=False)
+    for name, text in lines:
+        table.add_row(name, text)
+    screen.print(table)
+    write(screen.file.getvalue())
 
 
 def emit(path: object) -> None:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mrilib import cases, inspect, leaks
+from mrilib import cases, inspection
 from mrilib.errors import CaseError
+from mrilib.inspection import facts, summary
+from mrilib.inspection.model import describe
 
 
 def save(path, array):
@@ -13,11 +15,12 @@ def save(path, array):
     Image.fromarray(np.asarray(array)).save(path)
 
 
+def raise_it(error):
+    raise error
+
+
 def told(folder):
-    found = list(cases.find([folder]))
-    seen = [inspect.look(case) for case in found]
-    pairs = inspect.copies(found, seen)
-    return dict([*leaks.findings(found, pairs), *inspect.summary(found, seen, pairs)])
+    return dict(inspection.inspect(folder, jobs=1, on_error=raise_it).lines)
 
 
 def pattern(seed, shape=(40, 48)):
@@ -37,8 +40,8 @@ def test_sizes_are_told_in_x_y_order_from_least_to_most(tmp_path):
     for i, shape in enumerate(((40, 48), (60, 50), (44, 90))):
         save(tmp_path / f"{i}.png", pattern(i, shape))
     assert told(tmp_path)["size"] == "48 x 40 to 90 x 60, median 50 x 44"
-    one = inspect.look(next(cases.find([tmp_path / "1.png"])))
-    assert one.size == (50, 60) and one.kind == "uint8" and one.low == pattern(1, (60, 50)).min()
+    one = facts.facts_of(next(cases.find([tmp_path / "1.png"])))
+    assert one.size == (50, 60) and one.stored_as == "uint8" and one.low == pattern(1, (60, 50)).min()
 
 
 def test_a_picture_is_not_said_to_have_pixels_of_one_mm(tmp_path):
@@ -88,14 +91,14 @@ def test_a_case_that_holds_nan_is_damaged_and_no_case_is_no_line(tmp_path):
     volume(tmp_path / "v.mha", np.full((4, 5, 6), np.nan, np.float32), (1.0, 1.0, 1.0))  # ITK reads 0 from a NIfTI
     with pytest.raises(CaseError, match="NaN"):
         told(tmp_path)
-    assert inspect.summary([], []) == []
+    assert summary.content([], []) == []
 
 
 def test_a_models_record_is_told_and_what_it_lacks_left_out():
     training = {"curve": [{"epoch": 3, "loss": 0.25}], "counts": {"train": {"no": 4, "yes": 6}}}
     record = {"task": "classify", "classes": ["no", "yes"], "shape": [96, 80, 1],
               "settings": {"epochs": 3, "freeze": False}, "training": training}  # fmt: skip
-    lines = dict(inspect.model(record))
+    lines = dict(describe(record))
     assert lines["classes"] == "no, yes" and lines["input"].startswith("96 x 80 x 1")
     assert lines["train"] == "10 cases: 6 yes, 4 no" and lines["last epoch"] == "epoch 3, loss 0.25"
     assert lines["recipe"] == "as given" and lines["settings"] == "epochs 3" and "versions" not in lines
@@ -107,4 +110,4 @@ def test_the_values_of_bytes_are_counted_as_those_of_any_type_are():
         for high in (1, 2, 200, 256):
             array = rng.integers(0, high, shape).astype(np.uint8)
             expected = (array.min(), np.median(array), array.max())
-            assert inspect._values(array) == inspect._values(array.astype(np.int16)) == expected
+            assert facts.low_median_high(array) == facts.low_median_high(array.astype(np.int16)) == expected
