@@ -11,7 +11,6 @@ import contextlib
 import os
 import re
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 
@@ -56,6 +55,8 @@ def _redirect():
     global _kept, _depth, _said
     with _switching:
         if _depth == 0:
+            import tempfile  # here, for every --help imports this module
+
             sys.stderr.flush()
             _said = tempfile.TemporaryFile()  # noqa: SIM115  closed by the last that leaves
             _kept = os.dup(2)

@@ -9,9 +9,7 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -69,6 +67,8 @@ def whole(path: Path, *, sync: bool = False, suffix: str = "") -> Iterator[Path]
 
 @contextlib.contextmanager
 def _temporary_folder() -> Iterator[Path]:
+    import tempfile
+
     folder = Path(tempfile.mkdtemp(prefix="mri-"))
     UNFINISHED.add(folder)
     try:
@@ -110,6 +110,8 @@ def remove_abandoned(path: Path) -> None:
 def remove(temporary: Path) -> None:
     """Remove a file, or a folder with all it holds, that may be gone already."""
     if temporary.is_dir():
+        import shutil
+
         shutil.rmtree(temporary, ignore_errors=True)
     with contextlib.suppress(OSError):
         temporary.unlink()

@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -105,6 +104,8 @@ def write_lines(lines: list[tuple[str, str]]) -> None:
     if not to_terminal():
         write("".join(f"{name}: {text}\n" if text else f"{name}\n" for name, text in lines))
         return
+    import shutil
+
     from rich.console import Console
     from rich.table import Table
 
