@@ -210,6 +210,49 @@ def test_label_maps_in_folders_of_other_names(image, mask, tmp_path):
     assert found == {image.format(f"p{i}"): tmp_path / mask.format(f"p{i}") for i in range(3)}
 
 
+@pytest.mark.parametrize(("image", "mask"), [
+    ("{}/Pre_Scan_T1.nii.gz", "{}/Pre_Mask.nii.gz"), ("{}_T1.nii.gz", "{}_Mask.nii.gz"),
+    ("{}_image.png", "{}_label.png"), ("{}.nii.gz", "{}-segmentation.nii.gz"), ("img_{}.png", "mask_{}.png"),
+    ("{}/scan.nii.gz", "{}/tumor_mask.nii.gz"), ("{}/flair.nii.gz", "{}/gt.nii.gz"),
+])  # fmt: skip
+def test_label_maps_beside_images_of_other_names(image, mask, tmp_path):
+    for i in range(3):
+        touch(tmp_path / image.format(f"p{i}"))
+        touch(tmp_path / mask.format(f"p{i}"))
+        touch(tmp_path / image.format(f"p{i}").replace("p", "q"))  # an image without a label map
+    found = {c.path.relative_to(tmp_path).as_posix(): c.label for c in found_in(tmp_path) if c.label}
+    assert {*found.values()} == {tmp_path / mask.format(f"p{i}") for i in range(3)}
+    assert not {c.path for c in found_in(tmp_path)} & {*found.values()}
+
+
+def test_a_mask_of_the_brain_is_no_label_map_and_of_several_none_is_chosen(tmp_path):
+    for name in ("a/p1_scan", "a/p1_brain_mask", "b/p1_scan", "b/p1_mask_c", "b/p1_gt"):
+        touch(tmp_path / f"{name}.nii.gz")
+    assert {c.label for c in found_in(tmp_path / "a")} == {None}
+    assert {c.label for c in found_in(tmp_path / "b")} == {None, tmp_path / "b/p1_gt.nii.gz"}
+
+
+def test_a_tumour_mask_beside_channels_is_their_label_map(tmp_path):
+    for channel in ("t1", "t1ce", "t2", "flair", "tumor_mask", "brain_mask"):
+        touch(tmp_path / f"p1/p1_{channel}.nii.gz")
+    case, = found_in(tmp_path)
+    assert list(case.channels) == ["t1", "t1ce", "t2", "flair"] and case.label.name == "p1_tumor_mask.nii.gz"
+
+
+@pytest.mark.parametrize(("image", "label"), [
+    ("sub-1/anat/sub-1_T1w", "sub-1/anat/sub-1_space-orig_lesion-manual_mask"),
+    ("sub-1/ses-1/anat/sub-1_ses-1_T1w", "derivatives/manual/sub-1/anat/sub-1_label-lesion_mask"),
+    ("sub-1/anat/sub-1_T1w", "sub-1/anat/sub-1_T1w_label-lesion_roi"),
+    ("sub-1/anat/sub-1_FLAIR", "sub-1/anat/sub-1_space-T1w_lesionmask"),
+    ("sub-1/anat/sub-1_FLAIR", "derivatives/sub-1/sub-1_FLAIR_desc-tumor_dseg"),
+])  # fmt: skip
+def test_label_maps_of_bids_by_other_names(image, label, tmp_path):
+    for name in (image, label, "sub-1/anat/sub-1_desc-brain_mask", "derivatives/bet/sub-1/sub-1_brainmask"):
+        touch(tmp_path / f"{name}.nii.gz")
+    case, = found_in(tmp_path)
+    assert len(case.channels) == 1 and case.label == tmp_path / f"{label}.nii.gz"
+
+
 def test_a_stack_whose_label_map_lies_in_another_folder(tmp_path):
     for name in ("pat1", "pat2"):
         for i in range(12):

@@ -21,6 +21,8 @@ ORDER = ("t1", "t1ce", "t2", "flair", "red", "green", "blue")  # of the channels
 COLOURS = ("red", "green", "blue")
 LABEL_WORDS = {"seg", "segm", "label", "labels", "gt", "ot", "otmulticlass", "segmentation"}
 OTHER_WORDS = {"brainmask", "mask"}  # of volumes that are neither a channel nor a label map
+TUMOUR = {"tumor", "tumour", "lesion"}  # words of the label map that is meant, where masks of the brain lie beside it
+BRAIN_WORDS = {"brain", "brainmask", "head", "bet", "skull"}  # of masks that are no label maps of tumours
 CLASS_WORDS = {
     "yes", "no", "tumor", "tumour", "notumor", "notumour", "no_tumor", "no_tumour", "no-tumor", "no-tumour",
     "healthy", "normal", "glioma", "meningioma", "pituitary", "glioma_tumor", "meningioma_tumor", "pituitary_tumor",
@@ -80,11 +82,17 @@ def is_mask_folder(name: str) -> bool:
     return bool(words) and words[-1] in MASK_WORDS
 
 
+def is_mask_file(path: Path) -> bool:
+    """Whether a file's name begins or ends with a word for label maps, its number aside: `Pre_Mask`, `seg-A`."""
+    words = [word for word in words_of(path) if not word.isdigit()]
+    return bool(words) and bool({words[0], words[-1]} & MASK_WORDS) and not BRAIN_WORDS & {*words}
+
+
 def bare_stem(path: Path) -> str:
     """The stem of a file without the words that say whether it is an image or a label map, or of which channel:
     `mask_007` and `img_007` are both `007`."""
-    return " ".join(word for word in words_of(path)
-                    if word not in MASK_WORDS and word not in IMAGE_WORDS and word not in CHANNELS)
+    said = MASK_WORDS | IMAGE_WORDS | TUMOUR | CHANNELS.keys()
+    return " ".join(word for word in words_of(path) if word not in said)
 
 
 def channel_of(path: Path) -> str | None:
@@ -96,7 +104,7 @@ def channel_of(path: Path) -> str | None:
     """
     words = words_of(path)
     if not words or words[-1] in OTHER_WORDS:
-        return None
+        return "label" if TUMOUR & {*words} else None
     for word in (words[-1], *words[-2:-1]) if words[-1].isdigit() else words[-1:]:
         if word in LABEL_WORDS:
             return "label"

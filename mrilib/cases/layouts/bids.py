@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from mrilib.cases.case import Case, Search
-from mrilib.cases.names import CHANNELS, VOLUMES, in_order, stem_of, suffix_of
+from mrilib.cases.names import CHANNELS, MASK_WORDS, VOLUMES, in_order, stem_of, suffix_of
 from mrilib.errors import CaseError
 
-LABELS = ("dseg", "mask", "seg")  # the last part of a label map's name
-BRAIN = ("brain", "head", "bet", "gm", "wm", "csf")  # what a mask may be of that is no tumour
+LABELS = re.compile(r".*(mask|seg)|" + "|".join(sorted(MASK_WORDS)))  # the last part of a label map's name
+BRAIN = ("brain", "brainmask", "head", "bet", "gm", "wm", "csf")  # what a mask may be of that is no tumour
 OTHERS = ("func", "dwi", "fmap", "perf", "meg", "eeg", "pet", "beh")  # folders of a session that hold other things
 
 
@@ -29,15 +29,18 @@ def bids(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
         derived = "derivatives" in path.absolute().parts
         parts = dict(part.split("-", 1) for part in stem_of(path).split("_") if "-" in part)
         kind = stem_of(path).split("_")[-1]
-        if kind in LABELS:
-            if parts.get("label", parts.get("desc", "")).lower() not in BRAIN:
+        if LABELS.fullmatch(kind.lower()):
+            if parts.get("label", parts.get("desc", kind)).lower() not in BRAIN:
                 labels[name].append(path)
         elif not derived and path.parent.name not in OTHERS:
             images[top, name][_channel(kind, parts)].append(path)
     cases = []
+    sessions = Counter(name.split("/")[0] for _, name in images)
     for (top, name), channels in images.items():
+        subject = name.split("/")[0]
+        of_subject = labels.get(subject, []) if sessions[subject] == 1 else []  # a label map that names no session
         try:
-            cases.append(_case(search, top, name, channels, labels.get(name, [])))
+            cases.append(_case(search, top, name, channels, labels.get(name) or of_subject))
         except CaseError as error:
             search.fail(error)
     return cases, rest

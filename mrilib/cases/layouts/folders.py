@@ -9,6 +9,7 @@ from pathlib import Path
 from mrilib.cases.case import Case, Search
 from mrilib.cases.names import (
     CHANNELS,
+    TUMOUR,
     VOLUMES,
     channel_of,
     enhanced,
@@ -22,7 +23,6 @@ from mrilib.cases.names import (
 from mrilib.errors import CaseError
 from mrilib.store import read_json, record_path
 
-TUMOUR = {"tumor", "tumour", "lesion"}  # words of the label map that is meant, where masks of the brain lie beside it
 YEARS = {"seg": ("t1n", "t1c", "t2w", "t2f")}  # BraTS 2023 on: these spellings of the channels beside a -seg
 
 

@@ -19,6 +19,7 @@ from mrilib.cases.names import (
     MASK_WORDS,
     PICTURES,
     bare_stem,
+    is_mask_file,
     is_mask_folder,
     stem_of,
     subject_of,
@@ -61,7 +62,17 @@ def twins_of(files: list[Path], top: Path) -> dict[Path, Path]:
             twin = _image_of(path, short, beside.get(_place(path, masks[path]), {}), masks[path])
         if twin is not None:
             labels.setdefault(twin, path)
+    labels.update(_named_alike([path for path in files if path not in {*labels, *labels.values(), *masks}]))
     return labels
+
+
+def _named_alike(files: list[Path]) -> dict[Path, Path]:
+    """Image -> its label map in one folder, where their names differ in words for images and label maps alone, and no
+    other file has that name: `Pre_Scan_T1` and `Pre_Mask`, `img_7` and `mask_7`."""
+    named: dict[tuple[Path, str], tuple[list[Path], list[Path]]] = defaultdict(lambda: ([], []))
+    for path in files:
+        named[path.parent, bare_stem(path)][is_mask_file(path)].append(path)
+    return {images[0]: masks[0] for images, masks in named.values() if len(images) == len(masks) == 1}
 
 
 def _mask_folder(path: Path, top: Path) -> int | None:
