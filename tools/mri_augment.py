@@ -4,6 +4,7 @@ import click
 
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
+from mri_tools.cli.settings import Command
 
 HELP = {
     "flip": "Mirror, each by chance: lr, ud, in volumes ap.",
@@ -39,7 +40,7 @@ def transforms(command):
     return command
 
 
-@click.command()
+@click.command(cls=Command)
 @options.cases
 @options.scheme_of_cases
 @options.output("augmented")

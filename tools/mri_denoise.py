@@ -5,10 +5,11 @@ import click
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import program
+from mri_tools.cli.settings import Command
 from mrilib.images.registry import DENOISERS
 
 
-@click.command()
+@click.command(cls=Command)
 @options.cases
 @options.scheme_of_cases
 @options.output("denoised")

@@ -5,11 +5,12 @@ import click
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import DONE, SOME_FAILED, complain, progress, write, write_lines
+from mri_tools.cli.settings import Command
 
 MODELS = (".h5", ".keras")
 
 
-@click.command()
+@click.command(cls=Command)
 @options.cases
 @options.scheme_of_cases
 @click.option("--device", is_flag=True, help="Show what this machine offers, and why a GPU lies idle.")

@@ -7,10 +7,11 @@ import click
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import DONE, SOME_FAILED, program
+from mri_tools.cli.settings import Command
 from mrilib.images.registry import BIAS, EDGES, NORMALIZERS
 
 
-@click.command()
+@click.command(cls=Command)
 @options.cases
 @options.scheme_of_cases
 @options.output("normalized")

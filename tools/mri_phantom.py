@@ -7,9 +7,10 @@ import click
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import give_results
+from mri_tools.cli.settings import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @options.output("phantoms")
 @click.option("-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many.")
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first one.")

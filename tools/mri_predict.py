@@ -6,9 +6,10 @@ import click
 
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
+from mri_tools.cli.settings import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @options.cases
 @options.model
 @click.option("-o", "--output", type=click.Path(path_type=Path),

@@ -6,10 +6,11 @@ import click
 
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
+from mri_tools.cli.settings import Command
 from mri_tools.common import score_options
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("predictions", nargs=-1, metavar="[PREDICTIONS]...", type=click.Path(path_type=Path))
 @options.null
 @score_options.truth

@@ -7,9 +7,10 @@ import click
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import DONE, SOME_FAILED, complain, progress, say, write
+from mri_tools.cli.settings import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @options.cases
 @options.output_file("CSV for the split.")
 @click.option("--folds", type=click.IntRange(2), help="Cut into this many folds instead of three parts.")

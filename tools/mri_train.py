@@ -6,10 +6,11 @@ import click
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import complain, emit, progress, say
+from mri_tools.cli.settings import Command
 from mri_tools.common import training_options
 
 
-@click.command()
+@click.command(cls=Command)
 @options.cases
 @options.output("model.h5", "The model file, .h5 or .keras.", options.FileToWrite)
 @click.option("--task", type=click.Choice(["auto", "classify", "segment"]), default="auto", show_default=True,

@@ -7,9 +7,10 @@ import click
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import DONE, SOME_FAILED, complain, emit, progress, say
+from mri_tools.cli.settings import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @options.cases
 @options.scheme_of_cases
 @click.option("-o", "--output", type=options.FileToWrite(), default=Path("montage.png"), show_default=True,

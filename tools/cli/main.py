@@ -30,7 +30,7 @@ def entry(command: click.Command):
         logging.getLogger("mrilib").setLevel(logging.DEBUG)
         try:
             if settings:
-                from mri_tools.cli.options import write_config
+                from mri_tools.cli.settings import write_config
 
                 write_config(settings, click.get_current_context())
             return work(**given)
