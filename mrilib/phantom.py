@@ -243,7 +243,7 @@ def write_volume(out: Path, seed: int, number: int, tumour: bool, size, noise: f
     """
     from mrilib import labels as schemes
     from mrilib.images.io.files import read_label, write
-    from mrilib.images.steps.geometry import resample
+    from mrilib.images.resampling import resample
     from mrilib.store import whole
 
     name = f"Phantom-{number:05d}-000"

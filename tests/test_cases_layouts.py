@@ -11,7 +11,7 @@ from mrilib import cases, labels
 from mrilib.cases import Reading
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.io import files
+from mrilib.images.io import files, itk
 
 
 def volume(path, seed=0, label=False, size=(4, 5, 6), **where):
@@ -20,7 +20,7 @@ def volume(path, seed=0, label=False, size=(4, 5, 6), **where):
     values = labels.scheme(label if isinstance(label, str) else "msd").values if label else ()
     array = rng.choice(values, size).astype(np.uint8) if values else rng.integers(0, 999, size).astype(np.int16)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sitk.WriteImage(files.to_itk(Image(array, Grid.of(size, **where))), str(path))
+    sitk.WriteImage(itk.to_itk(Image(array, Grid.of(size, **where))), str(path))
     return array
 
 

@@ -23,7 +23,7 @@ from mrilib import labels
 from mrilib.cases import PICTURES, stem_of, suffix_of
 from mrilib.errors import CaseError, MriError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.io import files, label_maps, nifti
+from mrilib.images.io import files, itk, label_maps, nifti, placement
 
 WIDEST = 8  # bytes of a voxel
 MOST_CHANNELS = 32  # of a one-hot label map
@@ -185,7 +185,7 @@ def _header(path: Path):
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise CaseError(f"cannot be read: {files.itk_reason(error)}", remedy="check what it holds") from error
+        raise CaseError(f"cannot be read: {itk.reason(error)}", remedy="check what it holds") from error
     return reader
 
 
@@ -197,12 +197,12 @@ def _mended(path: Path, suffix: str, likes: Sequence[Grid], fix: bool) -> Grid |
     with open(path, "rb") as file:
         head = file.read(1 << 12)
     head = zlib.decompressobj(31).decompress(head, 544) if suffix == ".nii.gz" else head[:544]
-    if nifti.length(head) is None:
+    if (header := nifti.header(head)) is None:
         return None
-    found = nifti.header(head)
-    if not fix and (wrong := nifti.misplaced(found)):
+    found = placement.of(header)
+    if not fix and (wrong := placement.wrong(found)):
         raise CaseError(wrong[0], remedy=wrong[1])
-    place = nifti.own_place(found, fix)
+    place = placement.own_grid(found, fix)
     if place and likes:
         _same_size(found.size, likes)
     return place
@@ -213,8 +213,8 @@ def _nifti(path: Path, suffix: str, size: Sequence[int]) -> np.ndarray | None:
     with open(path, "rb") as file:
         if suffix == ".nii.gz":
             unpack = zlib.decompressobj(31)
-            head = unpack.decompress(file.read(1 << 12), 352)
-            need = nifti.length(head)
+            head = unpack.decompress(file.read(1 << 12), nifti.HEAD)
+            need = _length(head)
             file.seek(0)
             unpack = zlib.decompressobj(31)
             data = unpack.decompress(file.read(), (need or 0) + 1)
@@ -222,9 +222,9 @@ def _nifti(path: Path, suffix: str, size: Sequence[int]) -> np.ndarray | None:
                 rest, unpack = unpack.unused_data, zlib.decompressobj(31)  # gzip files may be joined
                 data += unpack.decompress(rest, need + 1 - len(data))
         else:
-            head = file.read(352)
-            need = nifti.length(head)
-            data = head + file.read(max((need or 0) - 351, 0))
+            head = file.read(nifti.HEAD)
+            need = _length(head)
+            data = head + file.read(max((need or 0) - len(head) + 1, 0))
     order = next((o for o in "<>" if int.from_bytes(head[:4], "little" if o == "<" else "big") == 348), None)
     if need is None or order is None:
         return None  # not NIfTI-1: ITK knows more
@@ -241,6 +241,11 @@ def _nifti(path: Path, suffix: str, size: Sequence[int]) -> np.ndarray | None:
     if slope not in (0, 1) or (shift and slope):
         array = array * np.float64(slope) + shift
     return array
+
+
+def _length(head: bytes) -> int | None:
+    """How many bytes a NIfTI file has by its header; None for any other file."""
+    return None if (found := nifti.header(head)) is None else nifti.length(found)
 
 
 def _image(array: np.ndarray, header) -> Image:

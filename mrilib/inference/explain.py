@@ -10,7 +10,7 @@ import numpy as np
 from mrilib import store as records
 from mrilib.errors import UsageError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.steps.geometry import resample
+from mrilib.images.resampling import resample
 from mrilib.inference import ensemble
 
 STRENGTH = 0.6  # how much of the picture the hottest colour covers

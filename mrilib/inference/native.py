@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from mrilib.images.grid import Grid, Image
+from mrilib.images.resampling import resample
 from mrilib.images.steps.foreground import box_of
-from mrilib.images.steps.geometry import resample
 from mrilib.inference.segment import decode
 
 EXACT = 1e-3  # voxels by which two grids may miss one another and still share their voxels

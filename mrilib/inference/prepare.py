@@ -14,7 +14,7 @@ from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.cases.names import COLOURS
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.io.pictures import luminance
+from mrilib.images.io.colours import luminance
 from mrilib.images.steps import geometry
 from mrilib.recipe import Recipe, Step
 

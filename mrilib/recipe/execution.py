@@ -74,7 +74,7 @@ def label_on(case, native, grid, steps) -> Image | None:
     Raises CaseError where channels were registered and the label map lies on another grid than the first of them:
     which of them it belongs to, and so how it has moved, is not said anywhere.
     """
-    from mrilib.images.steps.geometry import resample
+    from mrilib.images.resampling import resample
 
     label = files.read_label(case)
     if label is None:

@@ -12,7 +12,7 @@ import numpy as np
 from mrilib.cases.names import COLOURS
 from mrilib.errors import CaseError, MachineError, MriError, UsageError
 from mrilib.images.io import files
-from mrilib.images.io.pictures import luminance
+from mrilib.images.io.colours import luminance
 from mrilib.inference.prepare import array_of, channels_of
 from mrilib.recipe import Recipe, check_origin, source_record
 

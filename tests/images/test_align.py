@@ -11,9 +11,10 @@ import pytest
 from mrilib import phantom
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.io import files
+from mrilib.images.io import files, itk
+from mrilib.images.resampling import resample
 from mrilib.images.steps.align import align, register, together
-from mrilib.images.steps.geometry import reorient, resample
+from mrilib.images.steps.geometry import reorient
 
 BIN = Path(sys.executable).parent
 
@@ -75,7 +76,7 @@ def test_reorient_is_that_of_itk(head, code):
     oblique = turned(Grid.of(array.shape, (3.0, 1.0, 2.0), (4.0, 5.0, 6.0)), (20, -10, 95), (1, 2, 3))
     given = Image(array, oblique)
     made, measured = reorient(given, orientation=code)
-    back = files.from_itk(sitk.DICOMOrient(files.to_itk(given), code.upper()))
+    back = itk.from_itk(sitk.DICOMOrient(itk.to_itk(given), code.upper()))
     assert back.grid.same_as(made.grid) and np.array_equal(back.array, made.array)
     there, _ = reorient(made, orientation=measured["given"])
     assert there.grid.same_as(given.grid) and np.array_equal(there.array, given.array)

@@ -62,7 +62,7 @@ def test_flips_and_whole_shifts_only_move_values():
 def test_an_affine_agrees_with_simpleitk_in_the_world(spacing):
     import SimpleITK as sitk
 
-    from mrilib.images.io.files import to_itk
+    from mrilib.images.io.itk import to_itk
 
     image = picture((60, 70), spacing)
     drawn = {"rotate": [17.0], "shear": [4.0, -7.0], "scale": 1.12, "shift": [4.3, -2.1], "flip": ["lr"]}

@@ -13,7 +13,7 @@ from pipeline_data import cut, head, save
 from mrilib.cases import Case
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.io import files
+from mrilib.images.io import files, itk
 
 PICTURES = ("png", "jpg", "bmp", "gif", "tif")
 
@@ -26,7 +26,7 @@ def put(path, image):
     """Write with ITK, as other programs would."""
     import SimpleITK as sitk
 
-    sitk.WriteImage(files.to_itk(image), str(path))
+    sitk.WriteImage(itk.to_itk(image), str(path))
     return path
 
 
@@ -283,84 +283,6 @@ def test_storing_is_lossless_and_as_small_as_it_can_be(values):
     assert stored.dtype == (fits[0] if fits else np.float32)
 
 
-def raw_nifti(array, order="<", version=1, offset=None, slope=(1.0, 0.0)):
-    """The bytes of a NIfTI file with voxels (x, y, z) from byte `offset`, as FreeSurfer 8 and AFNI write them."""
-    codes = {"float32": 16, "float64": 64, "int16": 4, "uint8": 2}
-    offset = offset or (352 if version == 1 else 544)
-    head, dims = bytearray(offset), (array.ndim, *array.shape, *[1] * (7 - array.ndim))
-    kind = (codes[array.dtype.name], array.dtype.itemsize * 8)
-    if version == 1:
-        struct.pack_into(f"{order}i", head, 0, 348)
-        struct.pack_into(f"{order}8h", head, 40, *dims)
-        struct.pack_into(f"{order}2h", head, 70, *kind)
-        struct.pack_into(f"{order}8f", head, 76, *[1.0] * 8)
-        struct.pack_into(f"{order}3f", head, 108, offset, *slope)
-        head[344:348] = b"n+1\0"
-    else:
-        struct.pack_into(f"{order}i", head, 0, 540)
-        head[4:12] = b"n+2\0\r\n\x1a\n"
-        struct.pack_into(f"{order}2h", head, 12, *kind)
-        struct.pack_into(f"{order}8q", head, 16, *dims)
-        struct.pack_into(f"{order}8d", head, 104, *[1.0] * 8)
-        struct.pack_into(f"{order}q2d", head, 168, offset, *slope)
-    first = 348 if version == 1 else 540
-    if offset >= first + 12:
-        head[first] = 1
-        struct.pack_into(f"{order}2i", head, first + 4, offset - first - 4, 6)
-    return bytes(head) + array.astype(array.dtype.newbyteorder(order)).tobytes(order="F")
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-@pytest.mark.parametrize("kind", [np.float32, np.float64])
-@pytest.mark.parametrize(("order", "version", "offset"), [
-    ("<", 1, 352), ("<", 1, 368), ("<", 1, 496), (">", 1, 352), (">", 1, 496), ("<", 1, 20000), ("<", 2, 544),
-    (">", 2, 688), ("<", 1, 357),
-])  # fmt: skip
-def test_nan_in_a_nifti_file_is_refused_though_itk_reads_nought(order, version, offset, kind, suffix, bad, tmp_path):
-    import gzip
-
-    import SimpleITK as sitk
-
-    array = np.ones((7, 5, 3), kind)
-    path, pack = tmp_path / f"v{suffix}", gzip.compress if suffix == ".nii.gz" else bytes
-    path.write_bytes(pack(raw_nifti(array, order, version, offset)))
-    if offset % 16 == 0 and version == 1:
-        assert (files.read(path).array == 1).all()
-    for place in ((0, 0, 0), (3, 2, 1), (6, 4, 2)):
-        wrong = array.copy()
-        wrong[place] = bad
-        path.write_bytes(pack(raw_nifti(wrong, order, version, offset)))
-        if order == "<" and version == 1 and offset % 16 == 0:  # this is why it must be looked for
-            assert np.isfinite(sitk.GetArrayFromImage(sitk.ReadImage(str(path)))).all()
-        with pytest.raises(CaseError, match="NaN or infinite"):
-            files.read(path)
-
-
-def test_nan_far_behind_a_long_extension_is_found(tmp_path):
-    array = np.ones((128, 128, 70), np.float64)  # more than one block of reading
-    array[-1, -1, -1] = np.nan
-    (tmp_path / "a.nii").write_bytes(raw_nifti(array, offset=4 << 20))
-    with pytest.raises(CaseError, match="NaN or infinite"):
-        files.read(tmp_path / "a.nii")
-
-
-@pytest.mark.parametrize("slope", [(2.0, np.nan), (1.0, np.inf), (1.0, np.nan), (1e36, 0.0)])
-@pytest.mark.parametrize("kind", [np.int16, np.float32])
-def test_a_slope_that_makes_nan_or_infinity_is_refused(tmp_path, slope, kind):
-    array = np.full((7, 5, 3), 30000, kind)
-    (tmp_path / "a.nii").write_bytes(raw_nifti(array, slope=slope))
-    with pytest.raises(CaseError, match="a.nii: holds NaN or infinite values"):
-        files.read_case(Case("a", tmp_path, {"image": tmp_path / "a.nii"}))
-
-
-def test_a_slope_of_nan_or_nought_scales_nothing(tmp_path):
-    array = np.arange(105, dtype=np.int16).reshape(7, 5, 3)
-    for slope in ((np.nan, np.nan), (0.0, 0.0), (np.nan, 0.0), (np.inf, 0.0)):
-        (tmp_path / "a.nii").write_bytes(raw_nifti(array, slope=slope))
-        assert np.array_equal(files.read(tmp_path / "a.nii").array, array.T)
-
-
 @pytest.mark.parametrize("suffix", [".mha", ".nrrd", ".tif"])
 def test_nan_in_an_image_of_any_format_is_refused(tmp_path, suffix):
     size = (6, 7) if suffix == ".tif" else (5, 6, 7)
@@ -370,23 +292,3 @@ def test_nan_in_an_image_of_any_format_is_refused(tmp_path, suffix):
     put(path, Image(array, Grid.of(size)))
     with pytest.raises(CaseError, match="holds NaN or infinite values"):
         files.read_case(Case("a", tmp_path, {"image": path}))
-
-
-@pytest.mark.parametrize("read", ["files", "foreign"])
-def test_a_nifti_file_with_the_wrong_suffix_is_to_be_renamed(tmp_path, read):
-    from mrilib.evaluation import foreign
-
-    reader = files.read if read == "files" else foreign.read
-    plain = put(tmp_path / "a.nii", Image(noise((3, 4, 5)), Grid.of((3, 4, 5)))).read_bytes()
-    packed = put(tmp_path / "a.nii.gz", Image(noise((3, 4, 5)), Grid.of((3, 4, 5)))).read_bytes()
-    (tmp_path / "a.nii").write_bytes(packed)
-    (tmp_path / "a.nii.gz").write_bytes(plain)
-    (tmp_path / "b.NII.GZ").write_bytes(plain)
-    for name, said in (("a.nii", r"a.nii: is compressed by gzip, .* .rename it to a.nii.gz"),
-                       ("a.nii.gz", r"a.nii.gz: is not compressed, .* .rename it to a.nii\W*$"),
-                       ("b.NII.GZ", r"rename it to b.NII\W*$")):
-        with pytest.raises(CaseError, match=said):
-            reader(tmp_path / name)
-    cut(tmp_path / "a.nii.gz", 0.1)
-    with pytest.raises(CaseError, match="damaged|cut short|cannot be read"):
-        reader(tmp_path / "a.nii.gz")

@@ -8,7 +8,8 @@ from pipeline_data import head
 
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.steps.geometry import crop_to_head, pad_or_crop, resample, resize, spacing
+from mrilib.images.resampling import resample
+from mrilib.images.steps.geometry import crop_to_head, pad_or_crop, resize, spacing
 
 
 def ramp(grid: Grid) -> Image:
@@ -89,7 +90,7 @@ def test_a_label_map_comes_back_to_the_native_grid():
 def test_resample_equals_simpleitk():
     import SimpleITK as sitk
 
-    from mrilib.images.io.files import to_itk
+    from mrilib.images.io.itk import to_itk
 
     array = np.random.default_rng(0).random((9, 20, 17)).astype(np.float32)
     image = Image(array, Grid.of(array.shape, (3.0, 1.0, 1.2), (1.0, 2.0, 3.0)))

@@ -48,7 +48,7 @@ def test_a_moved_grid_starts_where_it_was_told(grid, data):
 @settings(max_examples=30, deadline=None)
 @given(grids(dimensions=(3,)))
 def test_world_positions_are_those_of_itk(grid):
-    from mrilib.images.io.files import from_itk, to_itk
+    from mrilib.images.io.itk import from_itk, to_itk
 
     picture = to_itk(Image(np.zeros(grid.size, np.uint8), grid))
     index = [s // 2 for s in grid.size]

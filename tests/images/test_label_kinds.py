@@ -10,7 +10,7 @@ from PIL import Image as Picture
 from mrilib.cases import Case
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.io import files, label_maps
+from mrilib.images.io import files, itk, label_maps
 
 NUMBERS = np.array([[0, 1, 2], [2, 0, 3]], np.uint8)
 VOC = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0] + [0] * 756
@@ -114,7 +114,7 @@ def test_webp_and_jfif_are_pictures(name, tmp_path):
 
 def segmentation(path, array, grid, segments):
     """Save as 3D Slicer does. segments: name -> (layer, number), or None for Slicer before 4.11."""
-    image = files.to_itk(Image(array, grid))
+    image = itk.to_itk(Image(array, grid))
     for i, (name, place) in enumerate(segments.items()):
         header = {"ID": f"Segment_{i + 1}", "Name": name, "Extent": "0 1 0 1 0 1"}
         if place:

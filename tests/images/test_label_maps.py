@@ -7,7 +7,7 @@ from pipeline_data import save
 from mrilib.cases import Case
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.io import files, nifti_writing
+from mrilib.images.io import files, itk, nifti
 
 GRID = Grid.of((6, 8, 10), (2.0, 1.0, 1.0), (5.0, 6.0, 7.0))
 
@@ -16,7 +16,7 @@ def case(folder, array, grid=GRID, scheme=None, suffix=".mha"):
     import SimpleITK as sitk
 
     path = folder / f"label{suffix}"
-    sitk.WriteImage(files.to_itk(Image(array, grid)), str(path))
+    sitk.WriteImage(itk.to_itk(Image(array, grid)), str(path))
     return Case("p", folder, {"image": path}, label=path, scheme=scheme)
 
 
@@ -43,7 +43,7 @@ def test_numbers_that_were_scaled_to_integers_are_whole_again(tmp_path):
     from mrilib.evaluation import foreign
 
     for kind, values, slope in (("u1", (0, 255), 1 / 255), ("i2", (0, 8192, 16383, 32767), 4 / 32767)):
-        head = bytearray(nifti_writing.header(Image(blocks(kind, values), GRID)))
+        head = bytearray(nifti.header_bytes(Image(blocks(kind, values), GRID)))
         head[112:120] = np.array([slope, 0], "<f4").tobytes()
         (path := tmp_path / "a.nii").write_bytes(bytes(head) + blocks(kind, values).tobytes())
         label = files.read_label(Case("p", tmp_path, {"image": path}, label=path))

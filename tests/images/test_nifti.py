@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.io import files, nifti, nifti_writing
+from mrilib.images.io import files, itk, nifti, placement
 
 SIZE = (4, 5, 6)
 
@@ -27,7 +27,7 @@ def turned(angles):
 
 def save(path, grid, seed=0):
     array = np.random.default_rng(seed).normal(size=grid.size).astype(np.float32)
-    sitk.WriteImage(files.to_itk(Image(array, grid)), str(path))
+    sitk.WriteImage(itk.to_itk(Image(array, grid)), str(path))
     return array
 
 
@@ -49,9 +49,9 @@ def test_the_header_gives_the_grid_that_itk_gives(tmp_path_factory, angles, flip
     path = tmp_path_factory.mktemp("place") / "a.nii"
     grid = Grid.of(SIZE, spacing, (10.0, -20.0, 33.0), turned(angles) * flips)
     array = save(path, grid)
-    found = nifti.check(path, ".nii")
-    assert nifti.misplaced(found) is None
-    assert nifti.place(found).same_as(grid, 1e-3)
+    found = placement.of(nifti.header(path.read_bytes()))
+    assert placement.wrong(found) is None
+    assert placement.grid(found).same_as(grid, 1e-3)
     back = files.read(path)
     assert back.grid.same_as(grid, 1e-3) and np.array_equal(back.array, array)
 
@@ -64,8 +64,8 @@ def test_rounding_of_a_quaternion_near_half_a_turn_is_no_conflict(tilt):
     for order in permutations(range(3)):
         for signs in product((1, -1), repeat=3):
             turn = turned((tilt, tilt, -tilt)) @ np.eye(3)[:, order] * signs
-            head = nifti_writing.header(Image(array, Grid.of(size, (1.0, 0.5, 0.5), direction=turn)))
-            assert nifti.misplaced(nifti.header(head + bytes(200))) is None
+            head = nifti.header_bytes(Image(array, Grid.of(size, (1.0, 0.5, 0.5), direction=turn)))
+            assert placement.wrong(placement.of(nifti.header(head))) is None
 
 
 def shift(rows):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mrilib.images.augment import affine, splines, warp
 from mrilib.images.augment import draw as augment
 from mrilib.images.grid import Grid, Image
-from mrilib.images.io.files import to_itk
+from mrilib.images.io.itk import to_itk
 from mrilib.images.steps.foreground import border, outline
 
 SPACING = {2: (1.5, 0.8), 3: (3.0, 1.0, 1.2)}

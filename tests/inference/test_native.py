@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mrilib.images.grid import Grid, Image
-from mrilib.images.steps.geometry import resample
+from mrilib.images.resampling import resample
 from mrilib.inference.native import each_output, label_map
 from mrilib.inference.prepare import upright
 from mrilib.inference.segment import decode

@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 from mrilib.cases import find
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io import files
-from mrilib.images.steps.geometry import resample
+from mrilib.images.resampling import resample
 from mrilib.inference.predictions import Target, finished
 from mrilib.models.file import read_record
 from mrilib.recipe import Recipe, Step

@@ -6,10 +6,8 @@ Pictures are images.pictures' part; SimpleITK reads and writes the rest. What ca
 from __future__ import annotations
 
 import gzip
-import tempfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,8 @@ from mrilib import labels as schemes
 from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.io import label_maps, nifti, nifti_writing, pictures, series
+from mrilib.images.io import dicom, itk, label_maps, nifti, pictures, tiff
+from mrilib.images.resampling import resample
 
 ROUNDING = 1e-3  # what a label number may be off a whole one: 4 scaled to 16 bit is off by up to 6e-5
 NOTE = "mri-suite recipe "  # how a header says that a file was prepared; the hash follows
@@ -42,11 +41,13 @@ def read(path: Path, grey: bool = True, several: bool = False, fix: bool = False
             raise CaseError("is a folder, not an image", where=path)
         if path.stat().st_size == 0:
             raise CaseError("the file is empty", where=path, remedy="copy it again")
+        if suffix in (".nii", ".nii.gz"):
+            return nifti.read(path, suffix, grey, several, fix)
         if suffix in (".tif", ".tiff"):
-            return pictures.read_tiff(path, grey, labels)
+            return tiff.read(path, grey, labels)
         if suffix in PICTURES and not pictures.is_deep_colour(path):
             return pictures.read(path, grey, labels)
-        return _read_itk(path, suffix, grey, several, fix, labels)
+        return itk.read(path, suffix, grey, several, labels)
     except OSError as error:
         raise CaseError(f"cannot be read: {error.strerror or error}", where=path,
                         remedy="check the file and its permissions") from error
@@ -104,7 +105,7 @@ def _part(case: Case, name: str, count: int) -> Image:
     if slices is None:
         return read(case.channels[name], grey=count == 1, several=count > 1, fix=case.fix)
     if suffix_of(slices[0]) not in PICTURES:
-        return series.read(slices, case.path)
+        return dicom.read(slices, case.path)
     return stack([read(path, grey=count == 1) for path in slices], slices, case.path)
 
 
@@ -176,8 +177,6 @@ def read_label(case: Case, grid: Grid | None = None) -> Image | None:
         raise CaseError(f"covers {int(100 * share)} % of its image and says nothing of the rest: it is of "
                         f"{_grid_text(made.grid)}, the image of {_grid_text(grid)}", where=where,
                         remedy="mend its header where that misplaces it, or fill it up to the image's grid")
-    from mrilib.images.steps.geometry import resample
-
     return resample(made, grid, order=0)
 
 
@@ -232,93 +231,6 @@ def _grid_text(grid: Grid) -> str:
     return f"{size}, {spacing} mm"
 
 
-def _read_itk(path: Path, suffix: str, grey: bool, several: bool, fix: bool, labels: bool = False) -> Image:
-    import SimpleITK as sitk
-
-    if suffix in (".nii", ".nii.gz"):
-        found = nifti.check(path, suffix, fix)
-        if place := nifti.own_place(found, fix):
-            with tempfile.TemporaryDirectory() as folder:
-                nifti.without_place(path, suffix, found, copy := Path(folder) / "image.nii")
-                try:
-                    image = _read_itk(copy, ".nii", grey, several, False)
-                except CaseError as error:
-                    raise CaseError(error.what, where=path, remedy=error.remedy) from error  # not the copy
-            if image.grid.dimension == 2:
-                place = replace(image.grid, volume=image.grid.volume and place)
-            return image.with_array(image.array, place)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-        size = reader.GetSize()
-        if np.prod([float(s) for s in size]) * reader.GetNumberOfComponents() > 1 << 31:
-            raise CaseError(f"is too large: {'x'.join(map(str, size))}", where=path)
-        if int(np.prod(size[4 if several else 3 :])) > 1:
-            raise CaseError(f"has {len(size)} dimensions ({'x'.join(map(str, size))})", where=path,
-                            remedy="name the channels of the fourth with --channels")
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise CaseError(f"cannot be read: {itk_reason(error)}", where=path, remedy="check what it holds") from error
-    if image.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
-        raise CaseError("holds complex numbers", where=path, remedy="save their magnitude")
-    made = from_itk(image, grey)
-    if suffix == ".png" and image.GetNumberOfComponentsPerPixel() in (2, 4):
-        array = sitk.GetArrayFromImage(image)
-        array = pictures.visible(array) if labels else pictures.on_black(array, 65535).astype(np.uint16)
-        array = array[..., None] if array.ndim == 2 else array
-        return Image(pictures.grey_if_grey(array) if array.shape[-1] == 3 and grey else array[..., 0], made.grid)
-    return made
-
-
-def itk_reason(error: RuntimeError) -> str:
-    """The telling part of ITK's many-line complaint."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[-1] if lines else "unknown reason"
-    if "orthonormal" in str(error):
-        return "its axes are not at right angles, a defect of its header; save it as NIfTI and use --fix-orientation"
-    if "Unable to determine ImageIO" in str(error):
-        return "not an image of any known kind"
-    if "MetaImageIO" in str(error) and "cannot be read" in str(error):  # whose reason is "No such file" for all of it
-        return "damaged or cut short" + (", or its file of voxels is missing" if ".mhd for" in str(error) else "")
-    return text.split("): ")[-1][:200]
-
-
-def from_itk(image, grey: bool = True) -> Image:
-    """A SimpleITK image as ours; a single slice becomes 2D, a fourth dimension the channels."""
-    import SimpleITK as sitk
-
-    if image.GetDimension() > 3:
-        size = list(image.GetSize())
-        image = sitk.Extract(image, size[:4] + [0] * (len(size) - 4)) if len(size) > 4 else image
-        images = [sitk.Extract(image, [*size[:3], 0], [0, 0, 0, i]) for i in range(size[3])]
-        image = images[0] if len(images) == 1 else sitk.Compose(images)
-    direction = np.asarray(image.GetDirection()).reshape(image.GetDimension(), -1)[::-1, ::-1]
-    whole = Grid.of(image.GetSize()[::-1], image.GetSpacing()[::-1], image.GetOrigin()[::-1], direction)
-    grid, array = whole.flattened(), sitk.GetArrayFromImage(image)
-    n, array = grid.dimension, array if grid is whole else array[0]
-    if array.ndim == n + 1 and array.shape[-1] == 1:
-        array = array[..., 0]
-    names: tuple[str, ...] = ()
-    if array.ndim == n + 1:
-        if n == 2 and array.shape[-1] in (3, 4) and array.dtype.kind == "u" and grey:
-            array = pictures.grey_if_grey(array[..., :3])
-        if array.ndim == n + 1:
-            names = tuple(f"c{i}" for i in range(array.shape[-1]))
-    return Image(array, grid, names)
-
-
-def to_itk(image: Image):
-    """Ours as a SimpleITK image, geometry and all."""
-    import SimpleITK as sitk
-
-    result = sitk.GetImageFromArray(np.ascontiguousarray(image.array), isVector=image.has_channels)
-    result.SetSpacing(image.grid.spacing[::-1])
-    result.SetOrigin(image.grid.origin[::-1])
-    result.SetDirection(np.asarray(image.grid.direction)[::-1, ::-1].ravel().tolist())
-    return result
-
-
 def compact(array: np.ndarray) -> np.ndarray:
     """The array as it is stored: uint8 or int16 when every value is an integer that fits, else float32."""
     if array.dtype.kind == "b":
@@ -351,29 +263,13 @@ def write(path: Path, image: Image, *, recipe_hash: str = "", as_stored: bool = 
         note = {"mri-suite": recipe_hash, "grid": image.grid.as_dict()}
         if image.has_channels:
             note["channels"] = list(image.channels)
-        pictures.write(path, array, note, suffix)
+        (pictures if suffix == ".png" else tiff).write(path, array, note)
         return
     array, grid = (array[None], image.grid.volume) if image.grid.volume else (array, image.grid)
-    if suffix in (".nii", ".nii.gz") and nifti_writing.writes(array, grid):
-        nifti_writing.write(path, Image(array, grid), NOTE + recipe_hash if recipe_hash else "")
+    if suffix in (".nii", ".nii.gz") and nifti.writes(array, grid):
+        nifti.write(path, Image(array, grid), NOTE + recipe_hash if recipe_hash else "")
         return
-    import SimpleITK as sitk
-
-    result = to_itk(Image(array, grid, image.channels))
-    if recipe_hash:
-        result.SetMetaData("ITK_FileNotes", NOTE + recipe_hash)
-    try:
-        sitk.WriteImage(result, str(path), suffix == ".nii.gz")
-    except RuntimeError as error:
-        raise OSError(*_disk_state(path), itk_reason(error)) from error
-
-
-def _disk_state(path: Path) -> tuple[int]:
-    """ITK does not say why it could not write: ask the disk."""
-    import errno
-    import shutil
-
-    return (errno.ENOSPC,) if shutil.disk_usage(path.parent).free < 1 << 20 else (errno.EIO,)
+    itk.write(path, Image(array, grid, image.channels), NOTE + recipe_hash if recipe_hash else "", suffix == ".nii.gz")
 
 
 def read_recipe_hash(path: Path) -> str:
@@ -382,7 +278,7 @@ def read_recipe_hash(path: Path) -> str:
     suffix = suffix_of(path)
     try:
         if suffix in (".tif", ".tiff", ".png"):
-            return pictures.recipe_hash(path, suffix)
+            return (pictures if suffix == ".png" else tiff).recipe_hash(path)
         if suffix in (".nii", ".nii.gz"):
             with (gzip.open if suffix == ".nii.gz" else open)(path, "rb") as file:
                 text = file.read(348)[148:228].split(b"\0")[0]

@@ -15,6 +15,7 @@ from mrilib import labels as schemes
 from mrilib.cases import suffix_of
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
+from mrilib.images.resampling import resample
 
 MOST = 256  # label numbers, the background among them
 
@@ -105,8 +106,6 @@ def placed(image: Image, grid: Grid) -> Image:
 
     Raises CaseError when part of a segment lies outside the image.
     """
-    from mrilib.images.steps.geometry import resample
-
     own, target = image.grid.volume or image.grid, grid.volume or grid
     if own.dimension != target.dimension:
         own, target = image.grid, grid

@@ -6,7 +6,8 @@ import numpy as np
 
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.steps.geometry import resample, spacing
+from mrilib.images.resampling import resample
+from mrilib.images.steps.geometry import spacing
 
 METHODS = ("rigid", "headers")
 STEP = 2.0  # mm: the voxels that registration looks at
@@ -57,7 +58,7 @@ def register(fixed: Image, moving: Image) -> tuple[float, float, Grid]:
     """
     import SimpleITK as sitk
 
-    from mrilib.images.io.files import to_itk
+    from mrilib.images.io.itk import to_itk
 
     def seen(image):
         small, _ = spacing(Image(image.array.astype(np.float32), image.grid),

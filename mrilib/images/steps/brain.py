@@ -8,8 +8,9 @@ import numpy as np
 
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
+from mrilib.images.resampling import resample
 from mrilib.images.steps.foreground import finite, flat_outside
-from mrilib.images.steps.geometry import resample, spacing
+from mrilib.images.steps.geometry import spacing
 
 HEAD = 95.0  # mm: radius of the ball that a grown head would fill; all lengths here are of such a head
 VOXEL = 2.0  # mm: what the surface looks at

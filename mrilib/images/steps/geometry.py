@@ -11,6 +11,7 @@ import numpy as np
 
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.grid import Grid, Image
+from mrilib.images.resampling import resample, same_axes
 from mrilib.images.steps.foreground import border, box_of, finite, flat_outside, opened, otsu, tenth
 
 HEAD_SIDE = 256  # crop_to_head looks at every k-th voxel, so that no axis has more than this
@@ -41,7 +42,7 @@ def resize(image: Image, *, mask=None, rng=None, size, fit: str = "pad") -> tupl
     start = grid.to_index(grid.to_world(0.5 * factor - 0.5))
     scaled = Image(small, grid.moved(start, inner, tuple(np.multiply(grid.spacing, factor))), image.channels)
     result = _window(scaled, -((size - inner) // 2), size)
-    return _like(image, result), {"spacing": list(result.grid.spacing)}
+    return same_axes(image, result), {"spacing": list(result.grid.spacing)}
 
 
 def spacing(image: Image, *, mask=None, rng=None, spacing) -> tuple[Image, dict]:
@@ -127,7 +128,7 @@ def crop_to_head(image: Image, *, mask=None, rng=None, margin: float = 0) -> tup
     low, high = (first - 1) * stride + 1 - room, last * stride + room
     low, high = np.maximum(low, 0), np.minimum(high, image.grid.size)
     result = _window(image.with_array(array), low, high - low)
-    return _like(image, result), {"box": [low.tolist(), high.tolist()]}
+    return same_axes(image, result), {"box": [low.tolist(), high.tolist()]}
 
 
 def above_air(array: np.ndarray) -> np.ndarray:
@@ -180,49 +181,7 @@ def pad_or_crop(image: Image, *, mask=None, rng=None, size) -> tuple[Image, dict
     """
     size = _counts(size, image.grid, "size")
     start = -((size - image.grid.size) // 2)
-    return _like(image, _window(image.with_array(finite(image)), start, size)), {"start": start.tolist()}
-
-
-def resample(image: Image, grid: Grid, order: int = 1, outside: float | None = None) -> Image:
-    """The image on another grid of the same dimension, every voxel at its place in the world.
-
-    order: 1 linear, float32, with a Gaussian of (factor - 1) / 2 voxels before where the new voxels are larger
-    by `factor`, against aliasing (as scikit-image does); 0 nearest, for label maps, of the image's own type.
-    outside: the value beyond the image; by default 0 with order 0, else the lowest on each channel's border.
-    Raises CaseError for another dimension; with order 1 also for NaN or an empty image.
-    """
-    import SimpleITK as sitk
-
-    from mrilib.images.io.files import to_itk
-
-    if grid.dimension != image.grid.dimension:
-        raise CaseError(f"has {image.grid.dimension} axes, the grid to bring it to {grid.dimension}")
-    if order not in (0, 1):
-        raise ValueError(f"order {order} is neither 0 nor 1")
-    array = finite(image) if order else image.by_channel()
-    if array.dtype == bool:
-        array = array.astype(np.uint8)
-    if grid.same_as(image.grid, 1e-6):
-        return _like(image, image.with_array(array.copy()))
-    target = to_itk(Image(np.empty(grid.size, np.uint8), grid))
-    factor = np.abs(np.linalg.inv(image.grid.matrix()) @ grid.matrix()).max(1)
-    result = np.empty((*grid.size, array.shape[-1]), array.dtype)
-    for i in range(array.shape[-1]):
-        channel = array[..., i]
-        beyond = outside if outside is not None else float(border(channel).min()) if order else 0
-        if order:
-            channel = _smooth(channel, np.maximum((factor - 1) / 2, 0))
-        moving = to_itk(Image(channel, image.grid))
-        kind = sitk.sitkLinear if order else sitk.sitkNearestNeighbor
-        moved = sitk.Resample(moving, target, sitk.Transform(), kind, beyond, moving.GetPixelID())
-        result[..., i] = sitk.GetArrayViewFromImage(moved)
-    return _like(image, Image(result, grid, image.channels))
-
-
-def _smooth(array: np.ndarray, sigma) -> np.ndarray:
-    from scipy import ndimage
-
-    return ndimage.gaussian_filter(array, sigma, mode="nearest") if np.any(sigma > 0) else array
+    return same_axes(image, _window(image.with_array(finite(image)), start, size)), {"start": start.tolist()}
 
 
 def _stretch(array: np.ndarray, size) -> np.ndarray:
@@ -255,11 +214,6 @@ def _window(image: Image, start, size) -> Image:
         inside = tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))
         result[inside] = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     return image.with_array(result, image.grid.moved(start, size))
-
-
-def _like(image: Image, result: Image) -> Image:
-    """The result without the channel axis that the image came without."""
-    return result if image.has_channels else result.with_array(np.ascontiguousarray(result.array[..., 0]))
 
 
 def _for_axes(numbers, grid: Grid, what: str) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from mrilib.cases.names import COLOURS
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.grid import Image
-from mrilib.images.io.pictures import luminance
+from mrilib.images.io.colours import luminance
 from mrilib.images.steps.foreground import finite
 from mrilib.images.steps.geometry import above_air
 
