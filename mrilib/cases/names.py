@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 VOLUMES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".dcm")
 SUFFIXES = VOLUMES + PICTURES
 CHANNELS = {  # any year's and data set's spelling -> our name
