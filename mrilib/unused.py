@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,7 +138,7 @@ def _used_as_images(unused: Unused) -> list[Note]:
     files = list(dict.fromkeys(path for case in cases for path in _single_files(case)))
     labels = {path for case in cases for path in case.label_files}
     files = [path for path in files if path not in labels]
-    by_values = _holding_few_values(sorted(files, key=lambda path: not _named_as_label(path, unused.folder)))
+    by_values = _holding_few_values(files, lambda path: _named_as_label(path, unused.folder))
     wrong = tuple(path for path in files if path in by_values or (_is_jpeg(path) and _ends_as_mask(path)))
     if not wrong:
         return []
@@ -150,12 +150,12 @@ def _single_files(case: Case) -> Iterable[Path]:
     return (path for channel, path in case.channels.items() if channel not in case.slices)
 
 
-def _holding_few_values(files: list[Path]) -> set[Path]:
-    """The files that hold few values, told by one file of each pattern of names, the first patterns first."""
+def _holding_few_values(files: list[Path], is_suspect: Callable[[Path], bool] = lambda path: False) -> set[Path]:
+    """The files that hold few values, told by one file of each pattern of names, those that are suspect first."""
     patterns: dict[tuple, list[Path]] = defaultdict(list)
     for path in files:
         patterns[_pattern(path)].append(path)
-    chosen = list(patterns.values())
+    chosen = sorted(patterns.values(), key=lambda members: not is_suspect(members[0]))
     if len(chosen) > SAMPLES:  # names without a pattern: look at the first, and at as many of the rest, evenly taken
         half = SAMPLES // 2
         rest = chosen[half:]

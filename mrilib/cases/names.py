@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 
 PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -60,14 +61,19 @@ SUBJECTS = (  # each finds the person at the beginning of a case's own name; wha
 
 def suffix_of(path: Path) -> str:
     """The suffix of an image file in lower case, `.nii.gz` whole; empty when it is none of ours."""
-    name = os.path.basename(path).lower()
-    return next((s for s in SUFFIXES if name.endswith(s) and len(name) > len(s)), "")
+    return _suffix(os.path.basename(path))
 
 
 def stem_of(path: Path) -> str:
     """The file name without its image suffix."""
     name = os.path.basename(path)
-    return name[: len(name) - len(suffix_of(name))]
+    return name[: len(name) - len(_suffix(name))]
+
+
+@lru_cache(maxsize=1 << 16)  # each layout asks for every file
+def _suffix(name: str) -> str:
+    name = name.lower()
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix) and len(name) > len(suffix)), "")
 
 
 def words_of(path: Path) -> list[str]:

@@ -68,9 +68,11 @@ def pictures(files: Iterable[Path]) -> list[Path]:
     return [path for path in files if suffix_of(path) in PICTURES]
 
 
-def json_files(search: Search) -> dict[Path, object]:
-    """The contents of the JSON files below a folder, each read once; none in a folder that this suite prepared, where
-    they are records."""
+def json_files(search: Search, files: Iterable[Path]) -> dict[Path, object]:
+    """The contents of the JSON files below a folder, each read once; none where no picture is left that they could be
+    about, and in a folder that this suite prepared, where they are records."""
+    if not any(suffix_of(path) in PICTURES for path in files):
+        return {}
     if "json" not in search.memo:
         prepared = (search.root / "recipe.json").is_file()
         paths = [] if prepared else [path for path in search.others if path.suffix.lower() == ".json"]

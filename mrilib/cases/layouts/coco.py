@@ -6,18 +6,17 @@ from collections import defaultdict
 from pathlib import Path
 
 from mrilib.cases.case import Case, Search
-from mrilib.cases.layouts.boxes import Annotation, Images, around, cases_of, json_files, pictures, say_missing
+from mrilib.cases.layouts.boxes import Annotation, Images, around, cases_of, json_files, say_missing
 from mrilib.errors import UsageError
 
 
 def coco(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     """COCO boxes: a JSON of images, annotations and categories"""
-    if not pictures(files):
+    tables = {path: content for path, content in json_files(search, files).items() if _is_coco(content)}
+    if not tables:
         return [], files
     images, found = Images(files), {}
-    for path, content in json_files(search).items():
-        if not _is_coco(content):
-            continue
+    for path, content in tables.items():
         search.used.add(path)
         known = _annotations(path, content)
         missing = []

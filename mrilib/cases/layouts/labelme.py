@@ -12,13 +12,13 @@ from mrilib.errors import CaseError
 
 def labelme(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     """LabelMe shapes: a JSON for each image; the box around each rectangle, polygon or circle"""
-    if not pictures(files):
+    tables = {path: content for path, content in json_files(search, files).items()
+              if isinstance(content, dict) and isinstance(content.get("shapes"), list)}
+    if not tables:
         return [], files
     images, found, failed = Images(pictures(files)), {}, set()
     missing = []
-    for path, content in json_files(search).items():
-        if not (isinstance(content, dict) and isinstance(content.get("shapes"), list)):
-            continue
+    for path, content in tables.items():
         search.used.add(path)
         name = str(content.get("imagePath") or "")
         image = (images.named(name, path) if name.strip() else None) or images.of_same_stem(path)

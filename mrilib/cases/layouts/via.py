@@ -28,15 +28,15 @@ SHAPES_3 = {1: "point", 2: "rect", 3: "circle", 4: "ellipse", 5: "polyline", 6: 
 
 def via(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     """VGG Image Annotator: a JSON or CSV of regions; the box around each rectangle, polygon, circle or ellipse"""
-    if not pictures(files):
-        return [], files
-    tables = {path: regions for path, content in json_files(search).items() if (regions := _in_json(content))}
+    tables = {path: regions for path, content in json_files(search, files).items() if (regions := _in_json(content))}
     for path in search.others:
         try:
             if path.suffix.lower() == ".csv" and (regions := _in_csv(path)):
                 tables[path] = regions
         except CaseError as error:
             search.fail(error)
+    if not tables:
+        return [], files
     images, found, failed = Images(pictures(files)), {}, set()
     for path, regions in tables.items():
         search.used.add(path)

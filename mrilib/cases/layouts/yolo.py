@@ -69,6 +69,8 @@ def _places(folder: Path) -> list[str]:
 
 def _holds_boxes(texts: dict[str, Path], images: list[Path], place: str) -> bool:
     """Whether most of the texts named as images are lists of boxes; not whether each is: that one may be wrong."""
+    if not texts:
+        return False
     named = [texts[stem] for stem in map(stem_of, images) if stem in texts][:SAMPLES]
     looks = [_is_yolo(path) for path in named]
     full = [look for look in looks if look is not None]
