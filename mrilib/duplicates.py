@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mrilib import parallel
 from mrilib.cases import Case
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
@@ -100,6 +102,30 @@ def _hashed(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     thumbnail = thumbnail - thumbnail.mean()
     hashes = np.array([phash(view, hash_size=8).hash.ravel() for view in (small, mirrored)])
     return hashes, thumbnail / max(float(np.linalg.norm(thumbnail)), 1e-6)
+
+
+def find(cases: Iterable[Case], jobs: int | Executor | None = None, *, near: bool = True, distance: int = DISTANCE,
+         on_error: Callable[[CaseError], object] = lambda error: None,
+         progress: Callable | None = None) -> tuple[list[Case], list[tuple[int, int, str]]]:
+    """The cases that can be read, and their pairs of copies as from `pairs`. on_error takes what is wrong with others.
+
+    Raises CaseError when no case can be read.
+    """
+    cases, readable, prints = list(cases), [], []
+    errors: list[CaseError] = []
+
+    def fail(error: CaseError) -> None:
+        errors.append(error)
+        on_error(error)
+
+    with (progress or parallel.Silent)("compare", len(cases)) as bar:
+        calls = ((case, (case,)) for case in cases)
+        for case, one in parallel.results("mrilib.duplicates:fingerprint", calls, jobs, fail, bar.step):
+            readable.append(case)
+            prints.append(one)
+    if not readable:
+        raise CaseError(f"no case can be read, the first: {errors[0]}" if errors else "no case can be read")
+    return readable, pairs(prints, distance, near=near, subjects=[case.subject for case in readable])
 
 
 def pairs(prints: list[Fingerprint], distance: int = DISTANCE, correlation: float = CORRELATION,

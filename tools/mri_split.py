@@ -6,7 +6,7 @@ import click
 
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
-from mri_tools.cli.output import DONE, SOME_FAILED, complain, progress, say, write
+from mri_tools.cli.output import DONE, SOME_FAILED, complain, progress, write
 from mri_tools.cli.settings import Command
 
 
@@ -48,11 +48,11 @@ def main(paths, null, root, layout, output, folds, validation, test, duplicates,
       mri-split scans/ --folds 5 > split.csv
       mri-split scans/ --validation 0.1 --test 0.2 -o split.csv
     """
+    import json
+
     from mri_tools.cli.stream import gather
-    from mri_tools.common import splitting
-    from mrilib import duplicates as duplicates_of
-    from mrilib import splits
     from mrilib.errors import UsageError
+    from mrilib.splitting import split
     from mrilib.store import write_text
 
     if folds and (validation is not None or test is not None):
@@ -61,27 +61,17 @@ def main(paths, null, root, layout, output, folds, validation, test, duplicates,
         raise UsageError("--distance has no effect without --duplicates near")
     if copies and duplicates == "none":
         raise UsageError("--copies has no effect with --duplicates none")
-    more = splitting.read_groups(groups) if groups else {}
     cases, failed = gather(paths, null=null, root=root, layout=layout)
-    splitting.check_before(cases, more, groups)
-    linked: list = []
-    if duplicates != "none":
-        with progress("compare", len(cases)) as bar:
-            cases, linked, damaged = splitting.find_copies(cases, jobs, duplicates == "near", distance, bar.step)
-        for error in damaged:
-            complain(error, error)
-        failed = [*failed, *damaged]
-    group = splits.grouping(cases, [*linked, *splitting.links(cases, more)])
-    fractions = {"validation": validation, "test": test}
-    rows = splitting.of_given(cases, group, linked, given, folds, fractions, seed)
-    if rows is None:
-        fractions = {name: 0.15 if value is None else value for name, value in fractions.items()}
-        rows = splits.make(cases, group, folds=folds, seed=seed, **fractions)
-    for line in splitting.summary(cases, rows, linked):
-        say(line)
+
+    def fail(error):
+        failed.append(error)
+        complain(error, error)
+
+    made = split(cases, folds=folds, validation=validation, test=test, seed=seed, copies=duplicates, distance=distance,
+                 given=given, groups=groups, jobs=jobs, on_error=fail, progress=progress)
     if copies:
-        write_text(copies, duplicates_of.table(cases, linked))
-    text = splitting.as_json(cases, rows, linked) if as_json else splits.write(rows)
+        write_text(copies, made.copies_table())
+    text = json.dumps(made.data(), indent=1) + "\n" if as_json else str(made)
     if output:
         write_text(output, text)
     else:

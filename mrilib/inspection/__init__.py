@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +90,7 @@ def of_cases(cases: Iterable[Case | CaseError], unused: Iterable[Unused] = (), *
             on_error(error)
 
     calls = ((case, case if isinstance(case, CaseError) else (case, copies)) for case in cases)
-    with (progress or _silent)("look") as bar:
+    with (progress or parallel.Silent)("look") as bar:
         for case, result in parallel.results("mrilib.inspection.facts:facts_of", calls, jobs, fail, bar.step):
             readable.append(case)
             known.append(result)
@@ -130,13 +129,3 @@ def of_machine() -> Report:
 
     lines = gpu.diagnose()
     return Report([(name, text) for name, _, text in (line.partition(": ") for line in lines)], lines)
-
-
-class _silent(nullcontext):
-    """Progress that nobody watches."""
-
-    def step(self, n: int = 1) -> None:
-        pass
-
-    def __enter__(self):
-        return self

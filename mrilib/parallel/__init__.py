@@ -199,6 +199,25 @@ def results(function: Callable | str, items: Iterable, jobs: int | Executor | No
         step()
 
 
+class Silent:
+    """The progress of work that nobody watches: what a `progress` argument stands for when it is None."""
+
+    def __init__(self, label: str, total: int | None = None, unit: str = "case"):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def step(self, n: int = 1) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+    def __exit__(self, *_) -> None:
+        pass
+
+
 def of_case(case, error: BaseException) -> CaseError:
     """An error as that of a case, which it names."""
     if isinstance(error, CaseError):

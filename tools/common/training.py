@@ -160,10 +160,10 @@ def _given_parts(cases, given: dict[str, str], validation: float | None, fractio
 
 def compared(cases, threads: int | None) -> tuple[list, list]:
     """(the cases, damaged ones behind the others; their copies)."""
-    from mri_tools.common.splitting import find_copies
+    from mrilib import duplicates
     from mrilib.parallel import cores
 
-    readable, copies, _ = find_copies(cases, min(threads or cores(), cores()), near=True, distance=None)
+    readable, copies = duplicates.find(cases, min(threads or cores(), cores()))
     known = {case.id for case in readable}
     return [*readable, *(case for case in cases if case.id not in known)], copies
 
