@@ -34,8 +34,8 @@ def cores() -> int:
 
 def threads() -> int:
     """How many threads a loop may use: the cores of this process, or OMP_NUM_THREADS if that is fewer."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(cores(), int(said))) if said.isdigit() else cores()
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores(), int(limit))) if limit.isdigit() else cores()
 
 
 def over(count: int, size: int, work: Callable[[int, int], None]) -> None:

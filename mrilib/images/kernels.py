@@ -62,8 +62,8 @@ def _blocks(image, pilot, wiener, threshold, variance, total, weight, places, st
     nz, ny, nx = bz.shape[0], by.shape[0], bx.shape[0]
     size = image.shape[2]
     first, second = np.empty((nz, ny, size), np.float32), np.empty((nz, ny, size), np.float32)
-    found, guide = np.empty((nz, ny, nx, size), np.float32), np.empty((nz, ny, nx, size), np.float32)
-    kept = np.empty(size, np.float32)
+    coefficients, guide = np.empty((nz, ny, nx, size), np.float32), np.empty((nz, ny, nx, size), np.float32)
+    weight_row = np.empty(size, np.float32)
     one, none = np.float32(1), np.float32(0)
     for z in starts:
         for y in ys:
@@ -72,43 +72,43 @@ def _blocks(image, pilot, wiener, threshold, variance, total, weight, places, st
             if width <= 0:
                 continue
             wide = width + nx - 1
-            _forward(image, z, y, x0, width, bz, by, bx, first, second, found)
-            sure = kept[:width]
-            sure[:] = 0
+            _forward(image, z, y, x0, width, bz, by, bx, first, second, coefficients)
+            weights = weight_row[:width]
+            weights[:] = 0
             if wiener:
                 _forward(pilot, z, y, x0, width, bz, by, bx, first, second, guide)
                 for i in range(nz):
                     for j in range(ny):
                         for f in range(nx):
-                            row, power = found[i, j, f, :width], guide[i, j, f, :width]
+                            row, power = coefficients[i, j, f, :width], guide[i, j, f, :width]
                             for x in range(width):
                                 gain = power[x] * power[x]
                                 gain = gain / (gain + variance)
-                                sure[x] += gain * gain
+                                weights[x] += gain * gain
                                 row[x] *= gain
                 for x in range(width):
-                    sure[x] = one / (sure[x] + np.float32(1e-3))
+                    weights[x] = one / (weights[x] + np.float32(1e-3))
             else:
                 for i in range(nz):
                     for j in range(ny):
                         for f in range(nx):
                             if i + j + f == 0:
                                 continue  # the mean of a block is always kept
-                            row = found[i, j, f, :width]
+                            row = coefficients[i, j, f, :width]
                             for x in range(width):
                                 keep = one if abs(row[x]) > threshold else none
-                                sure[x] += keep
+                                weights[x] += keep
                                 row[x] *= keep
                 for x in range(width):
-                    sure[x] = one / (one + sure[x])
+                    weights[x] = one / (one + weights[x])
             for i in range(nz):
                 for j in range(ny):
                     line = second[i, j, :wide]
                     line[:] = 0
                     for f in range(nx):
-                        row = found[i, j, f, :width]
+                        row = coefficients[i, j, f, :width]
                         for x in range(width):
-                            row[x] *= sure[x]
+                            row[x] *= weights[x]
                         for k in range(nx):
                             factor, part = bx[f, k], second[i, j, k : k + width]
                             for x in range(width):
@@ -131,15 +131,15 @@ def _blocks(image, pilot, wiener, threshold, variance, total, weight, places, st
                     for k in range(nx):
                         part = weight[z + i, y + j, x0 + k : x0 + k + width]
                         for x in range(width):
-                            part[x] += sure[x]
+                            part[x] += weights[x]
 
 
 def _reach(mask: np.ndarray, side) -> np.ndarray:
     """(z, y, 2): first and one past the last x of the blocks of `side` voxels that touch the mask."""
     size = mask.shape
-    some = mask.any(2)
-    low = np.where(some, mask.argmax(2), size[2])
-    high = np.where(some, size[2] - mask[..., ::-1].argmax(2), 0)
+    touched = mask.any(2)
+    low = np.where(touched, mask.argmax(2), size[2])
+    high = np.where(touched, size[2] - mask[..., ::-1].argmax(2), 0)
     rows, columns = size[0] - side[0] + 1, size[1] - side[1] + 1
     start, stop = np.full((rows, columns), size[2]), np.zeros((rows, columns), int)
     for i in range(side[0]):
@@ -172,9 +172,9 @@ def shrink(image: np.ndarray, sigma: float, mask: np.ndarray, side, step=(1, 1),
     with ThreadPoolExecutor(cores()) as pool:
         for odd in (0, 1):  # neighbouring slabs overlap: every other one first, so that no two threads meet
             list(pool.map(work, [s for s in slabs if s[0] // SLAB % 2 == odd]))
-    done = mask & (weight > 0)
+    inside = mask & (weight > 0)
     result = image.copy()
-    result[done] = total[done] / weight[done]
+    result[inside] = total[inside] / weight[inside]
     return result
 
 
@@ -224,9 +224,9 @@ def like_means(image: np.ndarray, guide: np.ndarray, sigma: float, mask: np.ndar
     from scipy import ndimage
 
     mean = ndimage.uniform_filter(guide, [3 if r else 1 for r in radius])
-    some = mask.any(2)
-    low = np.where(some, mask.argmax(2), 0)
-    high = np.where(some, mask.shape[2] - mask[..., ::-1].argmax(2), 0)
+    touched = mask.any(2)
+    low = np.where(touched, mask.argmax(2), 0)
+    high = np.where(touched, mask.shape[2] - mask[..., ::-1].argmax(2), 0)
     spans = np.stack([low, high], -1).astype(np.int64)
     scale = 1 / (4 * (width * sigma) ** 2)
     result = image.copy()

@@ -1,8 +1,8 @@
-"""The preparing steps by name. Reading the names imports nothing; a step's name is its key in a recipe.
+"""The preprocessing steps by name, which is their key in a recipe. This module imports none of them.
 
-Every target is a function `step(image, *, mask=None, rng=None, **parameters) -> (Image, measured)`: pure,
-float32 out, each channel alone, on 2D images and volumes; geometry steps return a new grid. `mask` is a bool
-array on the image's grid where the caller knows the brain; `measured` holds plain JSON numbers and lists.
+Every step is a pure function `step(image, *, mask=None, **parameters) -> (Image, measured)`. It works on 2D images
+and volumes, on each channel alone, and returns float32; a geometry step returns a new grid. `mask`, bool on the grid
+of the image, is the brain where the caller knows it. `measured` holds plain JSON numbers and lists.
 A new step is one function and one line here.
 """
 
@@ -45,8 +45,9 @@ COLOURS = {
 EDGES = {
     "sobel": "mrilib.images.steps.edges:sobel",
 }
-LEARNERS = {  # what a step looks at in each training case, and what it learns from all: its keyword `standard`
-    "nyul": ("mrilib.images.steps.landmarks:nyul_seen", "mrilib.images.steps.landmarks:nyul_standard"),
-    "histogram": ("mrilib.images.steps.landmarks:histogram_seen", "mrilib.images.steps.landmarks:histogram_standard"),
+LEARNERS = {  # what a step measures in each training case, and what it learns from all: its parameter `standard`
+    "nyul": ("mrilib.images.steps.landmarks:nyul_landmarks", "mrilib.images.steps.landmarks:nyul_standard"),
+    "histogram": ("mrilib.images.steps.landmarks:histogram_quantiles",
+                  "mrilib.images.steps.landmarks:histogram_standard"),
 }
 STEPS = {**DENOISERS, **COLOURS, **GEOMETRY, **MASKS, **BIAS, **NORMALIZERS, **EDGES}

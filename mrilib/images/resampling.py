@@ -11,12 +11,12 @@ from mrilib.images.steps.foreground import border, finite
 
 
 def resample(image: Image, grid: Grid, order: int = 1, outside: float | None = None) -> Image:
-    """The image on another grid of the same dimension, every voxel at its place in the world.
+    """Resample an image onto another grid of the same dimension, in world space.
 
-    order: 1 linear, float32, with a Gaussian of (factor - 1) / 2 voxels before where the new voxels are larger
-    by `factor`, against aliasing (as scikit-image does); 0 nearest, for label maps, of the image's own type.
-    outside: the value beyond the image; by default 0 with order 0, else the lowest on each channel's border.
-    Raises CaseError for another dimension; with order 1 also for NaN or an empty image.
+    order: 1 is linear and returns float32; where the new voxels are larger by a factor, a Gaussian of (factor - 1) / 2
+    voxels comes first, against aliasing (as in scikit-image). 0 is nearest neighbour, for label maps, and keeps the
+    type. outside: the value beyond the image; by default 0 with order 0, else the lowest border value of each channel.
+    Raises CaseError for another dimension; with order 1 also for NaN and an empty image.
     """
     import SimpleITK as sitk
 
@@ -34,13 +34,13 @@ def resample(image: Image, grid: Grid, order: int = 1, outside: float | None = N
     result = np.empty((*grid.size, array.shape[-1]), array.dtype)
     for i in range(array.shape[-1]):
         channel = array[..., i]
-        beyond = outside if outside is not None else float(border(channel).min()) if order else 0
+        outside_value = outside if outside is not None else float(border(channel).min()) if order else 0
         if order:
             channel = _smooth(channel, np.maximum((factor - 1) / 2, 0))
         moving = itk.to_itk(Image(channel, image.grid))
         kind = sitk.sitkLinear if order else sitk.sitkNearestNeighbor
-        moved = sitk.Resample(moving, target, sitk.Transform(), kind, beyond, moving.GetPixelID())
-        result[..., i] = sitk.GetArrayViewFromImage(moved)
+        resampled = sitk.Resample(moving, target, sitk.Transform(), kind, outside_value, moving.GetPixelID())
+        result[..., i] = sitk.GetArrayViewFromImage(resampled)
     return same_axes(image, Image(result, grid, image.channels))
 
 

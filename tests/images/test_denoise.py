@@ -224,7 +224,7 @@ def test_noise_that_varies_is_followed_and_even_noise_treated_as_ever(anatomy):
         assert lost - least >= gain and abs(measured["sigma"][0] / np.median(12 * field[inside]) - 1) < 0.15
         assert (measured["spread"][0] > 1.3) == bool(gain)
         assert gain or np.array_equal(even.array, made.array)
-        found, spread = noises.unevenness(image.array, image.grid.spacing)
+        found, spread = noises.inhomogeneity(image.array, image.grid.spacing)
         assert spread == pytest.approx(measured["spread"][0], abs=1e-3) and (found is None) == (not gain)
         if gain:
             ratio = found[inside] / field[inside]

@@ -1,11 +1,14 @@
 """Learned histograms and tissue means, against their formulae, scikit-image and voxelwise fuzzy c-means."""
 
+from pkgutil import resolve_name
+
 import numpy as np
 import pytest
 from pipeline_data import head
 
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.grid import Grid, Image
+from mrilib.images.registry import LEARNERS
 from mrilib.images.steps import landmarks
 from mrilib.images.steps.tissue import membership, tissue
 
@@ -24,7 +27,7 @@ def scan(seed, gain=1.0, offset=0.0):
 
 
 def standard_of(*arrays):
-    return landmarks.nyul_standard([landmarks.nyul_seen(image(a), **NYUL) for a in arrays])
+    return landmarks.nyul_standard([landmarks.nyul_landmarks(image(a), **NYUL) for a in arrays])
 
 
 def test_nyul_is_the_formula_of_its_paper():
@@ -53,13 +56,13 @@ def test_a_matched_histogram_is_that_of_scikit_image():
     from skimage.exposure import match_histograms
 
     reference, new = scan(1, 3, 100), scan(2) ** 2
-    learned = landmarks.histogram_standard([landmarks.histogram_seen(image(reference), **ALL)])
+    learned = landmarks.histogram_standard([landmarks.histogram_quantiles(image(reference), **ALL)])
     made, _ = landmarks.histogram(image(new), **ALL, **learned)
     error = np.abs(made.array - match_histograms(new, reference))
     assert error.mean() < 0.005 * np.ptp(reference) and np.quantile(error, 0.99) < 0.03 * np.ptp(reference)
     same, _ = landmarks.histogram(image(reference), **ALL, **learned)
     assert np.allclose(same.array, reference, atol=1e-3)
-    scaled = [landmarks.histogram_seen(image(reference * k), **ALL) for k in (1, 5)]
+    scaled = [landmarks.histogram_quantiles(image(reference * k), **ALL) for k in (1, 5)]
     assert np.allclose(landmarks.histogram_standard(scaled)["standard"]["image"],
                        3 * np.array(learned["standard"]["image"]), rtol=1e-5)  # one shape, at the mean width
 
@@ -67,7 +70,8 @@ def test_a_matched_histogram_is_that_of_scikit_image():
 @pytest.mark.parametrize("step", ["nyul", "histogram"])
 def test_ties_and_outliers_keep_the_order_of_values(step):
     given = NYUL if step == "nyul" else ALL
-    seen, standard, function = (getattr(landmarks, f"{step}{end}") for end in ("_seen", "_standard", ""))
+    seen, standard = (resolve_name(target) for target in LEARNERS[step])
+    function = getattr(landmarks, step)
     learned = standard([seen(image(scan(1)), **given)])
     array = np.where(head(2) < 90, 0, head(2) // 40 * 40).astype(np.float32)  # half of it one value, few others
     array[0, 0], array[0, 1] = -5000, 60000
@@ -80,7 +84,7 @@ def test_ties_and_outliers_keep_the_order_of_values(step):
 
 def test_each_channel_has_a_scale_of_its_own_name():
     array = np.stack([scan(1), scan(2) ** 2], -1)
-    learned = landmarks.nyul_standard([landmarks.nyul_seen(image(array, "t1", "t2"), **NYUL)])
+    learned = landmarks.nyul_standard([landmarks.nyul_landmarks(image(array, "t1", "t2"), **NYUL)])
     assert list(learned["standard"]) == ["t1", "t2"]
     made = landmarks.nyul(image(array, "t1", "t2"), **NYUL, **learned)[0].array
     other = landmarks.nyul(image(array[..., ::-1], "t2", "t1"), **NYUL, **learned)[0].array
@@ -91,7 +95,7 @@ def test_each_channel_has_a_scale_of_its_own_name():
     lone = standard_of(scan(1))  # no name
     assert landmarks.nyul(image(scan(1), "flair"), **NYUL, **lone)[0].array.shape == (72, 64)
     with pytest.raises(UsageError, match="not in order"):
-        landmarks.nyul_seen(image(scan(1)), **{**NYUL, "low": 99})
+        landmarks.nyul_landmarks(image(scan(1)), **{**NYUL, "low": 99})
     with pytest.raises(CaseError, match="the recipe learned 3"):
         landmarks.nyul(image(scan(1)), **NYUL, standard={"image": [0, 1, 2]})
 

@@ -106,11 +106,11 @@ def moved_boxes(boxes: Sequence, drawn: dict, grid: Grid) -> list[list]:
     if not any(name in drawn for name in SPATIAL):
         return [list(box) for box in boxes]
     matrix, offset = index_map(drawn, grid)
-    moved = []
+    boxes_after = []
     for x0, y0, x1, y1, *rest in boxes:
         corners = np.array([[y, x] for y in (y0, y1) for x in (x0, x1)]) - 0.5  # pixel edges to centres
         places = np.round(np.linalg.solve(matrix, (corners - offset).T).T + 0.5, 6)
         low, high = np.floor(places.min(0)).clip(0, grid.size), np.ceil(places.max(0)).clip(0, grid.size)
         if (high > low).all():
-            moved.append([float(low[1]), float(low[0]), float(high[1]), float(high[0]), *rest])
-    return moved
+            boxes_after.append([float(low[1]), float(low[0]), float(high[1]), float(high[0]), *rest])
+    return boxes_after

@@ -42,9 +42,9 @@ def statistics(array: np.ndarray) -> Statistics:
     low, high, total = np.empty((nz, c), np.float32), np.empty((nz, c), np.float32), np.empty((nz, c))
     compiled.over(nz, array.size, lambda start, stop: loops.statistics(array, low, high, total, start, stop))
     flat = array.reshape(-1, c)
-    some = np.sort(flat[:: max(1, len(flat) // 4096)], axis=0)
+    sample = np.sort(flat[:: max(1, len(flat) // 4096)], axis=0)
     low = low.min(0)
-    bright = np.maximum(some[min(len(some) - 1, int(len(some) * BRIGHT / 100))], low)
+    bright = np.maximum(sample[min(len(sample) - 1, int(len(sample) * BRIGHT / 100))], low)
     return Statistics(low, high.max(0), total.sum(0) / len(flat), bright)
 
 
@@ -60,25 +60,25 @@ def change(array: np.ndarray, before: np.ndarray, drawn: dict, spacing, kinds: i
     of other slices, so each goes with its own; None: all are. `array` is overwritten unless it is `before` itself.
     Returns an array of its shape.
     """
-    about = statistics(before)
+    stats = statistics(before)
     kinds = kinds or array.shape[-1]
     result = np.empty_like(array) if array is before else array
     bands, ghosts = _bands(drawn, array.shape[:3], spacing), _ghosts(drawn, array.shape[:3])
     share = np.float32(drawn.get("ghosting", 0))
     toned = any(name in drawn for name in (*TONES, "histogram", "bias"))
     if toned or bands[1].size or bands[2].size or ghosts[1] or ghosts[2]:
-        _planes(array, result, drawn, about, kinds, bands, ghosts, share, toned)
+        _planes(array, result, drawn, stats, kinds, bands, ghosts, share, toned)
         array = result
     if bands[0].size or ghosts[0] or "rician" in drawn or "noise" in drawn:
-        _columns(array, result, drawn, about, bands[0], ghosts[0], share)
+        _columns(array, result, drawn, stats, bands[0], ghosts[0], share)
         array = result
     if array is before:
         array = array.copy()
     if "cutout" in drawn:
-        _cut(array, drawn, about.low)
+        _cut(array, drawn, stats.low)
     if "dropout" in drawn and kinds > 1:
         for kind in stream(drawn, 5).permutation(kinds)[: min(int(drawn["dropout"]), kinds - 1)]:
-            array[..., kind::kinds] = about.low[kind::kinds]
+            array[..., kind::kinds] = stats.low[kind::kinds]
     return array
 
 
@@ -111,33 +111,33 @@ def _of_kinds(drawn: dict, kinds: int) -> list[dict]:
             for row in powers]
 
 
-def _planes(array, result, drawn: dict, about: Statistics, kinds: int, bands, ghosts, share, toned: bool) -> None:
+def _planes(array, result, drawn: dict, stats: Statistics, kinds: int, bands, ghosts, share, toned: bool) -> None:
     """What happens within a plane: curve and field, bands along x and y and their ghosts."""
     nz, ny, nx, c = array.shape
-    table = _table(drawn, about, kinds) if toned else np.empty((0, 0), np.float32)
-    scale = (STEPS / np.where(about.high > about.low, about.high - about.low, 1)).astype(np.float32)
+    table = _table(drawn, stats, kinds) if toned else np.empty((0, 0), np.float32)
+    scale = (STEPS / np.where(stats.high > stats.low, stats.high - stats.low, 1)).astype(np.float32)
     points, bases = _field(drawn, array.shape)
     _, down, weights = bands
     k = weights.shape[1]
     across = np.zeros((-(-k // 4) * 4 if weights.size else 0, nx * c), np.float32)
     if weights.size:
         across[:k] = np.repeat(weights.T, c, axis=1)
-    given, made = array.reshape(nz, ny, nx * c), result.reshape(nz, ny, nx * c)
+    source, target = array.reshape(nz, ny, nx * c), result.reshape(nz, ny, nx * c)
     compiled.over(nz, array.size, lambda start, stop: loops.planes(
-        given, made, c, table, about.low, scale, points, *bases, across, k // 2, down, ghosts[2], ghosts[1], share,
+        source, target, c, table, stats.low, scale, points, *bases, across, k // 2, down, ghosts[2], ghosts[1], share,
         start, stop))
 
 
-def _table(drawn: dict, about: Statistics, kinds: int) -> np.ndarray:
+def _table(drawn: dict, stats: Statistics, kinds: int) -> np.ndarray:
     """For each channel (c, STEPS + 1) what its curve makes of even values from lowest to highest, above its lowest.
 
     Straight between them a gamma of 0.5 is off by up to 0.6 % of the range next to the lowest value, and by less than
     0.01 % from a hundredth of the range on.
     """
     each = _of_kinds(drawn, kinds)
-    table = np.empty((len(about.low), STEPS + 1), np.float32)
+    table = np.empty((len(stats.low), STEPS + 1), np.float32)
     for i, row in enumerate(table):
-        four = [float(part[i]) for part in (about.low, about.high, about.mean, about.bright)]
+        four = [float(part[i]) for part in (stats.low, stats.high, stats.mean, stats.bright)]
         row[:] = curve(each[i % kinds], np.linspace(four[0], four[1], STEPS + 1), *four) - four[0]
     return table
 
@@ -156,20 +156,20 @@ def _field(drawn: dict, shape) -> tuple[np.ndarray, tuple]:
     return np.repeat(rows, c, axis=-1).astype(np.float32), bases
 
 
-def _columns(array, result, drawn: dict, about: Statistics, band, ghosts: int, share) -> None:
+def _columns(array, result, drawn: dict, stats: Statistics, band, ghosts: int, share) -> None:
     """What happens along z, and the noise."""
     nz, c = array.shape[0], array.shape[-1]
-    given, made = array.reshape(nz, -1), result.reshape(nz, -1)
-    n = given.shape[1]
+    source, target = array.reshape(nz, -1), result.reshape(nz, -1)
+    n = source.shape[1]
     block = -(-min(n, max(BLOCK[1], min(BLOCK[2], BLOCK[0] // nz))) // c) * c  # of whole voxels
-    width = about.bright - about.low
+    width = stats.bright - stats.low
     deviations, seeds = np.zeros((2, c), np.float32), np.zeros(2, np.uint32)
     for i, name in enumerate(("rician", "noise")):
         if name in drawn:
             deviations[i] = np.float32(drawn[name]) * width
             seeds[i] = stream(drawn, 2 + i).integers(1 << 32)
     compiled.over(-(-n // block), array.size, lambda start, stop: loops.columns(
-        given, made, block, band, ghosts, share, seeds, deviations, about.low, start, stop))
+        source, target, block, band, ghosts, share, seeds, deviations, stats.low, start, stop))
 
 
 def _bands(drawn: dict, size, spacing) -> list[np.ndarray]:
@@ -179,10 +179,10 @@ def _bands(drawn: dict, size, spacing) -> list[np.ndarray]:
     """
     coarser = [1.0, *drawn["low_resolution"]][-3:] if "low_resolution" in drawn else (1.0,) * 3
     amount = drawn.get("sharpen", 0) / (3 if size[0] > 1 else 2)
-    found = []
+    matrices = []
     for n, mm, times in zip(size, spacing, coarser, strict=True):
         if n == 1 or (times == 1 and not amount and "blur" not in drawn):
-            found.append(np.empty((0, 0), np.float32))
+            matrices.append(np.empty((0, 0), np.float32))
             continue
         band = np.ones((n, 1)) if times == 1 else _coarse(n, times)
         if "blur" in drawn:
@@ -191,8 +191,8 @@ def _bands(drawn: dict, size, spacing) -> list[np.ndarray]:
             band = _sharpened(band, amount)
         used = np.flatnonzero(np.abs(band).max(0) > NEGLIGIBLE)
         spare = min(used[0], band.shape[1] - 1 - used[-1])
-        found.append(np.ascontiguousarray(band[:, spare : band.shape[1] - spare], np.float32))
-    return found
+        matrices.append(np.ascontiguousarray(band[:, spare : band.shape[1] - spare], np.float32))
+    return matrices
 
 
 def _sharpened(band: np.ndarray, amount: float) -> np.ndarray:
@@ -243,12 +243,12 @@ def _coarse(n: int, times: float) -> np.ndarray:
 def _ghosts(drawn: dict, size) -> list[int]:
     """Two to five ghosts along one of the axes: k-space lines of a period that differ from the rest. How many along
     each, 0 for none."""
-    found = [0, 0, 0]
+    counts = [0, 0, 0]
     axes = [axis for axis in range(3) if size[axis] > 1]
     if "ghosting" in drawn and axes:
         chance = stream(drawn, 7)
-        found[axes[int(chance.integers(len(axes)))]] = int(chance.integers(2, 6))
-    return found
+        counts[axes[int(chance.integers(len(axes)))]] = int(chance.integers(2, 6))
+    return counts
 
 
 def _cut(array: np.ndarray, drawn: dict, low: np.ndarray) -> None:

@@ -75,17 +75,17 @@ def draw(settings: Settings, rng: np.random.Generator, grid: Grid, head: np.ndar
         if name == "flip":
             continue
         chance, *places = (float(next(chances)) for _ in range(1 + NUMBERS.get(name, 1)))
-        about = settings.ranges.get(name)
+        drawn_from = settings.ranges.get(name)
         if name == "elastic_width" and "elastic" in drawn:
-            about, chance = about or WIDTH, 0.0
+            drawn_from, chance = drawn_from or WIDTH, 0.0
         elif name == "elastic_width":
             continue
-        if about is None or chance >= about.probability:
+        if drawn_from is None or chance >= drawn_from.probability:
             continue
-        values = [_between(about, place, name) for place in places[: numbers.get(name, 1)]]
+        values = [_between(drawn_from, place, name) for place in places[: numbers.get(name, 1)]]
         if name in tilting:
             values = [0.0 if across in pair else v for v, pair in zip(values, tilting[name], strict=True)]
-        if about.percent:
+        if drawn_from.percent:
             size = extent if name == "shift" else np.tile(extent, 4) if name == "perspective" else [extent.min()]
             values = [v * float(e) / 100 for v, e in zip(values, size, strict=True)]
         values = [round(v, 6) for v in values]
@@ -101,12 +101,12 @@ def draw(settings: Settings, rng: np.random.Generator, grid: Grid, head: np.ndar
     return {name: drawn[name] for name in DRAWN if name in drawn}
 
 
-def _between(about: Range, place: float, name: str) -> float:
+def _between(limits: Range, place: float, name: str) -> float:
     if name in FACTORS:
-        return about.low * (about.high / about.low) ** place
+        return limits.low * (limits.high / limits.low) ** place
     if name == "dropout":
-        return about.low + int((about.high - about.low + 1) * place)
-    return about.low + (about.high - about.low) * place
+        return limits.low + int((limits.high - limits.low + 1) * place)
+    return limits.low + (limits.high - limits.low) * place
 
 
 def _across(grid: Grid) -> int | None:
@@ -127,19 +127,19 @@ def _check(settings: Settings, grid: Grid) -> None:
         raise UsageError("perspective is for pictures", remedy="leave it out for volumes")
     shortest = float(np.multiply(grid.size, grid.spacing).min())
 
-    def mm(value: float, about: Range) -> float:
-        return value * shortest / 100 if about.percent else value
+    def mm(value: float, limits: Range) -> float:
+        return value * shortest / 100 if limits.percent else value
 
     if elastic := settings.ranges.get("elastic"):
         width = settings.ranges.get("elastic_width", WIDTH)
-        far, apart = mm(elastic.high, elastic), mm(width.low, width)
-        if far > warp.FOLDS * apart:
-            raise UsageError(f"elastic {far:g} mm with points {apart:g} mm apart may fold the image",
+        distance, apart = mm(elastic.high, elastic), mm(width.low, width)
+        if distance > warp.FOLDS * apart:
+            raise UsageError(f"elastic {distance:g} mm with points {apart:g} mm apart may fold the image",
                              remedy=f"at most {warp.FOLDS:g} of elastic_width")
-    if about := settings.ranges.get("perspective"):
-        far = mm(max(-about.low, about.high), about)
-        if far > MOST_PERSPECTIVE * shortest:
-            raise UsageError(f"perspective {far:g} mm is more than a quarter of the picture",
+    if limits := settings.ranges.get("perspective"):
+        distance = mm(max(-limits.low, limits.high), limits)
+        if distance > MOST_PERSPECTIVE * shortest:
+            raise UsageError(f"perspective {distance:g} mm is more than a quarter of the picture",
                              remedy="it may turn it inside out")
 
 
@@ -186,8 +186,8 @@ def apply_pair(array: np.ndarray, label: np.ndarray | None, drawn: dict, spacing
         raise ValueError(f"label {label.shape} does not lie on an image of {array.shape[:-1]}")
     grid = Grid.of(array.shape[:-1], tuple(spacing))
     array = np.ascontiguousarray(array, np.float32)
-    made, moved = _moved(array, label, drawn, grid)
-    return _changed(array, made, drawn, grid, kinds), moved
+    warped, warped_label = _moved(array, label, drawn, grid)
+    return _changed(array, warped, drawn, grid, kinds), warped_label
 
 
 def _moved(array, label, drawn: dict, grid: Grid) -> tuple:

@@ -17,9 +17,9 @@ def mixup(images: np.ndarray, truth: np.ndarray, rng: np.random.Generator, alpha
     """
     if truth.ndim not in (2, images.ndim) or not np.issubdtype(truth.dtype, np.floating):
         raise ValueError(f"mixup takes shares of classes or labels (float), not {truth.dtype} {truth.shape}")
-    others, weight = rng.permutation(len(images)), rng.beta(_positive(alpha), alpha, len(images)).astype(np.float32)
+    partners, weight = rng.permutation(len(images)), rng.beta(_positive(alpha), alpha, len(images)).astype(np.float32)
     weight = np.maximum(weight, 1 - weight)  # each case stays the larger part of its own place
-    return tuple(_between(part, others, weight) for part in (images, truth))
+    return tuple(_between(part, partners, weight) for part in (images, truth))
 
 
 def cutmix(images: np.ndarray, truth: np.ndarray, rng: np.random.Generator, alpha: float = 1.0) -> tuple:
@@ -30,12 +30,12 @@ def cutmix(images: np.ndarray, truth: np.ndarray, rng: np.random.Generator, alph
     Beta(alpha, alpha). Raises ValueError for alpha not above 0.
     """
     size = images.shape[1:-1]
-    others, weight = rng.permutation(len(images)), rng.beta(_positive(alpha), alpha, len(images))
+    partners, weight = rng.permutation(len(images)), rng.beta(_positive(alpha), alpha, len(images))
     mixed, of_voxels = images.copy(), truth.shape[1 : len(size) + 1] == size
     if not of_voxels and (truth.ndim != 2 or not np.issubdtype(truth.dtype, np.floating)):
         raise ValueError(f"truth {truth.dtype} {truth.shape} is neither shares of classes nor on the images' grid")
-    new, kept = truth.copy(), np.ones(len(images), np.float32)
-    for i, other in enumerate(others):
+    new, shares = truth.copy(), np.ones(len(images), np.float32)
+    for i, other in enumerate(partners):
         side = (1 - weight[i]) ** (1 / len(size))
         box = []
         for n, place in zip(size, rng.random(len(size)), strict=True):
@@ -43,10 +43,10 @@ def cutmix(images: np.ndarray, truth: np.ndarray, rng: np.random.Generator, alph
             start = int(place * (n - length + 1))
             box.append(slice(start, start + length))
         mixed[(i, *box)] = images[(other, *box)]
-        kept[i] = 1 - np.prod([float(part.stop - part.start) for part in box]) / np.prod([float(n) for n in size])
+        shares[i] = 1 - np.prod([float(part.stop - part.start) for part in box]) / np.prod([float(n) for n in size])
         if of_voxels:
             new[(i, *box)] = truth[(other, *box)]
-    return mixed, new if of_voxels else _between(truth, others, kept)
+    return mixed, new if of_voxels else _between(truth, partners, shares)
 
 
 def _positive(alpha: float) -> float:
@@ -55,6 +55,6 @@ def _positive(alpha: float) -> float:
     return alpha
 
 
-def _between(array: np.ndarray, others: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _between(array: np.ndarray, partners: np.ndarray, weight: np.ndarray) -> np.ndarray:
     weight = weight.reshape(-1, *(1,) * (array.ndim - 1)).astype(np.float32)
-    return (weight * array + (1 - weight) * array[others]).astype(np.float32)
+    return (weight * array + (1 - weight) * array[partners]).astype(np.float32)

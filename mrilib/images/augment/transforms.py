@@ -106,7 +106,7 @@ class Settings:
         return flip | {name: str(self.ranges[name]) for name in MEANING if name in self.ranges} | self.choices
 
 
-def settings(given: str | Path | Mapping | Settings) -> Settings:
+def settings(source: str | Path | Mapping | Settings) -> Settings:
     """Settings from a preset's name, a .toml or .json file, words `rotate=15 flip=lr`, or a mapping of the same.
 
     A value is a number, a pair or "a:b". The number n alone stands for -n to n (rotate, shear, shift, perspective),
@@ -117,25 +117,25 @@ def settings(given: str | Path | Mapping | Settings) -> Settings:
     named set, and "none" as a value takes a transform out of it. Raises UsageError for an unknown name, a range
     that makes no sense and a transform that does nothing.
     """
-    if isinstance(given, Settings):
-        return given
-    if isinstance(given, (str, Path)):
-        if given in PRESETS:
-            return settings(PRESETS[given])
-        if Path(given).suffix in (".toml", ".json"):
-            return settings(read(Path(given)))
-        words = dict(word.partition("=")[::2] for word in str(given).split())
+    if isinstance(source, Settings):
+        return source
+    if isinstance(source, (str, Path)):
+        if source in PRESETS:
+            return settings(PRESETS[source])
+        if Path(source).suffix in (".toml", ".json"):
+            return settings(read(Path(source)))
+        words = dict(word.partition("=")[::2] for word in str(source).split())
         if not words or "" in words.values():
-            raise UsageError(f"unknown augmentation {given}", remedy=f"choose from {' '.join(PRESETS)}, give a .toml "
+            raise UsageError(f"unknown augmentation {source}", remedy=f"choose from {' '.join(PRESETS)}, give a .toml "
                              "or .json file, or transforms such as 'rotate=15 flip=lr'")
         return settings(words)
-    given = {str(name).replace("-", "_"): value for name, value in given.items()}
-    start = given.pop("preset", "none")
+    source = {str(name).replace("-", "_"): value for name, value in source.items()}
+    start = source.pop("preset", "none")
     if start not in PRESETS:
         raise UsageError(f"unknown preset {start}", remedy=f"choose from {' '.join(PRESETS)}")
-    given = {**PRESETS[start], **given}
+    source = {**PRESETS[start], **source}
     flips, chance, ranges, choices = (), FLIP_CHANCE, {}, {}
-    for name, value in given.items():
+    for name, value in source.items():
         if name in CHOICES:
             if value not in CHOICES[name]:
                 raise UsageError(f"{name} {value} is unknown", remedy=f"choose from {' '.join(CHOICES[name])}")
@@ -149,27 +149,27 @@ def settings(given: str | Path | Mapping | Settings) -> Settings:
             flips, chance = _flips(value)
         else:
             ranges[name] = _range(name, value)
-    done = Settings(flips, chance, ranges, choices)
-    _agree(done)
-    return done
+    result = Settings(flips, chance, ranges, choices)
+    _agree(result)
+    return result
 
 
-def _agree(done: Settings) -> None:
-    if "elastic_width" in done.ranges and "elastic" not in done.ranges:
+def _agree(result: Settings) -> None:
+    if "elastic_width" in result.ranges and "elastic" not in result.ranges:
         raise UsageError("elastic_width does nothing without elastic", remedy="leave it out, or give elastic")
-    moving = done.flips or any(name in done.ranges for name in SPATIAL)
-    for name, value in done.choices.items():
-        if name == "tones" and not any(tone in done.ranges for tone in TONES):
+    moving = result.flips or any(name in result.ranges for name in SPATIAL)
+    for name, value in result.choices.items():
+        if name == "tones" and not any(tone in result.ranges for tone in TONES):
             raise UsageError(f"tones {value} does nothing without {', '.join(TONES)}", remedy="leave it out")
         if name != "tones" and not moving:
             raise UsageError(f"{name} {value} does nothing where nothing moves", remedy="leave it out")
 
 
-def of_several_channels(given: Settings) -> str | None:
+def of_several_channels(chosen: Settings) -> str | None:
     """What of the settings does nothing for an image of one channel, in words; None: all of it does something."""
-    if "dropout" in given.ranges:
+    if "dropout" in chosen.ranges:
         return "dropout"
-    return "tones apart" if "tones" in given.choices else None
+    return "tones apart" if "tones" in chosen.choices else None
 
 
 def read(path: Path) -> dict:
@@ -178,20 +178,20 @@ def read(path: Path) -> dict:
 
     try:
         text = Path(path).read_text(encoding="utf-8")
-        found = json.loads(text) if Path(path).suffix == ".json" else tomllib.loads(text)
+        content = json.loads(text) if Path(path).suffix == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot be read as settings: {why}", where=path) from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise UsageError("holds no settings", where=path, remedy='such as {"rotate": 15}')
-    return found
+    return content
 
 
 def _flips(value) -> tuple[tuple[str, ...], float]:
     text, chance = _chance("flip", ",".join(value) if isinstance(value, (list, tuple)) else str(value), FLIP_CHANCE)
     names = tuple(dict.fromkeys(text.replace(" ", "").split(",")))
-    if strange := [name for name in names if name not in affine.FLIPS]:
-        raise UsageError(f"flip {strange[0]!r} is unknown", remedy=f"choose from {' '.join(affine.FLIPS)}")
+    if unknown := [name for name in names if name not in affine.FLIPS]:
+        raise UsageError(f"flip {unknown[0]!r} is unknown", remedy=f"choose from {' '.join(affine.FLIPS)}")
     return names, chance
 
 

@@ -60,10 +60,10 @@ def places(drawn: dict, grid: Grid) -> np.ndarray:
     """Where in the image each voxel of the result comes from: (*size, n) indices, fractions kept."""
     index = np.stack(np.meshgrid(*map(np.arange, grid.size), indexing="ij"), -1)
     matrix, n = index_map(drawn, grid), grid.dimension
-    found = index @ matrix[:n, :n].T + matrix[:n, n]
+    index_in_image = index @ matrix[:n, :n].T + matrix[:n, n]
     if "perspective" in drawn:
-        found = found / (index @ matrix[n, :n] + matrix[n, n])[..., None]
-    return found + splines.field(controls(drawn, grid), grid.size) if "elastic" in drawn else found
+        index_in_image = index_in_image / (index @ matrix[n, :n] + matrix[n, n])[..., None]
+    return index_in_image + splines.field(controls(drawn, grid), grid.size) if "elastic" in drawn else index_in_image
 
 
 def warp(array: np.ndarray | None, label: np.ndarray | None, drawn: dict, grid: Grid) -> tuple:
@@ -134,7 +134,7 @@ def _codes(label: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(label, np.uint8 if fits else np.int32)
 
 
-def boxes(given, drawn: dict, grid: Grid) -> list[list]:
+def boxes(boxes_before, drawn: dict, grid: Grid) -> list[list]:
     """Boxes (x0, y0, x1, y1, class) in pixels of a 2D grid, after the transform.
 
     The box of the moved corners, or of the moved area where the image is bent, out to whole pixels, so that it holds
@@ -142,13 +142,13 @@ def boxes(given, drawn: dict, grid: Grid) -> list[list]:
     stay as they are.
     """
     if not moves(drawn):
-        return [list(box) for box in given]
+        return [list(box) for box in boxes_before]
     if not any(name in drawn for name in BENDING):
-        return affine.moved_boxes(given, drawn, grid)
-    at, moved = places(drawn, grid), []
-    for x0, y0, x1, y1, *rest in given:
+        return affine.moved_boxes(boxes_before, drawn, grid)
+    at, boxes_after = places(drawn, grid), []
+    for x0, y0, x1, y1, *rest in boxes_before:
         inside = ((at >= (y0 - 0.5 - SLACK, x0 - 0.5 - SLACK)) & (at <= (y1 - 0.5 + SLACK, x1 - 0.5 + SLACK))).all(-1)
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
         if rows.size:
-            moved.append([float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1), *rest])
-    return moved
+            boxes_after.append([float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1), *rest])
+    return boxes_after

@@ -111,14 +111,14 @@ def _part(case: Case, name: str, count: int) -> Image:
 
 def _chosen(case: Case, image: Image) -> Image:
     """Of an image that holds several channels, those of the case, in its order."""
-    found = image.by_channel().shape[-1]
-    if found != len(case.held):
-        raise CaseError(f"holds {found} channels, not {len(case.held)} ({' '.join(case.held)})", where=case.path,
+    count = image.by_channel().shape[-1]
+    if count != len(case.held):
+        raise CaseError(f"holds {count} channels, not {len(case.held)} ({' '.join(case.held)})", where=case.path,
                         remedy="name them with --channels")
     places = [case.held.index(name) for name in case.channels]
     if len(places) == 1:
         return Image(image.by_channel()[..., places[0]], image.grid)
-    array = image.array if places == list(range(found)) else image.array[..., places]
+    array = image.array if places == list(range(count)) else image.array[..., places]
     return Image(array, image.grid, tuple(case.channels))
 
 
@@ -130,8 +130,8 @@ def stack(images: list[Image], names: Sequence[Path], where: object) -> Image:
     first = images[0]
     for image, name in zip(images, names, strict=True):
         if image.array.shape != first.array.shape or image.grid.dimension != 2:
-            mine, theirs = ("x".join(map(str, i.array.shape)) for i in (image, first))
-            raise CaseError(f"slice {Path(name).name} is {mine}, the first {theirs} (y, x, channels)", where=where,
+            size, first_size = ("x".join(map(str, i.array.shape)) for i in (image, first))
+            raise CaseError(f"slice {Path(name).name} is {size}, the first {first_size} (y, x, channels)", where=where,
                             remedy="mend it, or read the slices one by one with --as slices")
     flat = first.grid
     direction = np.eye(3)
@@ -158,26 +158,26 @@ def read_label(case: Case, grid: Grid | None = None) -> Image | None:
         image = read(where, grey=segments is None, several=True, fix=case.fix, labels=True)
     if segments is not None or image.has_channels:
         image = _one_map(image, segments, case, grid)
-    made = Image(whole_numbers(image.array, where), image.grid)
-    if made.array.max() > 1 and any(suffix_of(p) in PICTURES and pictures.is_lossy(p) for p in slices or (where,)):
+    label = Image(whole_numbers(image.array, where), image.grid)
+    if label.array.max() > 1 and any(suffix_of(p) in PICTURES and pictures.is_lossy(p) for p in slices or (where,)):
         raise CaseError("is no label map: JPEG does not keep its numbers", where=where, remedy="save masks as PNG")
     if case.scheme:
-        values = np.flatnonzero(np.bincount(made.array.ravel(), minlength=256))
+        values = np.flatnonzero(np.bincount(label.array.ravel(), minlength=256))
         schemes.check(values, schemes.scheme(case.scheme), where)
-    if grid is None or made.grid.same_as(grid):
-        return made
-    if made.grid == Grid.of(made.grid.size) and grid == Grid.of(grid.size):  # pictures say nothing of a world
-        mine, theirs = ("x".join(map(str, g.size[::-1])) for g in (made.grid, grid))
-        raise CaseError(f"is of {mine} voxels, its image of {theirs}", where=where,
+    if grid is None or label.grid.same_as(grid):
+        return label
+    if label.grid == Grid.of(label.grid.size) and grid == Grid.of(grid.size):  # pictures say nothing of a world
+        label_size, image_size = ("x".join(map(str, g.size[::-1])) for g in (label.grid, grid))
+        raise CaseError(f"is of {label_size} voxels, its image of {image_size}", where=where,
                         remedy="give the mask of this image")
-    if grid.dimension != made.grid.dimension:
-        raise CaseError(f"is {made.grid.dimension}D, its image {grid.dimension}D", where=where,
+    if grid.dimension != label.grid.dimension:
+        raise CaseError(f"is {label.grid.dimension}D, its image {grid.dimension}D", where=where,
                         remedy="give the label map of this image")
-    if (share := _covered(grid, made.grid)) < 1:
+    if (share := _covered(grid, label.grid)) < 1:
         raise CaseError(f"covers {int(100 * share)} % of its image and says nothing of the rest: it is of "
-                        f"{_grid_text(made.grid)}, the image of {_grid_text(grid)}", where=where,
+                        f"{_grid_text(label.grid)}, the image of {_grid_text(grid)}", where=where,
                         remedy="mend its header where that misplaces it, or fill it up to the image's grid")
-    return resample(made, grid, order=0)
+    return resample(label, grid, order=0)
 
 
 def _one_map(image: Image, segments: list[label_maps.Segment] | None, case: Case, grid: Grid | None) -> Image:
@@ -235,7 +235,7 @@ def compact(array: np.ndarray) -> np.ndarray:
     """The array as it is stored: uint8 or int16 when every value is an integer that fits, else float32."""
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
-    if array.dtype.kind == "f" and not np.array_equal(some := array[:1], np.rint(some)):
+    if array.dtype.kind == "f" and not np.array_equal(first_part := array[:1], np.rint(first_part)):
         return array.astype(np.float32, copy=False)  # the first slice or row tells it of nearly all
     low, high = (array.min(), array.max()) if array.size else (0, 0)
     for kind in (np.uint8, np.int16):

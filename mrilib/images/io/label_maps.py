@@ -57,15 +57,15 @@ def segments(path: Path) -> list[Segment] | None:
             raise CaseError(f"its header has {key}:={header[key]}, which is no number", where=path,
                             remedy="save the segmentation again") from error
 
-    found = []
+    parts = []
     for place, n in enumerate(numbers):  # Slicer before 4.11 gave each segment a layer and no number
         layer = whole(f"Segment{n}_Layer", place if layers > 1 else 0)
         value = whole(f"Segment{n}_LabelValue", 1 if layers > 1 else place + 1)
         if not 0 <= layer < layers or value < 1:
             raise CaseError(f"its header puts segment {n} into layer {layer} of {layers} as number {value}", where=path,
                             remedy="save the segmentation again")
-        found.append(Segment(header.get(f"Segment{n}_Name") or header.get(f"Segment{n}_ID") or str(n), layer, value))
-    return found
+        parts.append(Segment(header.get(f"Segment{n}_Name") or header.get(f"Segment{n}_ID") or str(n), layer, value))
+    return parts
 
 
 def merged(layers: np.ndarray, parts: Sequence[Segment], scheme: str | None = None) -> np.ndarray:
@@ -79,9 +79,10 @@ def merged(layers: np.ndarray, parts: Sequence[Segment], scheme: str | None = No
     numbers = _numbers(parts, scheme)
     for part, number in zip(parts, numbers, strict=True):
         inside = layers[..., part.layer] == part.value
-        if (taken := result[inside]).any():
-            other = parts[numbers.index(int(taken[taken > 0][0]))]
-            raise CaseError(f"its segments {other.name} and {part.name} overlap in {np.count_nonzero(taken)} voxels",
+        if (numbered := result[inside]).any():
+            earlier = parts[numbers.index(int(numbered[numbered > 0][0]))]
+            raise CaseError(f"its segments {earlier.name} and {part.name} overlap in "
+                            f"{np.count_nonzero(numbered)} voxels",
                             remedy="a voxel has one label: in Slicer, let segments not overlap (Masking), save again")
         result[inside] = number
     return result
@@ -106,19 +107,19 @@ def placed(image: Image, grid: Grid) -> Image:
 
     Raises CaseError when part of a segment lies outside the image.
     """
-    own, target = image.grid.volume or image.grid, grid.volume or grid
-    if own.dimension != target.dimension:
-        own, target = image.grid, grid
-    if own.dimension != target.dimension:
-        raise CaseError(f"is {own.dimension}D, its image {target.dimension}D",
+    label_grid, image_grid = image.grid.volume or image.grid, grid.volume or grid
+    if label_grid.dimension != image_grid.dimension:
+        label_grid, image_grid = image.grid, grid
+    if label_grid.dimension != image_grid.dimension:
+        raise CaseError(f"is {label_grid.dimension}D, its image {image_grid.dimension}D",
                         remedy="give the label map of this image")
-    whole = Image(image.array.reshape(own.size), own)
-    index = target.to_index(own.to_world(np.argwhere(whole.array)))
-    outside = ((index < -0.51) | (index > np.asarray(target.size) - 0.49)).any(-1)
+    whole = Image(image.array.reshape(label_grid.size), label_grid)
+    index = image_grid.to_index(label_grid.to_world(np.argwhere(whole.array)))
+    outside = ((index < -0.51) | (index > np.asarray(image_grid.size) - 0.49)).any(-1)
     if outside.any():
         raise CaseError(f"{-(-100 * int(outside.sum()) // len(outside))} % of its voxels lie outside its image",
                         remedy="give the segmentation of this image")
-    return Image(resample(whole, target, order=0).array.reshape(grid.size), grid)
+    return Image(resample(whole, image_grid, order=0).array.reshape(grid.size), grid)
 
 
 def from_one_hot(array: np.ndarray) -> np.ndarray | None:
@@ -140,17 +141,18 @@ def single(image: Image, grid: Grid | None, where: object) -> Image:
     by that grid, and lie on it. A message says what was done. Raises CaseError for channels that are not one-hot.
     """
     count = image.array.shape[-1]
-    if (found := from_one_hot(image.array)) is not None:
+    if (label := from_one_hot(image.array)) is not None:
         say(f"{where}: holds {count} one-hot channels: the number of the channel is taken as the label")
-        return Image(found, image.grid)
-    if grid is not None and image.array.ndim == 4 and (moved := np.moveaxis(image.array, -1, 0)).shape[:3] == grid.size:
-        if moved.shape[-1] == 1:
+        return Image(label, image.grid)
+    channels_last = np.moveaxis(image.array, -1, 0)  # of a file that keeps its channels first
+    if grid is not None and image.array.ndim == 4 and channels_last.shape[:3] == grid.size:
+        if channels_last.shape[-1] == 1:
             say(f"{where}: holds its one channel first: it is taken to lie on the grid of its image")
-            return Image(moved[..., 0], grid)
-        count = moved.shape[-1]
-        if (found := from_one_hot(moved)) is not None:
+            return Image(channels_last[..., 0], grid)
+        count = channels_last.shape[-1]
+        if (label := from_one_hot(channels_last)) is not None:
             say(f"{where}: holds {count} one-hot channels first: the number of the channel is taken as the label, on "
                 "the grid of its image")
-            return Image(found, grid)
+            return Image(label, grid)
     raise CaseError(f"is no label map: it holds {count} channels, which are not one-hot", where=where,
                     remedy="save one number for each voxel")

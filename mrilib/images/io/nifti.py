@@ -37,26 +37,26 @@ def header(head: bytes):
     for kind, size in ((Nifti1Header, 348), (Nifti2Header, 540)):
         for order in "<>":
             if len(head) >= size and int(np.frombuffer(head, f"{order}i4", 1)[0]) == size:
-                found = kind(head[:size], endianness=order, check=False)
-                sizes = found["dim"][1 : found["dim"][0] + 1] if 1 <= found["dim"][0] <= 7 else np.zeros(1)
-                return found if sizes.min() >= 1 and np.isfinite(float(found["vox_offset"])) else None
+                fields = kind(head[:size], endianness=order, check=False)
+                sizes = fields["dim"][1 : fields["dim"][0] + 1] if 1 <= fields["dim"][0] <= 7 else np.zeros(1)
+                return fields if sizes.min() >= 1 and np.isfinite(float(fields["vox_offset"])) else None
     return None
 
 
-def shape(found) -> tuple[int, ...]:
+def shape(fields) -> tuple[int, ...]:
     """The voxels along x, y, z and further axes, at least three."""
-    sizes = [int(n) for n in found["dim"][1 : found["dim"][0] + 1]]
+    sizes = [int(n) for n in fields["dim"][1 : fields["dim"][0] + 1]]
     return tuple(sizes + [1] * (3 - len(sizes)))
 
 
-def length(found) -> int:
+def length(fields) -> int:
     """How many bytes a NIfTI file has by its header."""
-    return _start(found) + int(np.prod([float(n) for n in shape(found)])) * int(found["bitpix"]) // 8
+    return _start(fields) + int(np.prod([float(n) for n in shape(fields)])) * int(fields["bitpix"]) // 8
 
 
-def _start(found) -> int:
+def _start(fields) -> int:
     """Where the voxels begin; of a file that gives a place within the header, right behind it, as in ITK."""
-    return max(int(found["vox_offset"]), int(found["sizeof_hdr"]))
+    return max(int(fields["vox_offset"]), int(fields["sizeof_hdr"]))
 
 
 def misnamed(path: Path, suffix: str) -> tuple[str, str] | None:
@@ -80,21 +80,21 @@ def read(path: Path, suffix: str, grey: bool = True, several: bool = False, fix:
     """
     if wrong := misnamed(path, suffix):
         raise CaseError(wrong[0], where=path, remedy=wrong[1])
-    found, data = _contents(path, suffix, check)
-    place = placement.of(found)
-    kind = found.get_data_dtype() if int(found["datatype"]) in NUMBERS else None
-    scale = _scale(found)
+    fields, data = _contents(path, suffix, check)
+    place = placement.of(fields)
+    kind = fields.get_data_dtype() if int(fields["datatype"]) in NUMBERS else None
+    scale = _scale(fields)
     if kind is not None and (scale is None or not _all_finite(data, kind)):
         raise CaseError("holds NaN or infinite values", where=path, remedy="mend the file it comes from")
     if not fix and (wrong := placement.wrong(place)):
         raise CaseError(wrong[0], where=path, remedy=wrong[1])
-    sizes = shape(found)
-    if kind is None or int(found["dim"][0]) < 3 or np.prod(sizes[4:]) > 1:
+    sizes = shape(fields)
+    if kind is None or int(fields["dim"][0]) < 3 or np.prod(sizes[4:]) > 1:
         return itk.read(path, suffix, grey, several)  # colours, one or two axes, vectors
     itk.check_size(path, sizes, 1, several)
     grid = placement.own_grid(place, fix)
     if grid is None:
-        grid = placement.grid(place) if int(found["sizeof_hdr"]) == 540 else itk.grid(path, "NiftiImageIO")
+        grid = placement.grid(place) if int(fields["sizeof_hdr"]) == 540 else itk.grid(path, "NiftiImageIO")
     array = data.view(kind).reshape(sizes[::-1]).astype(kind.newbyteorder("="), copy=False)
     if scale != (1.0, 0.0):
         array = _scaled(array, *scale)
@@ -111,42 +111,42 @@ def _contents(path: Path, suffix: str, check) -> tuple[object, np.ndarray]:
     try:
         with (igzip.open if suffix == ".nii.gz" else open)(path, "rb") as file:
             head = file.read(HEAD)
-            found = header(head)
-            if found is None:
+            fields = header(head)
+            if fields is None:
                 _drain(file)
                 raise CaseError("is not a NIfTI file", where=path, remedy="check what it holds")
             if check:
-                check(shape(found))
-            start, need = _start(found), length(found)
-            if np.prod([float(n) for n in shape(found)]) > itk.LARGEST:
-                raise CaseError(f"is too large: {'x'.join(map(str, shape(found)))}", where=path)
+                check(shape(fields))
+            start, need = _start(fields), length(fields)
+            if np.prod([float(n) for n in shape(fields)]) > itk.LARGEST:
+                raise CaseError(f"is too large: {'x'.join(map(str, shape(fields)))}", where=path)
             data = np.empty(need - start, np.uint8)
-            have = len(head) + _drain(file, start - len(head))
+            count = len(head) + _drain(file, start - len(head))
             early = np.frombuffer(head, np.uint8)[start:need]
             data[: len(early)] = early
-            have += _fill(file, data[len(early) :])
+            count += _fill(file, data[len(early) :])
             _drain(file)
     except (EOFError, isal_zlib.error, gzip.BadGzipFile) as error:
         raise CaseError(f"is damaged or cut short: {error}", where=path, remedy=COPY) from error
-    if have < need:
-        raise CaseError(f"is cut short: {have} of {need} bytes", where=path, remedy=COPY)
-    return found, data
+    if count < need:
+        raise CaseError(f"is cut short: {count} of {need} bytes", where=path, remedy=COPY)
+    return fields, data
 
 
 def _drain(file: BinaryIO, count: int = sys.maxsize) -> int:
     """Read up to `count` bytes and forget them; returns how many there were."""
-    done = 0
-    while done < count and (block := file.read(min(BLOCK, count - done))):
-        done += len(block)
-    return done
+    total = 0
+    while total < count and (block := file.read(min(BLOCK, count - total))):
+        total += len(block)
+    return total
 
 
 def _fill(file: BinaryIO, data: np.ndarray) -> int:
     """Read bytes into an array until it is full or the file ends; returns how many there were."""
-    done, view = 0, memoryview(data)
-    while done < len(data) and (count := file.readinto(view[done : done + BLOCK])):
-        done += count
-    return done
+    total, view = 0, memoryview(data)
+    while total < len(data) and (count := file.readinto(view[total : total + BLOCK])):
+        total += count
+    return total
 
 
 def _all_finite(data: np.ndarray, kind: np.dtype) -> bool:
@@ -158,10 +158,10 @@ def _all_finite(data: np.ndarray, kind: np.dtype) -> bool:
     return all(np.isfinite(values[k : k + step]).all() for k in range(0, len(values), step))
 
 
-def _scale(found) -> tuple[float, float] | None:
+def _scale(fields) -> tuple[float, float] | None:
     """(slope, intercept) of a header; a slope of 0, NaN or infinity scales nothing. None for an intercept that is NaN
     or infinite, which ITK leaves out."""
-    slope, shift = float(found["scl_slope"]), float(found["scl_inter"])
+    slope, shift = float(fields["scl_slope"]), float(fields["scl_inter"])
     if not np.isfinite(slope) or slope == 0:
         return 1.0, 0.0
     return (slope, shift) if np.isfinite(shift) else None
@@ -185,17 +185,17 @@ def header_bytes(image: Image, note: str = "") -> bytes:
     from nibabel.nifti1 import Nifti1Header
 
     affine = placement.affine(image.grid)
-    made = Nifti1Header(endianness="<")
-    made.set_data_dtype(image.array.dtype)
-    made.set_data_shape(image.grid.size[::-1])
-    made.set_qform(affine, 1)
-    made.set_sform(affine, 1)
-    made.set_xyzt_units("mm")
-    made.set_slope_inter(1, 0)
-    made["pixdim"][4:] = 0
-    made["regular"], made["magic"], made["vox_offset"] = b"r", b"n+1", 352
-    made["descrip"] = note.encode("ascii")[:79]
-    return made.binaryblock + bytes(4)
+    fields = Nifti1Header(endianness="<")
+    fields.set_data_dtype(image.array.dtype)
+    fields.set_data_shape(image.grid.size[::-1])
+    fields.set_qform(affine, 1)
+    fields.set_sform(affine, 1)
+    fields.set_xyzt_units("mm")
+    fields.set_slope_inter(1, 0)
+    fields["pixdim"][4:] = 0
+    fields["regular"], fields["magic"], fields["vox_offset"] = b"r", b"n+1", 352
+    fields["descrip"] = note.encode("ascii")[:79]
+    return fields.binaryblock + bytes(4)
 
 
 def write(path: Path, image: Image, note: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Channels brought to one grid, that of the first: by their headers alone, or by rigid registration."""
+"""Alignment of channels to the grid of the first one: by their headers, or by rigid registration."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ from mrilib.images.resampling import resample
 from mrilib.images.steps.geometry import spacing
 
 METHODS = ("rigid", "headers")
-STEP = 2.0  # mm: the voxels that registration looks at
+STEP = 2.0  # mm: smallest voxels that registration uses
 LEVELS = ((4, 4.0), (2, 2.0), (1, 1.0))  # shrinking and smoothing (mm) from coarse to fine
-SHARE = 0.3  # of the voxels that the measure is taken over
-LEAST = 2.0  # of the first channel's smallest side: a corner must move by so much, for finding it is hardly finer
+SHARE = 0.3  # share of the voxels that mutual information is computed from
+LEAST = 2.0  # smallest voxel sides of the first channel: a corner that moves less is within the error of registration
 BINS = 32
 
 
-def align(image: Image, *, mask=None, rng=None, method: str = "rigid") -> tuple[Image, dict]:
-    """Bring the channels of an image to lie on each other; see `together`, which takes channels on any grids."""
+def align(image: Image, *, mask=None, method: str = "rigid") -> tuple[Image, dict]:
+    """Align the channels of one image; see `together`, which takes channels on any grids."""
     if not image.has_channels:
         return image, {"moved": []}
     names = image.channels or tuple(f"c{i}" for i in range(image.array.shape[-1]))
     parts = {n: Image(np.ascontiguousarray(image.array[..., i]), image.grid) for i, n in enumerate(names)}
-    made, measured = together(parts, method=method)
-    return made.with_array(made.array, channels=image.channels), measured
+    result, measured = together(parts, method=method)
+    return result.with_array(result.array, channels=image.channels), measured
 
 
 def together(images: dict[str, Image], *, method: str = "rigid") -> tuple[Image, dict]:
-    """Channels on grids of their own, as one image on the grid of the first.
+    """Combine channels on grids of their own into one image on the grid of the first channel.
 
-    method "headers" trusts the headers: every channel is resampled at its place in the world. "rigid" first
-    looks for the turn and shift of each channel onto the first that makes their mutual information (Mattes
-    2003) largest, and keeps the headers' place where that is no better or less than LEAST voxels away. Linear,
-    a Gaussian before where voxels grow. Measured: moved, for each channel but the first {"channel", "turn"
-    (degrees), "shift" (mm)}; both 0 where it stayed. Raises CaseError for NaN, empty images, or channels of
-    unlike dimension.
+    method: "headers" resamples every channel at the place that its header gives. "rigid" first registers each channel
+    to the first: it maximises their mutual information (Mattes 2003) over rotation and shift, and keeps the place of
+    the header if the result is no better, or less than LEAST voxels away. Resampling as in resample. Measured: moved,
+    for each channel but the first {"channel", "turn" (degrees), "shift" (mm)}, both 0 if it was not moved.
+    Raises CaseError for NaN, empty images, and channels that differ in dimension.
     """
     if method not in METHODS:
-        raise UsageError(f"unknown way to align {method}", remedy=f"choose from {' '.join(METHODS)}")
+        raise UsageError(f"unknown method of alignment {method}", remedy=f"choose from {' '.join(METHODS)}")
     (_, first), *others = images.items()
     channels, moved = [first.array], []
     for name, image in others:
@@ -52,9 +51,10 @@ def together(images: dict[str, Image], *, method: str = "rigid") -> tuple[Image,
 
 
 def register(fixed: Image, moving: Image) -> tuple[float, float, Grid]:
-    """The turn (degrees), the shift of the middle (mm) and the grid that put one channel rigidly onto another.
+    """Register one channel rigidly to another: (rotation in degrees, shift of the centre in mm, grid of `moving`).
 
-    One thread and a fixed seed: the same on every run. The grid of `moving` itself where no better place is found.
+    Returns the unchanged grid if registration finds no better place. One thread and a fixed seed: every run gives the
+    same result.
     """
     import SimpleITK as sitk
 

@@ -1,12 +1,12 @@
-"""Means over blocks of voxels, and what was found on them brought back to the voxels."""
+"""Means over blocks of voxels, and the way back from blocks to voxels."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def means(array: np.ndarray, block) -> np.ndarray:
-    """The mean of each block of so many voxels along each axis, float32; what is left at the far ends is left out."""
+def block_means(array: np.ndarray, block) -> np.ndarray:
+    """The mean of each block, float32; block: voxels along each axis. An incomplete last block is left out."""
     count = [n // k for n, k in zip(array.shape, block, strict=True)]
     cut = array[tuple(slice(0, n * k) for n, k in zip(count, block, strict=True))]
     parted = cut.reshape([part for pair in zip(count, block, strict=True) for part in pair])
@@ -14,9 +14,10 @@ def means(array: np.ndarray, block) -> np.ndarray:
 
 
 def stretched(small: np.ndarray, block, size, before=0) -> np.ndarray:
-    """Values of blocks at each voxel of an array of `size`: linear between their middles, flat beyond the outermost.
+    """Interpolate values of blocks at each voxel of an array of `size`: linear between the middles of the blocks.
 
-    small: float32. before: voxels that lie before the first block, of each axis or of all.
+    small: float32, one value per block. before: voxels before the first block, for each axis or for all. Beyond the
+    outermost middles the values are constant.
     """
     result = small
     for axis, (n, k, start) in enumerate(zip(size, block, np.broadcast_to(before, len(block)), strict=True)):

@@ -32,7 +32,7 @@ WIDE = 0.77  # of the head: more was found only with scalp in it, as where chann
 DOUBT = "its brain is {:.0f} % of the head, so it may hold scalp or eyes (look with mri-view; --align rigid may help)"
 
 
-def brain(image: Image, *, mask=None, rng=None) -> tuple[Image, dict]:
+def brain(image: Image, *, mask=None) -> tuple[Image, dict]:
     """Set to 0 what is not brain, in a volume of a head: one mask for all channels.
 
     A ball grows from the middle of the head until it meets dark bone or bright fat (BET, Smith 2002); bridges to eyes
@@ -55,15 +55,15 @@ def brain(image: Image, *, mask=None, rng=None) -> tuple[Image, dict]:
         inside, share = brain_mask(Image(array, image.grid))
         empty = [flat_outside(array[..., i]) for i in range(array.shape[-1])]
         if share > SHARES[1] and None not in empty:
-            held = float((array != np.float32(empty)).any(-1).sum() * np.prod(image.grid.spacing) / 1000)
-            return image.with_array(array.reshape(image.array.shape)), {"brain": round(held, 1), "share": 1.0}
+            volume = float((array != np.float32(empty)).any(-1).sum() * np.prod(image.grid.spacing) / 1000)
+            return image.with_array(array.reshape(image.array.shape)), {"brain": round(volume, 1), "share": 1.0}
         if not SHARES[0] <= share <= SHARES[1]:
             raise CaseError(f"no brain found: what was is {100 * share:.0f} % of the head",
                             remedy="leave --brain out, or strip it with another tool")
         doubt = {"doubt": DOUBT.format(100 * share)} if share > WIDE else {}
     volume = float(inside.sum() * np.prod(image.grid.spacing) / 1000)
-    made = np.where(inside[..., None], array, np.float32(0)).reshape(image.array.shape)
-    return image.with_array(made), {"brain": round(volume, 1), "share": round(share, 4), **doubt}
+    result = np.where(inside[..., None], array, np.float32(0)).reshape(image.array.shape)
+    return image.with_array(result), {"brain": round(volume, 1), "share": round(share, 4), **doubt}
 
 
 def brain_mask(image: Image) -> tuple[np.ndarray, float]:
@@ -89,7 +89,7 @@ def brain_mask(image: Image) -> tuple[np.ndarray, float]:
     fine = Grid.of(grid.size, tuple(np.divide(grid.spacing, unit)))
     one[height < low] = 0
     small, _ = spacing(Image(one, fine), spacing=[max(VOXEL, s) for s in fine.spacing])
-    inside = _found(small.array, np.asarray(small.grid.spacing), small.grid.to_index(fine.to_world(middle)))
+    inside = _grown(small.array, np.asarray(small.grid.spacing), small.grid.to_index(fine.to_world(middle)))
     inside = resample(Image(inside.astype(np.float32), small.grid), fine, outside=0.0).array > 0.5
     return inside, float(inside.sum() / head.sum())
 
@@ -111,7 +111,7 @@ def _radius(mask: np.ndarray, steps) -> float:
     return float((3 * mask.sum() * np.prod(steps) / (4 * np.pi)) ** (1 / 3))
 
 
-def _found(values: np.ndarray, steps: np.ndarray, middle: np.ndarray) -> np.ndarray:
+def _grown(values: np.ndarray, steps: np.ndarray, middle: np.ndarray) -> np.ndarray:
     """The brain, bool (z, y, x), in float32 values steps mm apart, of which that at index `middle` lies deep in it."""
     middle = middle * steps
     away = sum(_along(a, (np.arange(n) * steps[a] - middle[a]) ** 2) for a, n in enumerate(values.shape))

@@ -1,4 +1,4 @@
-"""Removing noise: non-local means with sliding cosine blocks, and filters of SimpleITK, SciPy and scikit-image."""
+"""Denoising: non-local means with sliding cosine blocks, and filters of SimpleITK, SciPy and scikit-image."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import numpy as np
 from mrilib.errors import UsageError
 from mrilib.images.grid import Image
 from mrilib.images.steps.foreground import box_of, finite, flat_outside
-from mrilib.images.steps.noise import NOISES, level, noise_level, unevenness, without_bias
+from mrilib.images.steps.noise import NOISES, inhomogeneity, level, noise_level, without_bias
 
-# What was best on slices of T1, T1ce, T2 and FLAIR with noise of 3 to 15 % added, by PSNR in the head:
-RANGE = 2.5  # bilateral: how many noise deviations still count as the same tissue
+# the best values by PSNR in the head, on slices of T1, T1ce, T2 and FLAIR with 3 to 15 % of noise added
+RANGE = 2.5  # bilateral: noise deviations within one tissue
 REACH = 1.2  # bilateral: default reach, in voxels
 CONDUCTANCE = 2.0  # curvature: ITK's, in units of the image's mean gradient
 TV_WEIGHT = {2: 0.7, 3: 0.5}  # tv: in noise deviations
 WAVELET = "sym4"
-AROUND = 8  # voxels: further than any step of nlm looks
-TIME = 5.6  # curvature: how long to diffuse, in squared voxels, for noise as large as the spread of the values
+AROUND = 8  # voxels of margin around a stripped head: more than the reach of nlm
+TIME = 5.6  # curvature: diffusion time in squared voxels, for noise as large as the spread of the values
 
 
-def median(image: Image, *, mask=None, rng=None, radius: int = 1) -> tuple[Image, dict]:
-    """The middle value of the box of 2 * radius + 1 voxels a side around each voxel; borders repeat."""
+def median(image: Image, *, mask=None, radius: int = 1) -> tuple[Image, dict]:
+    """Replace each voxel by the median of the 2 * radius + 1 voxels per side around it; border voxels repeat."""
     import SimpleITK as sitk
 
     return _each_channel(image, lambda p, _: (sitk.Median(p, [int(radius)] * p.GetDimension()), {}))
 
 
-def gaussian(image: Image, *, mask=None, rng=None, width: float | None = None) -> tuple[Image, dict]:
+def gaussian(image: Image, *, mask=None, width: float | None = None) -> tuple[Image, dict]:
     """Smooth with a Gaussian of standard deviation `width` mm; None: the smallest side of a voxel.
 
-    Borders repeat. Measured: width, in mm.
+    Border voxels repeat. Measured: width, in mm.
     """
     from scipy import ndimage
 
@@ -42,13 +42,13 @@ def gaussian(image: Image, *, mask=None, rng=None, width: float | None = None) -
     return image.with_array(result.reshape(image.array.shape)), {"width": width}
 
 
-def bilateral(image: Image, *, mask=None, rng=None, sigma: float | None = None,
+def bilateral(image: Image, *, mask=None, sigma: float | None = None,
               width: float | None = None) -> tuple[Image, dict]:  # fmt: skip
-    """Smooth over `width` mm, but only among values within some RANGE * sigma of each other (Tomasi and Manduchi 1998).
+    """Smooth over `width` mm, but only among values within RANGE * sigma of each other (Tomasi and Manduchi 1998).
 
-    sigma: standard deviation of the noise; None: estimated, each channel alone (see noise_level). width: None
-    is REACH times the smallest side of a voxel. An image without noise comes back as it is. Measured: width,
-    and a list with sigma for each channel.
+    sigma: standard deviation of the noise; None: estimated for each channel (see noise_level). width: None stands for
+    REACH times the smallest side of a voxel. An image without noise is returned as it is. Measured: width, and a list
+    with sigma for each channel.
     """
     import SimpleITK as sitk
 
@@ -58,16 +58,16 @@ def bilateral(image: Image, *, mask=None, rng=None, sigma: float | None = None,
         level = sigma or noise_level(array)
         return (sitk.Bilateral(picture, width, RANGE * level) if level else picture), {"sigma": level}
 
-    made, measured = _each_channel(image, work)
-    return made, {"width": width, **measured}
+    result, measured = _each_channel(image, work)
+    return result, {"width": width, **measured}
 
 
-def curvature(image: Image, *, mask=None, rng=None, sigma: float | None = None) -> tuple[Image, dict]:
+def curvature(image: Image, *, mask=None, sigma: float | None = None) -> tuple[Image, dict]:
     """Anisotropic diffusion by the curvature of level sets, which keeps edges (ITK's modified curvature diffusion).
 
-    sigma: standard deviation of the noise; None: estimated, each channel alone (see noise_level). It sets how
-    long to diffuse: TIME * sigma / (99th - 1st percentile). An image with noise below 1 % of that spread comes
-    back as it is. Measured, a list with a value a channel: sigma, iterations.
+    sigma: standard deviation of the noise; None: estimated for each channel (see noise_level). It sets the diffusion
+    time: TIME * sigma / (99th - 1st percentile). An image with noise below 1 % of that spread is returned as it is.
+    Measured, a list with one value per channel: sigma, iterations.
     """
     import SimpleITK as sitk
 
@@ -84,17 +84,18 @@ def curvature(image: Image, *, mask=None, rng=None, sigma: float | None = None) 
     return _each_channel(image, work)
 
 
-def nonlocal_means(image: Image, *, mask=None, rng=None, sigma: float | None = None, noise: str = "rician",
+def nonlocal_means(image: Image, *, mask=None, sigma: float | None = None, noise: str = "rician",
                    varying: bool = False) -> tuple[Image, dict]:  # fmt: skip
-    """Denoise by likeness: cosine blocks cut off, means of like voxels, cosine blocks weighted.
+    """Denoise in three passes: thresholded cosine blocks, means of similar voxels, Wiener-weighted cosine blocks.
 
-    The first gives the guide of the second (PRI-NLM, Manjon et al. 2012), the second the pilot of the third, an
-    empirical Wiener filter. noise: "rician" takes away what the magnitude of a scanner adds to weak signals, "gaussian"
-    leaves it. sigma: standard deviation of the noise; None: estimated, each channel alone (see noise.level). varying:
-    where the estimate varies slowly by much (see noise.unevenness), the image is divided by how it varies first and
-    multiplied last. Blocks and windows are shorter along thick slices. Nothing around a stripped head stays nothing; a
-    mask, bool on the grid, is kept to likewise. An image without noise, or of under 4 voxels in a plane, comes back as
-    it is. Measured, a value a channel: sigma (its median), and with varying spread, 95th over 5th percentile of it.
+    The first pass is the guide of the second (PRI-NLM, Manjon et al. 2012), the second the pilot of the third, an
+    empirical Wiener filter. noise: "rician" removes the bias that magnitude images have where the signal is weak,
+    "gaussian" does not. sigma: standard deviation of the noise; None: estimated for each channel (see noise.level).
+    varying: if the noise varies slowly across the image (see noise.inhomogeneity), divide the image by that field
+    first, and multiply by it last. Blocks and neighbourhoods are shorter along thick slices. The background of a
+    stripped head keeps its value, and so do voxels outside a mask, bool on the grid. An image without noise, or with
+    fewer than 4 voxels along an axis of its planes, is returned as it is. Measured, one value per channel: sigma (its
+    median), and with varying spread, its 95th over its 5th percentile.
     """
     if noise not in NOISES:
         raise UsageError(f"unknown noise {noise}", remedy=f"choose from {' '.join(NOISES)}")
@@ -107,10 +108,10 @@ def nonlocal_means(image: Image, *, mask=None, rng=None, sigma: float | None = N
         box = _filled(array[..., i])
         channel = np.ascontiguousarray(array[(*box, i)])
         size = float(np.abs(channel).max())
-        unit = size if size and not 1e-9 < size < 1e9 else 1.0  # squares of huge and tiny values have no float32
+        unit = size if size and not 1e-9 < size < 1e9 else 1.0  # their squares exceed float32
         scale = np.float32(unit)
         if varying:
-            field, spread = unevenness(channel / scale, image.grid.spacing)
+            field, spread = inhomogeneity(channel / scale, image.grid.spacing)
             scale = scale if field is None else scale * field
             spreads.append(round(spread, 4))
         channel = channel / scale
@@ -123,12 +124,12 @@ def nonlocal_means(image: Image, *, mask=None, rng=None, sigma: float | None = N
 
 
 def _filled(channel: np.ndarray) -> tuple[slice, ...]:
-    """The part of a channel that holds a stripped head and AROUND voxels about it; all of one with its air."""
+    """The slices around a stripped head with a margin of AROUND voxels; the whole channel if there is air."""
     everything = (slice(None),) * channel.ndim
     empty = flat_outside(channel)
-    if empty is None or not (held := channel != empty).any():
+    if empty is None or not (head := channel != empty).any():
         return everything
-    box = tuple(slice(max(part.start - AROUND, 0), part.stop + AROUND) for part in box_of(held))
+    box = tuple(slice(max(part.start - AROUND, 0), part.stop + AROUND) for part in box_of(head))
     return box if flat_outside(channel[box]) == empty else everything
 
 
@@ -139,36 +140,36 @@ def _three_passes(channel: np.ndarray, spacing, sigma: float, noise: str, mask) 
         return channel
     flat = channel.ndim == 2
     volume, spacing = (channel[None], (1e9, *spacing)) if flat else (channel, spacing)
-    ratio = np.minimum(1.0, min(spacing) / np.asarray(spacing))  # along thick slices fewer voxels belong together
+    ratio = np.minimum(1.0, min(spacing) / np.asarray(spacing))  # fewer voxels are alike along thick slices
 
     def sides(n):
         return [int(min(max(round(n * r), 1), size)) for r, size in zip(ratio, volume.shape, strict=True)]
 
     empty = flat_outside(channel)
-    wanted = volume != empty if empty is not None else np.ones(volume.shape, bool)
+    inside = volume != empty if empty is not None else np.ones(volume.shape, bool)
     if mask is not None:
-        wanted &= np.asarray(mask, bool).reshape(volume.shape)
+        inside &= np.asarray(mask, bool).reshape(volume.shape)
     short, long, radius = (8, 8, 5) if flat else (4, 6, 3)
-    guide = shrink(volume, sigma, wanted, sides(short))
+    guide = shrink(volume, sigma, inside, sides(short))
     reach = [int(round(radius * r)) for r in ratio]
-    pilot = like_means(volume, guide, sigma, wanted, reach, width=0.4)
+    pilot = like_means(volume, guide, sigma, inside, reach, width=0.4)
     step = (1, 1) if flat else (2 if ratio[0] > 0.5 else 1, 2)
-    made = shrink(volume, sigma, wanted, sides(long), step, pilot=pilot)
-    made = (made + pilot) / 2  # they err in unlike ways: their mean is nearer than either
+    result = shrink(volume, sigma, inside, sides(long), step, pilot=pilot)
+    result = (result + pilot) / 2  # their errors differ, so their mean is better than either
     if noise == "rician":
-        made = without_bias(made, sigma)
+        result = without_bias(result, sigma)
     if empty is not None:
-        made[volume == empty] = empty
+        result[volume == empty] = empty
     if mask is not None:
-        made = np.where(np.asarray(mask, bool).reshape(volume.shape), made, volume)
-    return made.reshape(channel.shape)
+        result = np.where(np.asarray(mask, bool).reshape(volume.shape), result, volume)
+    return result.reshape(channel.shape)
 
 
-def tv(image: Image, *, mask=None, rng=None, sigma: float | None = None) -> tuple[Image, dict]:
-    """Total variation (Rudin, Osher and Fatemi 1992, by Chambolle 2004): flat pieces with sharp edges.
+def tv(image: Image, *, mask=None, sigma: float | None = None) -> tuple[Image, dict]:
+    """Total variation (Rudin, Osher and Fatemi 1992, by Chambolle 2004): flat areas with sharp edges.
 
-    sigma: standard deviation of the noise; None: estimated (see noise.level). Blind to spacing. An image without
-    noise comes back as it is. Measured: sigma, a value a channel.
+    sigma: standard deviation of the noise; None: estimated (see noise.level). Spacing has no effect. An image without
+    noise is returned as it is. Measured: sigma, one value per channel.
     """
     from skimage.restoration import denoise_tv_chambolle
 
@@ -178,11 +179,11 @@ def tv(image: Image, *, mask=None, rng=None, sigma: float | None = None) -> tupl
     return _by_strength(image, sigma, work)
 
 
-def wavelet(image: Image, *, mask=None, rng=None, sigma: float | None = None) -> tuple[Image, dict]:
-    """Soft thresholds on wavelet coefficients, chosen for each scale (BayesShrink, Chang et al. 2000).
+def wavelet(image: Image, *, mask=None, sigma: float | None = None) -> tuple[Image, dict]:
+    """Soft thresholding of wavelet coefficients, by scale (BayesShrink, Chang et al. 2000).
 
-    sigma: standard deviation of the noise; None: estimated (see noise.level). Blind to spacing. An image without
-    noise comes back as it is. Measured: sigma, a value a channel.
+    sigma: standard deviation of the noise; None: estimated (see noise.level). Spacing has no effect. An image without
+    noise is returned as it is. Measured: sigma, one value per channel.
     """
     from skimage.restoration import denoise_wavelet
 
@@ -193,7 +194,7 @@ def wavelet(image: Image, *, mask=None, rng=None, sigma: float | None = None) ->
 
 
 def _by_strength(image: Image, sigma: float | None, work: Callable) -> tuple[Image, dict]:
-    """work(channel, sigma) -> channel on every channel that has noise, scaled to lie within 0 and 1 meanwhile."""
+    """Call work(channel, sigma) -> channel for every channel with noise, scaled to 0 to 1 for the call."""
     array = finite(image)
     result, levels = np.empty_like(array, np.float32), []
     for i in range(array.shape[-1]):
@@ -208,7 +209,7 @@ def _by_strength(image: Image, sigma: float | None, work: Callable) -> tuple[Ima
 
 
 def _each_channel(image: Image, work: Callable) -> tuple[Image, dict]:
-    """work(SimpleITK image with the image's spacing, array) -> (result, noted) on every channel."""
+    """Call work(SimpleITK image with the spacing, array) -> (result, measured) for every channel."""
     import SimpleITK as sitk
 
     array = finite(image)
@@ -218,8 +219,8 @@ def _each_channel(image: Image, work: Callable) -> tuple[Image, dict]:
         channel = np.ascontiguousarray(array[..., i])
         picture = sitk.GetImageFromArray(channel)
         picture.SetSpacing(image.grid.spacing[::-1])
-        done, noted = work(picture, channel)
-        result[..., i] = sitk.GetArrayFromImage(done)
-        for key, value in noted.items():
+        filtered, values = work(picture, channel)
+        result[..., i] = sitk.GetArrayFromImage(filtered)
+        for key, value in values.items():
             measured.setdefault(key, []).append(value)
     return image.with_array(result.reshape(image.array.shape)), measured

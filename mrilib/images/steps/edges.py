@@ -1,4 +1,4 @@
-"""Edges as channels of their own."""
+"""Edge strength as additional channels."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from mrilib.images.grid import Image
 from mrilib.images.steps.foreground import finite
 
 
-def sobel(image: Image, *, mask=None, rng=None) -> tuple[Image, dict]:
-    """Add, for each channel, the size of its gradient by Sobel's filter as a channel of its own.
+def sobel(image: Image, *, mask=None) -> tuple[Image, dict]:
+    """Add for each channel another one: the magnitude of its gradient by Sobel's filter.
 
-    The unit is that of the values, per smallest side of a voxel; along longer sides the slope is as much less.
-    Borders are mirrored. An image of one channel becomes the channels "image" and "image-sobel".
-    Raises CaseError for NaN or an empty image.
+    The unit is intensity per smallest side of a voxel. Borders are mirrored. An image with one channel gets the
+    channels "image" and "image-sobel". Raises CaseError for NaN and for an empty image.
     """
     from scipy import ndimage
 

@@ -1,4 +1,4 @@
-"""What of an image is head and what is air around it."""
+"""Head and background of an image."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def opened(mask: np.ndarray) -> np.ndarray:
 
 
 def box_of(*masks: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box that holds every voxel above 0 of arrays of one shape; empty slices where there is none."""
+    """The smallest box around every voxel above 0 of arrays of one shape; empty slices where no voxel is."""
     ends = [slice(None)] * masks[0].ndim
     for axis in reversed(range(masks[0].ndim)):  # the longest rows first, the rest within what is left
         used = np.zeros(masks[0].shape[axis], bool)
@@ -72,10 +72,12 @@ def box_of(*masks: np.ndarray) -> tuple[slice, ...]:
 
 
 def otsu(values: np.ndarray, bins: int = 256) -> float:
-    """The threshold that parts values into two classes with the largest variance between them (Otsu 1979).
+    """Otsu's threshold: the one with the largest variance between the two classes (Otsu 1979).
 
-    values: float array of any shape, finite. Values above the result are the upper class; for a constant
-    array it is that constant.
+    values: float array of any shape, finite. Values above the result are the upper class. The result for a constant
+    array is that constant. scikit-image's threshold_otsu returns the middle of a bin where this returns its upper end:
+    0.03 to 0.3 % of the voxels of volumes change class. On 155x240x240 voxels it takes 240 ms, this 157 ms, and its
+    import another 0.3 s in every worker.
     """
     low, high = float(values.min()), float(values.max())
     if not high > low:
@@ -92,10 +94,11 @@ def otsu(values: np.ndarray, bins: int = 256) -> float:
 
 
 def flat_outside(array: np.ndarray) -> float | None:
-    """The one value around the head of a volume, (z, y, x), when nearly all of its border is exactly that, else None.
+    """The value of the background of a volume, (z, y, x), if that is exactly one value; None otherwise.
 
-    So it is after skull-stripping. Where the head is cut off by the border, half of that must be this value, and next
-    to none of it be nearly so, as noise is. Of a picture nothing is exact, for JPEG may have been at it: None.
+    A skull-stripped volume has such a background: nearly all of its border is one value. Where the border cuts the
+    head off, half of the border must have this value, and next to none of it a value close by, as noise would.
+    A picture has none, because JPEG changes values.
     """
     if array.ndim != 3:
         return None
@@ -110,11 +113,10 @@ def flat_outside(array: np.ndarray) -> float | None:
 
 
 def foreground(array: np.ndarray) -> np.ndarray:
-    """The voxels of one channel, (z, y, x) or (y, x), that are head rather than background, as a bool array.
+    """The foreground of one channel, (z, y, x) or (y, x): bool, true in the head. Holes are not filled.
 
-    Where nearly all of the border is one value (skull-stripped, or air set to nothing) the background is
-    that value, in pictures give or take what JPEG adds; otherwise the foreground is what lies above Otsu's threshold.
-    Holes stay.
+    If nearly all of the border has one value (skull-stripped, or air set to 0), that value is the background; in
+    pictures within the tolerance that JPEG needs. Otherwise the foreground is what lies above Otsu's threshold.
     """
     empty = flat_outside(array)
     if empty is not None:
@@ -128,10 +130,10 @@ def foreground(array: np.ndarray) -> np.ndarray:
 
 
 def outline(array: np.ndarray) -> np.ndarray:
-    """Voxels on the outside of the head: (m, n) indices, the furthest in each of many directions.
+    """Indices (m, n) of the voxels of the head that lie furthest out in each of many directions.
 
-    array: (z, y, x, c) or (y, x, c), finite. The box around them is that around the head, however it is turned, to
-    within a few percent of a voxel's share. Of an image without foreground, its corners.
+    array: (z, y, x, c) or (y, x, c), finite. However the head is turned, the box around these voxels is nearly the
+    box around the head. An image without foreground returns its corners.
     """
     head = foreground(array[..., 0])
     n = head.ndim
@@ -139,7 +141,7 @@ def outline(array: np.ndarray) -> np.ndarray:
     index = np.flatnonzero(inside)
     if not index.size:
         return np.stack(np.meshgrid(*[(0, s - 1) for s in head.shape], indexing="ij"), -1).reshape(-1, n)
-    # of each line of voxels along the last axis only the ends can be outermost
+    # only the ends of a line of voxels along the last axis can be outermost
     rows = head.reshape(-1, head.shape[-1])
     lines = np.flatnonzero(rows.any(1))
     first, last = rows[lines].argmax(1), head.shape[-1] - 1 - rows[lines][:, ::-1].argmax(1)

@@ -1,6 +1,6 @@
-"""Size, spacing and cropping. World positions stay: every step returns the grid its result lies on.
+"""Size, spacing, orientation and cropping. Every step returns the grid of its result, so world positions stay.
 
-Sizes and spacings here are in array order, (z, y, x) or (y, x).
+Sizes and spacings are in array order, (z, y, x) or (y, x).
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from mrilib.images.grid import Grid, Image
 from mrilib.images.resampling import resample, same_axes
 from mrilib.images.steps.foreground import border, box_of, finite, flat_outside, opened, otsu, tenth
 
-HEAD_SIDE = 256  # crop_to_head looks at every k-th voxel, so that no axis has more than this
-FRAME = 6  # how many such voxels thick a frame drawn around a picture may be
-HEAD_PART = 0.05  # pieces smaller than this share of the largest are text or noise
+HEAD_SIDE = 256  # most voxels per axis in which crop_to_head looks for the head
+FRAME = 6  # of these voxels: greatest thickness of a frame drawn around a picture
+HEAD_PART = 0.05  # connected components smaller than this share of the largest are text or noise
 
 
-def resize(image: Image, *, mask=None, rng=None, size, fit: str = "pad") -> tuple[Image, dict]:
-    """Scale to exactly `size` voxels with the aspect kept, then pad or crop what the aspect leaves over.
+def resize(image: Image, *, mask=None, size, fit: str = "pad") -> tuple[Image, dict]:
+    """Scale to `size` voxels keeping the aspect ratio, then pad or crop to exactly that size.
 
-    size: voxels in array order, or one number for all axes. fit: "pad" shows the whole image, the rest filled
-    with the border's lowest value of each channel; "crop" fills all of size and cuts what overhangs. The aspect
-    is that of millimetres, so pixels that were not square become so, to within the rounding of a side to whole voxels.
-    Linear, with a triangle filter as wide as the step when shrinking (Pillow's BILINEAR), so that nothing
-    aliases. Measured: spacing (mm) of the result. Raises CaseError for a size of another dimension, NaN, an
-    empty image.
+    size: voxels in array order, or one number for all axes. fit: "pad" keeps the whole image and fills the rest with
+    the lowest border value of each channel; "crop" fills the whole size and cuts the overhang off. The aspect ratio is
+    in millimetres, so anisotropic pixels become square, up to rounding to whole voxels. Interpolation is linear, with a
+    triangle filter as wide as the step when shrinking (Pillow's BILINEAR), against aliasing. Measured: spacing (mm) of
+    the result. Raises CaseError for a size of another dimension, NaN, and an empty image.
     """
     grid = image.grid
     size = _counts(size, grid, "size")
@@ -45,46 +44,46 @@ def resize(image: Image, *, mask=None, rng=None, size, fit: str = "pad") -> tupl
     return same_axes(image, result), {"spacing": list(result.grid.spacing)}
 
 
-def spacing(image: Image, *, mask=None, rng=None, spacing) -> tuple[Image, dict]:
-    """Resample to voxels of `spacing` mm, over the same extent and about the same centre.
+def spacing(image: Image, *, mask=None, spacing) -> tuple[Image, dict]:
+    """Resample to voxels of `spacing` mm, with the same extent and centre.
 
-    spacing: in array order, or one number for all axes. Each axis gets as many voxels as fill its extent
-    best, at least one. Linear; a Gaussian before, when shrinking (see resample). Measured: size of the result.
-    Raises CaseError for a spacing of another dimension, NaN, an empty image.
+    spacing: in array order, or one number for all axes. Each axis gets the number of voxels that fits its extent best,
+    at least one. Interpolation is linear, after a Gaussian when shrinking (see resample). Measured: size of the result.
+    Raises CaseError for a spacing of another dimension, NaN, and an empty image.
     """
     grid = image.grid
-    wanted = _for_axes(spacing, grid, "spacing")
-    if not (np.isfinite(wanted).all() and (wanted > 0).all()):
-        raise UsageError(f"spacing {', '.join(f'{v:g}' for v in wanted)} is not above 0 mm")
-    ratio = np.divide(wanted, grid.spacing)
+    new_spacing = _for_axes(spacing, grid, "spacing")
+    if not (np.isfinite(new_spacing).all() and (new_spacing > 0).all()):
+        raise UsageError(f"spacing {', '.join(f'{v:g}' for v in new_spacing)} is not above 0 mm")
+    ratio = np.divide(new_spacing, grid.spacing)
     size = np.maximum(np.rint(np.divide(grid.size, ratio)).astype(int), 1)
     start = (np.subtract(grid.size, 1) - (size - 1) * ratio) / 2
-    result = resample(image, grid.moved(start, size, tuple(wanted)))
+    result = resample(image, grid.moved(start, size, tuple(new_spacing)))
     return result, {"size": size.tolist()}
 
 
-def reorient(image: Image, *, mask=None, rng=None, orientation: str = "RAS") -> tuple[Image, dict]:
-    """Turn and flip the axes of a volume by whole quarters so that x, y, z run towards `orientation`; no new values.
+def reorient(image: Image, *, mask=None, orientation: str = "RAS") -> tuple[Image, dict]:
+    """Permute and flip the axes of a volume so that x, y, z run towards `orientation`; no new values.
 
-    orientation: three letters for x, y, z, one each of R or L, A or P, S or I (nibabel's axis codes: "RAS" runs to
-    the right, to the front, upwards). An oblique volume takes the nearest axes and stays oblique. A 2D image says
-    nothing of where its patient lay and comes back as it is. Measured: given, the orientation that it had ("" in 2D).
-    Raises UsageError for other letters.
+    orientation: three letters for x, y, z, one each of R or L, A or P, S or I (axis codes of nibabel: "RAS" runs to the
+    right, to the front, upwards). An oblique volume takes the nearest axes and stays oblique. A 2D image has no
+    orientation and is returned as it is. Measured: given, the orientation before ("" in 2D). Raises UsageError for
+    other letters.
     """
-    sides = {"R": (0, -1), "L": (0, 1), "A": (1, -1), "P": (1, 1), "S": (2, 1), "I": (2, -1)}  # of ITK's world, LPS
-    wanted = [sides.get(letter) for letter in orientation.upper()]
-    if len(wanted) != 3 or None in wanted or sorted(axis for axis, _ in wanted) != [0, 1, 2]:
+    sides = {"R": (0, -1), "L": (0, 1), "A": (1, -1), "P": (1, 1), "S": (2, 1), "I": (2, -1)}  # in LPS
+    sides_wanted = [sides.get(letter) for letter in orientation.upper()]
+    if len(sides_wanted) != 3 or None in sides_wanted or sorted(axis for axis, _ in sides_wanted) != [0, 1, 2]:
         raise UsageError(f"orientation {orientation} is not of one letter each of RL, AP, SI", remedy="such as RAS")
     if image.grid.dimension == 2:
         return image, {"given": ""}
     direction = np.asarray(image.grid.direction)[::-1, ::-1]  # world x, y, z by index x, y, z
     best = max(permutations(range(3)), key=lambda order: sum(abs(direction[w, order[w]]) for w in range(3)))
     names = {side: letter for letter, side in sides.items()}
-    given = [""] * 3
+    letters = [""] * 3
     for world, axis in enumerate(best):
-        given[axis] = names[world, 1 if direction[world, axis] > 0 else -1]
-    order = [2 - best[world] for world, _ in wanted][::-1]  # array axes of the result, z first
-    flips = [(1 if direction[world, best[world]] > 0 else -1) != sign for world, sign in wanted][::-1]
+        letters[axis] = names[world, 1 if direction[world, axis] > 0 else -1]
+    order = [2 - best[world] for world, _ in sides_wanted][::-1]  # array axes of the result, z first
+    flips = [(1 if direction[world, best[world]] > 0 else -1) != sign for world, sign in sides_wanted][::-1]
     array = image.array.transpose(*order, *range(3, image.array.ndim))
     array = array[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
     start = np.zeros(3)
@@ -94,27 +93,27 @@ def reorient(image: Image, *, mask=None, rng=None, orientation: str = "RAS") -> 
     columns = columns * [-1.0 if flip else 1.0 for flip in flips]
     grid = Grid.of(array.shape[:3], tuple(image.grid.spacing[a] for a in order), tuple(image.grid.to_world(start)),
                    columns + 0.0)
-    return image.with_array(array, grid), {"given": "".join(given)}
+    return image.with_array(array, grid), {"given": "".join(letters)}
 
 
-def crop_to_head(image: Image, *, mask=None, rng=None, margin: float = 0) -> tuple[Image, dict]:
-    """Cut away the air around the head: the bounding box of the head, with `margin` mm around it.
+def crop_to_head(image: Image, *, mask=None, margin: float = 0) -> tuple[Image, dict]:
+    """Crop to the bounding box of the head, with `margin` mm around it.
 
-    The head is what stands out from the air in any channel (see above_air), less specks, thin lines and the
-    pieces smaller than HEAD_PART of the largest, such as text in a corner. A mask, bool on the grid, takes its
-    place. Measured: box, [start, stop) in voxels of the image as it came, array order. Raises CaseError for
-    NaN, or when the image is one value.
+    The head is what stands out from the air in any channel (see above_air), without specks, thin lines and connected
+    components smaller than HEAD_PART of the largest, such as text in a corner. A mask, bool on the grid, replaces it.
+    Measured: box, [start, stop) in voxels of the input, array order. Raises CaseError for NaN and for an image with a
+    single value.
     """
     from scipy import ndimage
 
     array = finite(image)
     n = image.grid.dimension
     stride = np.maximum(-(-np.asarray(image.grid.size) // HEAD_SIDE), 1)
-    seen = array[tuple(slice(None, None, k) for k in stride)]
+    sample = array[tuple(slice(None, None, k) for k in stride)]
     if mask is not None:
         head, stride = np.asarray(mask, bool), np.ones(n, int)
     else:
-        head = np.any([above_air(seen[..., i]) for i in range(seen.shape[-1])], 0)
+        head = np.any([above_air(sample[..., i]) for i in range(sample.shape[-1])], 0)
         thick = opened(head)
         head = thick if thick.any() else head
         pieces, count = ndimage.label(head)
@@ -132,13 +131,13 @@ def crop_to_head(image: Image, *, mask=None, rng=None, margin: float = 0) -> tup
 
 
 def above_air(array: np.ndarray) -> np.ndarray:
-    """What is not air in one channel, (z, y, x) or (y, x): bool.
+    """The voxels of one channel, (z, y, x) or (y, x), that are not air: bool.
 
-    Of a volume with nothing around it, such as a skull-stripped one, all that is not this nothing. Else:
-    Air is the 10th percentile of the border, for a head that is cut off may fill the most of it. A frame drawn
-    around the image, if even its dimmest part is far from the air just inside, is air too. The threshold is
-    that between the two darker of three classes where a bright lesion has pushed up that between two, within
-    a quarter and a half of the latter.
+    In a skull-stripped volume, every voxel that differs from its background. In any other image air is the 10th
+    percentile of the border, because a head that is cut off may fill most of the border. A frame drawn around the image
+    counts as air if even its dimmest part is far from the air just inside. The threshold lies between the two darker of
+    three classes, because a bright lesion raises the threshold between two; it stays within a quarter and a half of the
+    latter.
     """
     empty = flat_outside(array)
     if empty is not None:
@@ -163,8 +162,7 @@ def above_air(array: np.ndarray) -> np.ndarray:
 
 
 def _middle(values: np.ndarray) -> float:
-    """Halfway between the means of the two classes that Otsu's threshold parts, where it lies itself unless there is
-    nothing between them: then it stands anywhere there."""
+    """Halfway between the means of the two classes of Otsu's threshold, which itself may lie anywhere in a gap."""
     level = otsu(values)
     upper = values > level
     if not upper.any():
@@ -172,12 +170,12 @@ def _middle(values: np.ndarray) -> float:
     return float(values[upper].mean(dtype=np.float64) + values[~upper].mean(dtype=np.float64)) / 2
 
 
-def pad_or_crop(image: Image, *, mask=None, rng=None, size) -> tuple[Image, dict]:
+def pad_or_crop(image: Image, *, mask=None, size) -> tuple[Image, dict]:
     """Pad or crop each axis about the centre to exactly `size` voxels, without resampling.
 
-    size: voxels in array order, or one number for all axes.
-    Padding is the lowest value on each channel's border. Measured: start, the index in the image as it came
-    of the result's first voxel. Raises CaseError for a size of another dimension, NaN, an empty image.
+    size: voxels in array order, or one number for all axes. The padding is the lowest border value of each channel.
+    Measured: start, the index in the input of the first voxel of the result. Raises CaseError for a size of another
+    dimension, NaN, and an empty image.
     """
     size = _counts(size, image.grid, "size")
     start = -((size - image.grid.size) // 2)
@@ -217,7 +215,7 @@ def _window(image: Image, start, size) -> Image:
 
 
 def _for_axes(numbers, grid: Grid, what: str) -> np.ndarray:
-    """A number for each axis of the grid; a single one stands for all."""
+    """A number for each axis of the grid; a single number stands for all axes."""
     values = np.asarray(numbers, float).ravel()
     if values.size == 1:
         return values.repeat(grid.dimension)

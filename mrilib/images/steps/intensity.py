@@ -1,4 +1,4 @@
-"""Bringing intensities to a common scale."""
+"""Intensity normalisation."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ NORMAL_IQR = 1.349  # distance of the quartiles of a normal distribution of devi
 REGIONS = ("image", "foreground")
 
 
-def grey(image: Image, *, mask=None, rng=None) -> tuple[Image, dict]:
-    """One channel, the luminance (ITU-R BT.601), of a picture in colours red, green, blue, as of a photographed screen.
+def grey(image: Image, *, mask=None) -> tuple[Image, dict]:
+    """Turn a picture with the channels red, green, blue into one channel: its luminance (ITU-R BT.601).
 
-    Other images come back as they are: sequences with names of their own are never mixed. Measured: nothing.
+    Any other image is returned as it is; named sequences are never mixed. Measured: nothing.
     """
     if image.channels != COLOURS:
         return image, {}
     return Image(luminance(finite(image)), image.grid), {}
 
 
-def zscore(image: Image, *, mask=None, rng=None, region: str = "foreground") -> tuple[Image, dict]:
-    """Shift and scale so that the region has mean 0 and standard deviation 1; voxels outside it go along.
+def zscore(image: Image, *, mask=None, region: str = "foreground") -> tuple[Image, dict]:
+    """Shift and scale each channel so that its region has mean 0 and standard deviation 1.
 
-    image: (z, y, x[, c]) or (y, x[, c]); each channel alone. region: "image", or "foreground", what at least half
-    of the channels show above the air; a mask, bool on the grid, takes its place. Measured, a list with a value a
-    channel: mean, sd. Raises CaseError for NaN, infinity, an empty region or one of a single value.
+    image: (z, y, x[, c]) or (y, x[, c]). region: where intensities are measured: "image", or "foreground", the voxels
+    that at least half of the channels show above the air. A mask, bool on the grid, replaces the region. Voxels outside
+    the region are shifted and scaled alike. Measured, a list with one value per channel: mean, sd.
+    Raises CaseError for NaN, infinity, an empty region, and a region with a single value.
     """
 
     def scale(values):
@@ -44,8 +45,8 @@ def zscore(image: Image, *, mask=None, rng=None, region: str = "foreground") -> 
     return _each_channel(image, mask, region, scale)
 
 
-def minmax(image: Image, *, mask=None, rng=None, region: str = "image") -> tuple[Image, dict]:
-    """Shift and scale so that the region runs from 0 to 1; voxels outside it may lie beyond.
+def minmax(image: Image, *, mask=None, region: str = "image") -> tuple[Image, dict]:
+    """Shift and scale each channel so that its region runs from 0 to 1; voxels outside it may lie beyond.
 
     Arguments and errors as in zscore. Measured, for each channel: low, high.
     """
@@ -57,12 +58,12 @@ def minmax(image: Image, *, mask=None, rng=None, region: str = "image") -> tuple
     return _each_channel(image, mask, region, scale)
 
 
-def percentile(image: Image, *, mask=None, rng=None, region: str = "image", low: float = 1, high: float = 99,
+def percentile(image: Image, *, mask=None, region: str = "image", low: float = 1, high: float = 99,
                clip: bool = True) -> tuple[Image, dict]:  # fmt: skip
-    """Shift and scale so that the low and high percentiles of the region become 0 and 1.
+    """Shift and scale each channel so that the low and high percentiles of its region become 0 and 1.
 
-    low, high: percent, linear between ranks as numpy's. clip: cut what lies beyond to 0 and 1. The rest as in
-    zscore. Measured, for each channel: low, high, the values at the percentiles.
+    low, high: percent, linear between ranks as in numpy. clip: set values beyond them to 0 and 1. Other arguments and
+    errors as in zscore. Measured, for each channel: low and high, the values at the percentiles.
     """
     check_percentiles(low, high)
 
@@ -73,11 +74,11 @@ def percentile(image: Image, *, mask=None, rng=None, region: str = "image", low:
     return _each_channel(image, mask, region, scale, clip)
 
 
-def robust(image: Image, *, mask=None, rng=None, region: str = "foreground") -> tuple[Image, dict]:
-    """Shift and scale so that the region has median 0 and quartiles as far apart as those of a deviation of 1.
+def robust(image: Image, *, mask=None, region: str = "foreground") -> tuple[Image, dict]:
+    """Shift and scale each channel so that its region has median 0 and the quartiles of a standard normal distribution.
 
-    Like zscore, but a few very bright or dark voxels change nothing. Arguments and errors as there. Measured, for
-    each channel: median, iqr (the distance of the quartiles).
+    Unlike zscore, the result does not depend on a few very bright or dark voxels. Arguments and errors as in zscore.
+    Measured, for each channel: median, iqr (the distance of the quartiles).
     """
 
     def scale(values):
@@ -87,13 +88,13 @@ def robust(image: Image, *, mask=None, rng=None, region: str = "foreground") -> 
     return _each_channel(image, mask, region, scale)
 
 
-def whitestripe(image: Image, *, mask=None, rng=None, region: str = "foreground", peak: str = "last",
+def whitestripe(image: Image, *, mask=None, region: str = "foreground", peak: str = "last",
                 width: float = 5) -> tuple[Image, dict]:  # fmt: skip
-    """Shift and scale by the values around a peak of the histogram, that of white matter (Shinohara et al. 2014).
+    """Shift and scale each channel by the values around the white-matter peak of its histogram (Shinohara et al. 2014).
 
-    peak: "last", the brightest that stands out, as of T1; "largest", as of T2 and FLAIR. width: how many percent of
-    the region on each side of the peak are the stripe, whose mean becomes 0 and whose deviation 1. The rest as in
-    zscore; best on the brain alone. Measured, for each channel: peak, mean, sd.
+    peak: "last", the brightest peak that stands out, for T1; "largest", for T2 and FLAIR. width: percent of the region
+    on each side of the peak. The values within are the stripe; its mean becomes 0 and its standard deviation 1. Works
+    best on a skull-stripped brain. Other arguments and errors as in zscore. Measured, for each channel: peak, mean, sd.
     """
     if peak not in ("last", "largest"):
         raise UsageError(f"unknown peak {peak}", remedy="choose from last largest")
@@ -120,27 +121,27 @@ def whitestripe(image: Image, *, mask=None, rng=None, region: str = "foreground"
 
 
 def _each_channel(image: Image, mask, region: str, scale: Callable, clip: bool = False) -> tuple[Image, dict]:
-    """(value - shift) / width for every channel, where scale(values) gives shift, width and what to note."""
+    """(value - shift) / width for every channel; scale(values) returns shift, width and what is measured."""
     array = finite(image)
     result = np.empty_like(array, np.float32)  # of the same layout, so that a channel stays in one piece
     measured: dict[str, list] = {}
     for i, (place, values) in enumerate(by_region(image, array, mask, region)):
-        shift, width, noted = scale(values)
+        shift, width, values_measured = scale(values)
         check_width(width, shift, values, place)
         np.subtract(array[..., i], np.float32(shift), out=result[..., i])
         result[..., i] *= np.float32(1 / width)
         if clip:
             np.clip(result[..., i], 0, 1, out=result[..., i])
-        for key, value in noted.items():
+        for key, value in values_measured.items():
             measured.setdefault(key, []).append(value)
     return image.with_array(result.reshape(image.array.shape)), measured
 
 
 def by_region(image: Image, array: np.ndarray, mask, region: str) -> Iterator[tuple[str, np.ndarray]]:
-    """For each channel in turn: the place it is measured in, for errors, and its values there, flat.
+    """Yield for each channel the name of its region, for error messages, and its values there, flat.
 
-    array: of the image, finite, with a channel axis. mask and region as in zscore; the same voxels in all channels.
-    Raises CaseError where there is no voxel, UsageError for a region of another name.
+    array: the values of the image, finite, with a channel axis. mask and region as in zscore; all channels share the
+    voxels of the region. Raises CaseError for a region without a voxel, UsageError for an unknown region.
     """
     if region not in REGIONS:
         raise UsageError(f"unknown region {region}", remedy=f"choose from {' '.join(REGIONS)}")
@@ -155,15 +156,15 @@ def by_region(image: Image, array: np.ndarray, mask, region: str) -> Iterator[tu
 
 
 def check_percentiles(low: float, high: float) -> None:
-    """Raises UsageError for percentiles that are none or not in order."""
+    """Raise UsageError for percentiles that are not in order within 0 to 100."""
     if not 0 <= low < high <= 100:
         raise UsageError(f"percentiles {low:g} and {high:g} are not in order within 0 to 100")
 
 
 def check_width(width: float, around: float, values: np.ndarray, place: str) -> None:
-    """Raises CaseError when values are so much alike that their width is no scale to divide by.
+    """Raise CaseError when the values are so much alike that their width is only rounding.
 
-    A deviation that is only rounding of equal values is none. around: what to call the value of all.
+    around: the value that the message names.
     """
     if not width > 1e-6 * max(abs(around), float(np.abs(values).max()), 1e-30):
         share = "all" if values.min() == values.max() else "nearly all"
@@ -171,8 +172,9 @@ def check_width(width: float, around: float, values: np.ndarray, place: str) -> 
 
 
 def _head(array: np.ndarray) -> np.ndarray | None:
-    """What at least half of the channels show above the air (see geometry.above_air), one mask for all, so that a
-    channel whose air is noisy or whose scalp is bright is measured where the others are; None where there is none."""
+    """The voxels that at least half of the channels show above the air (see geometry.above_air); None without any.
+
+    One mask for all channels: a channel with noisy air or a bright scalp is measured where the others are."""
     count = sum(above_air(array[..., i]).astype(np.uint8) for i in range(array.shape[-1]))
     head = 2 * count >= array.shape[-1]
     return head if head.any() else None

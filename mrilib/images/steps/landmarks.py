@@ -1,7 +1,8 @@
-"""Bringing the histogram of each channel to one that was learned: Nyúl's landmarks, and histogram matching.
+"""Normalisation to a learned histogram: Nyúl's landmarks, and histogram matching.
 
-Each step has two functions beside it: `…_seen` looks at one training case, `…_standard` makes of what was seen in all
-of them the `standard` that the step takes and its recipe keeps, {channel: values at the percentiles}.
+Two functions belong to each step. The first (`nyul_landmarks`, `histogram_quantiles`) measures one training case; the
+second (`…_standard`) combines all of them into the parameter `standard` of the step, which its recipe keeps:
+{channel: values at the percentiles}.
 """
 
 from __future__ import annotations
@@ -15,53 +16,53 @@ from mrilib.images.grid import Image
 from mrilib.images.steps.foreground import finite
 from mrilib.images.steps.intensity import by_region, check_percentiles, check_width
 
-QUANTILES = (0, 0.1, 0.5, *range(1, 100), 99.5, 99.9, 100)  # percent, of histogram
+QUANTILES = (0, 0.1, 0.5, *range(1, 100), 99.5, 99.9, 100)  # percent, used by histogram
 QUARTILES = QUANTILES.index(25), QUANTILES.index(75)
-TIED = 1e-6  # of their range: landmarks as near as this are one
-LONE = "image"  # name of a channel that has none
+TIED = 1e-6  # share of their range within which two landmarks are equal
+LONE = "image"  # name of a single channel without one
 
 
-def nyul(image: Image, *, mask=None, rng=None, region: str = "foreground", low: float = 1, high: float = 99,
+def nyul(image: Image, *, mask=None, region: str = "foreground", low: float = 1, high: float = 99,
          standard: dict) -> tuple[Image, dict]:  # fmt: skip
     """Map the landmarks of each channel to those of a standard scale (Nyúl and Udupa 1999; Nyúl et al. 2000).
 
-    The landmarks are percentiles of the region: low, the tens between, high. Between them linear, beyond them on along
-    the outermost pieces. On the standard scale low is at 0 and high at 1. The rest as in zscore. Measured, for each
-    channel: low, high, its own values there. Raises CaseError as zscore does, and for a channel that was not learned.
+    The landmarks are percentiles of the region: low, the tens between, high. The map is linear between them and
+    continues beyond them with the slope of the outermost pieces. On the standard scale low is 0 and high is 1. Other
+    arguments as in zscore. Measured, for each channel: low and high, its own values at these percentiles.
+    Raises CaseError as zscore does, and for a channel that was not learned.
     """
     return _match(image, mask, region, _tens(low, high), (0, -1), standard)
 
 
-def nyul_seen(image: Image, *, region: str, low: float, high: float) -> dict[str, list[float]]:
+def nyul_landmarks(image: Image, *, region: str, low: float, high: float) -> dict[str, list[float]]:
     """The landmarks of one training case, {channel: values}. Raises CaseError as nyul does."""
     return _landmarks(image, None, region, _tens(low, high), (0, -1))
 
 
 def nyul_standard(seen: Sequence[dict]) -> dict:
-    """The mean landmarks of training cases, each brought to 0 at the lowest and 1 at the highest before."""
+    """The mean landmarks of training cases, after scaling each case to 0 at the lowest and 1 at the highest."""
     return {"standard": {name: _plain(_mean_shape(all_of, 0, -1)) for name, all_of in _by_channel(seen)}}
 
 
-def histogram(image: Image, *, mask=None, rng=None, region: str = "foreground", standard: dict) -> tuple[Image, dict]:
-    """Give each channel the histogram of a reference: its quantiles (QUANTILES) are mapped to the reference's.
+def histogram(image: Image, *, mask=None, region: str = "foreground", standard: dict) -> tuple[Image, dict]:
+    """Give each channel the histogram of a reference: map its quantiles (QUANTILES) to those of the reference.
 
-    Linear between them; outside of the region's range straight on with the slope between the quartiles. The result has
-    the units of the reference. Unlike nyul it leaves hardly a difference between histograms, those that come from the
-    size of a tumour or of the ventricles not either. The rest as in nyul.
+    The map is linear between quantiles; outside the range of the region it has the slope between the quartiles. The
+    result has the units of the reference. Unlike nyul it removes nearly all differences between histograms, also those
+    due to the size of a tumour or of the ventricles. Other arguments and errors as in nyul.
     """
-
     return _match(image, mask, region, QUANTILES, QUARTILES, standard)
 
 
-def histogram_seen(image: Image, *, region: str) -> dict[str, list[float]]:
+def histogram_quantiles(image: Image, *, region: str) -> dict[str, list[float]]:
     """The quantiles of one reference case, {channel: values}. Raises CaseError as histogram does."""
     return _landmarks(image, None, region, QUANTILES, QUARTILES)
 
 
 def histogram_standard(seen: Sequence[dict]) -> dict:
-    """The quantiles of one case as they are; of several the mean of their shapes, at their mean place and width.
+    """The quantiles of one case as they are; of several cases the mean shape at the mean position and width.
 
-    So a case whose numbers are large has no more say than another.
+    So a case with large values has no more weight than another.
     """
     standard = {}
     for name, all_of in _by_channel(seen):
@@ -76,7 +77,7 @@ def _tens(low: float, high: float) -> tuple[float, ...]:
 
 
 def _landmarks(image: Image, mask, region: str, percents: Sequence[float], ends: tuple[int, int]) -> dict:
-    """Values at percentiles of the region, {channel: values}; those at the two ends must differ."""
+    """Values at percentiles of the region, {channel: values}; the values at the two `ends` must differ."""
     array, found = finite(image), {}
     for name, (place, values) in zip(_names(image), by_region(image, array, mask, region), strict=True):
         marks = [float(v) for v in np.percentile(values, percents)]
@@ -86,9 +87,10 @@ def _landmarks(image: Image, mask, region: str, percents: Sequence[float], ends:
 
 
 def _match(image: Image, mask, region: str, percents, ends, standard: dict) -> tuple[Image, dict]:
-    """Every channel with its values at percentiles mapped to the standard's.
+    """Map the values of every channel at percentiles to those of the standard.
 
-    Beyond them with the slope between the two ends, where these lie inside, else with that of the outermost pieces.
+    Beyond the percentiles the slope is that between the two `ends` if these lie inside, else that of the outermost
+    pieces.
     """
     array = finite(image)
     result = np.empty_like(array, np.float32)
@@ -108,7 +110,7 @@ def _match(image: Image, mask, region: str, percents, ends, standard: dict) -> t
 
 
 def _map(channel: np.ndarray, found: np.ndarray, target: np.ndarray, slope: float | None, out: np.ndarray) -> None:
-    """One channel through the piecewise linear function from its landmarks to the target's, into out."""
+    """Map one channel by the piecewise linear function from its landmarks to the target's; write the result to out."""
     piece = np.concatenate([[0], np.cumsum(np.diff(found) > TIED * (found[-1] - found[0]))])
     x, y = (np.bincount(piece, values) / np.bincount(piece) for values in (found, target))
     pieces = np.diff(y) / np.diff(x)
@@ -121,7 +123,7 @@ def _map(channel: np.ndarray, found: np.ndarray, target: np.ndarray, slope: floa
 
 
 def _mean_shape(all_of: Sequence[Sequence[float]], low: int, high: int) -> np.ndarray:
-    """The mean of landmarks, each set brought to 0 at index low and 1 at index high."""
+    """The mean of sets of landmarks, each scaled to 0 at index low and 1 at index high."""
     values = np.asarray(all_of, float)
     return ((values - values[:, [low]]) / (values[:, [high]] - values[:, [low]])).mean(0)
 
@@ -131,13 +133,13 @@ def _names(image: Image) -> tuple[str, ...]:
 
 
 def _by_channel(seen: Sequence[dict]):
-    """(channel, its landmarks in every case that has it), channels in the order in which they came."""
+    """(channel, its landmarks in every case that has it), channels in order of first appearance."""
     names = list(dict.fromkeys(name for one in seen for name in one))
     return [(name, [one[name] for one in seen if name in one]) for name in names]
 
 
 def _of_channel(standard: dict, name: str, image: Image) -> list[float]:
-    """What was learned for a channel; a lone one of unknown sequence is taken for the one that was learned."""
+    """The standard of a channel; a single channel without a name takes that of the single channel learned."""
     if name in standard:
         return standard[name]
     if len(standard) == len(_names(image)) == 1 and LONE in (name, *standard):

@@ -1,4 +1,4 @@
-"""How much noise an image holds, and what the magnitude image of a scanner makes of noise (Rician)."""
+"""Estimates of noise, and the Rician distribution of magnitude images."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from functools import lru_cache
 
 import numpy as np
 
-from mrilib.images.steps.blocks import means, stretched
+from mrilib.images.steps.blocks import block_means, stretched
 from mrilib.images.steps.foreground import foreground
 
 ENOUGH = 64  # voxels of foreground that an estimate of noise needs; with fewer, the whole image serves
 NOISES = ("rician", "gaussian")
 HIGH = 20.0  # signal to noise ratio from which Rician noise is Gaussian with a shift of sigma^2 / 2A
-FLAT_SHARE = 0.5  # the noise is looked for in this share of the foreground, where the image is flattest
-MANY = 5000  # voxels that are flat, for seeing how the noise varies
-REACH = 15.0  # mm: over which the noise is taken for even
-VARIES = 1.3  # 95th over 5th percentile of the noise's deviation, from which it is taken for uneven
-PLANES = 1.5  # slices thicker than this many in-plane voxels are looked at each alone
+FLAT_SHARE = 0.5  # share of the foreground, where the image is flattest, in which noise is measured
+MANY = 5000  # flat voxels that an estimate of the inhomogeneity needs
+REACH = 15.0  # mm over which the noise is taken as constant
+VARIES = 1.3  # 95th over 5th percentile of the deviation, from which the noise counts as inhomogeneous
+PLANES = 1.5  # slices thicker than this many in-plane voxels are measured separately
 
 
 def noise_level(array: np.ndarray) -> float:
     """The standard deviation of the noise of one channel, (y, x) or (z, y, x) float32, finite.
 
-    The second difference along both last axes (Immerkaer 1996) takes away what is flat or a slope; the median
-    of its size over the foreground (Donoho 1995) bears with edges. In-plane only, so that thick slices do not
-    pass for noise. Of white noise; what interpolation or JPEG has smoothed is underestimated. 0 for an image
-    smaller than 3 voxels in either axis.
+    The second difference along both last axes (Immerkaer 1996) removes constants and slopes; the median of its
+    magnitude over the foreground (Donoho 1995) is robust to edges. In-plane only, so that steps between thick slices
+    are not taken for noise. Assumes white noise: noise smoothed by interpolation or JPEG is underestimated. Returns 0
+    for an image smaller than 3 voxels in either axis.
     """
     if min(array.shape[-2:]) < 3:
         return 0.0
@@ -37,36 +37,36 @@ def noise_level(array: np.ndarray) -> float:
 
 
 def level(array: np.ndarray, spacing, noise: str = "rician") -> float:
-    """The standard deviation of the noise of one channel, (y, x) or (z, y, x) float32, finite, where it is flattest.
+    """The standard deviation of the noise of one channel, (y, x) or (z, y, x) float32, finite, in its flattest part.
 
-    As noise_level, with the difference along z as well unless slices are thick, over the foreground less its rim
-    and the half where the smoothed image is steepest; so fewer edges pass for noise. noise "rician": that of a
-    magnitude image, whose spread is smaller where the signal is weak, is given as that of its real part. Within
-    3 % on an averaged T1 head and made T2 and FLAIR of it, with noise of 1 to 9 % of the brightest voxel; no clean
-    background is needed. spacing: mm, array order. Falls back on noise_level where too few voxels are left.
+    Like noise_level, but with the difference along z as well unless slices are thick, and without the rim of the
+    foreground and the half where the smoothed image is steepest: fewer edges are taken for noise. noise "rician": a
+    magnitude image has less spread where the signal is weak; the result is the deviation of its real part. The error is
+    within 3 % on an averaged T1 head, and T2 and FLAIR made from it, with noise of 1 to 9 % of the brightest voxel. No
+    clean background is needed. spacing: mm, array order. Too few voxels: returns noise_level.
     """
     flattest = _flattest(array, spacing)
     if flattest is None:
         return noise_level(array)
     size, flat, smooth = flattest
-    found = float(np.median(size[flat])) / 0.6745
-    if noise != "rician" or not found:
-        return found
-    middle, sigma = float(np.median(smooth[flat])), found
-    _, means, spreads = _rician()
-    for _ in range(6):  # the correction hangs on sigma itself; it settles in a few rounds
+    deviation = float(np.median(size[flat])) / 0.6745
+    if noise != "rician" or not deviation:
+        return deviation
+    middle, sigma = float(np.median(smooth[flat])), deviation
+    _, magnitudes, spreads = _rician()
+    for _ in range(6):  # the correction depends on sigma itself; a few rounds suffice
         ratio = middle / sigma
-        sigma = found / (float(np.interp(ratio, means, spreads)) if ratio < means[-1] else 1.0)
+        sigma = deviation / (float(np.interp(ratio, magnitudes, spreads)) if ratio < magnitudes[-1] else 1.0)
     return sigma
 
 
-def unevenness(array: np.ndarray, spacing) -> tuple[np.ndarray | None, float]:
-    """How the noise varies over a channel, such as with the coils' distance: (field, spread).
+def inhomogeneity(array: np.ndarray, spacing) -> tuple[np.ndarray | None, float]:
+    """How the noise varies across a channel, for example with the distance from the coils: (field, spread).
 
-    field: the deviation beside its median, float32 of the array's shape; None where it varies by less than VARIES or
-    too little can be seen. spread: 95th over 5th percentile of it in the foreground, 1 where nothing can be seen. The
-    logarithm of what `level` looks at, its mean over about REACH mm, as wide as noise fields are and wider than tissues
-    (after Manjon et al. 2010). array, spacing: as for level.
+    field: the deviation of the noise relative to its median, float32 of the shape of the array; None if it varies by
+    less than VARIES or cannot be measured. spread: its 95th over its 5th percentile in the foreground; 1 if it cannot
+    be measured. The field is the exponential of the mean logarithm of the magnitudes that `level` uses, over about
+    REACH mm: as wide as noise fields, wider than tissues (after Manjon et al. 2010). array, spacing: as for level.
     """
     from scipy import ndimage
 
@@ -81,7 +81,7 @@ def unevenness(array: np.ndarray, spacing) -> tuple[np.ndarray | None, float]:
     wide = [REACH / (s * k) for s, k in zip(spacing, block, strict=True)]
 
     def around(values):
-        return ndimage.gaussian_filter(means(values, block), wide, mode="constant")
+        return ndimage.gaussian_filter(block_means(values, block), wide, mode="constant")
 
     logs = np.log(size, where=flat, out=np.zeros_like(size))
     middle = np.float32(logs[flat].mean(dtype=np.float64))
@@ -93,8 +93,10 @@ def unevenness(array: np.ndarray, spacing) -> tuple[np.ndarray | None, float]:
 
 
 def _flattest(array: np.ndarray, spacing) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """(size, flat, smooth) of a channel less its rim: the noise's size voxel by voxel, of deviation 1 for white noise
-    of 1; where the foreground is flattest, bool; the image smoothed. None where that is too little."""
+    """(size, flat, smooth) of a channel without its rim; None if too few voxels are left.
+
+    size: magnitude of the noise in each voxel, with deviation 1 for white noise of deviation 1. flat: bool, the
+    flattest part of the foreground. smooth: the smoothed image."""
     from scipy import ndimage
 
     axes = [a for a in range(array.ndim) if array.shape[a] >= 5 and spacing[a] <= PLANES * min(spacing)]
@@ -121,7 +123,7 @@ def _flattest(array: np.ndarray, spacing) -> tuple[np.ndarray, np.ndarray, np.nd
 
 @lru_cache(maxsize=1)
 def _rician() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Signal, mean and spread of the magnitude, all in units of sigma (Koay and Basser 2006)."""
+    """Signal, mean and standard deviation of the magnitude, in units of sigma (Koay and Basser 2006)."""
     from scipy.special import i0e, i1e
 
     signal = np.linspace(0, HIGH, 4001)
@@ -131,12 +133,12 @@ def _rician() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def without_bias(mean: np.ndarray, sigma: float) -> np.ndarray:
-    """The signal whose Rician magnitude has this mean: float32, any shape; means below that of air are 0."""
-    signal, means, _ = _rician()
+    """The signal whose Rician magnitude has this mean: float32, any shape; 0 for means below that of air."""
+    signal, magnitudes, _ = _rician()
     ratio = mean * np.float32(1 / sigma)
-    weak = ratio < means[-1]
+    weak = ratio < magnitudes[-1]
     result = np.empty_like(mean, np.float32)
     strong = ratio[~weak]
     result[~weak] = (strong - 0.5 / strong) * np.float32(sigma)
-    result[weak] = np.interp(ratio[weak], means, signal) * sigma
+    result[weak] = np.interp(ratio[weak], magnitudes, signal) * sigma
     return result

@@ -1,4 +1,4 @@
-"""The scale of intensities by the mean of one tissue."""
+"""Intensity normalisation by the mean of one tissue."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SETTLED = 1e-5  # change of the centres, of the range of values, at which the cl
 ROUNDS = 200
 
 
-def tissue(image: Image, *, mask=None, rng=None, region: str = "foreground", tissue: str = "wm") -> tuple[Image, dict]:
-    """Divide so that the mean of a tissue is 1; nothing is shifted (FCM of Reinhold et al. 2019).
+def tissue(image: Image, *, mask=None, region: str = "foreground", tissue: str = "wm") -> tuple[Image, dict]:
+    """Divide each channel by the mean of a tissue; nothing is shifted (FCM of Reinhold et al. 2019).
 
-    Fuzzy c-means (Bezdek 1981, exponent 2) parts the region into three classes by their brightness: csf, gm and wm,
-    dark to bright as T1 shows them. With a channel t1 the classes are found there and hold for all channels, as
-    intensity-normalization does; without one each channel has its own, in the order of its contrast if its name is t2
-    (wm, gm, csf) or flair (csf, wm, gm), else that of T1. The mean is weighted with the membership. Right for a brain
-    alone; with a skull on, fat and skin are among the classes. region, mask and errors as in zscore. Measured, for
-    each channel: mean, of the tissue. Raises CaseError also where that is not above 0, as after a z-score.
+    Fuzzy c-means (Bezdek 1981, exponent 2) divides the region into three classes by intensity: csf, gm and wm, from
+    dark to bright in T1. If there is a channel t1, its classes hold for all channels, as in the package
+    intensity-normalization. Otherwise each channel has its own classes, ordered as in t2 (wm, gm, csf) or flair (csf,
+    wm, gm) if that is its name, else as in T1. The mean is weighted by membership. Meant for skull-stripped brains: fat
+    and skin would be among the classes. region, mask and errors as in zscore. Measured, for each channel: mean, of the
+    tissue. Raises CaseError also for a mean that is not above 0, as after a z-score.
     """
     if tissue not in TISSUES:
         raise UsageError(f"unknown tissue {tissue}", remedy=f"choose from {' '.join(TISSUES)}")
@@ -48,7 +48,7 @@ def tissue(image: Image, *, mask=None, rng=None, region: str = "foreground", tis
 
 
 def membership(values: np.ndarray, place: int, where: str = "image") -> np.ndarray:
-    """How far each value, (n,), belongs to one of three classes, 0 the darkest: float64 from 0 to 1.
+    """The membership of each value, (n,), in one of three classes, 0 the darkest: float64 from 0 to 1.
 
     Fuzzy c-means on a histogram of BINS bins. Raises CaseError, naming `where`, for values that are all alike.
     """
@@ -68,6 +68,6 @@ def membership(values: np.ndarray, place: int, where: str = "image") -> np.ndarr
 
 
 def _shares(level: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """(class, bin): the memberships, 1 together; nearness is one over the squared distance."""
+    """Memberships (class, bin), which sum to 1; nearness is one over the squared distance."""
     near = 1 / np.maximum((level - centres[:, None]) ** 2, 1e-12)
     return near / near.sum(0)
