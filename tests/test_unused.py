@@ -277,3 +277,13 @@ def test_each_tool_says_it_in_one_line(tmp_path):
     ran = subprocess.run([BIN / "mri-score", folder / "masks", "--reference", folder], capture_output=True,
                          encoding="utf-8")
     assert "mri-score: " + line in ran.stderr
+
+
+def test_a_folder_without_a_case_tells_what_it_holds(tmp_path):
+    write(tmp_path / "scan.heic", "?")
+    write(tmp_path / "more.zip", "?")
+    for tool in ("mri-inspect", "mri-split"):
+        ran = subprocess.run([BIN / tool, tmp_path], capture_output=True, encoding="utf-8")
+        assert ran.returncode == 2 and "holds no case" in ran.stderr
+        assert "unused images in a format that is not read, 1: scan.heic (save them as" in ran.stderr
+        assert "unused archives, 1: more.zip (unpack them)" in ran.stderr

@@ -50,7 +50,8 @@ def main(paths, null, root, layout, output, task, split, fold, validation, size,
     from mri_tools.common import training
 
     training.check_output(output, resume)
-    cases, failed = stream.gather(paths, null=null, root=root, layout=layout)
+    cases, failed = stream.gather(paths, null=null, root=root, layout=layout,
+                                  on_unused=stream.in_full if dry_run else stream.briefly)
     task = training.task_of(cases, task)
     settings = training_options.settings({**given, "size": size, "seed": seed}, task)
     if task == "segment":

@@ -91,5 +91,8 @@ def _look(paths, layout, root, on_unused, strict: bool = True) -> tuple[list[Cas
         for path in paths:
             if not os.path.lexists(path):
                 raise UsageError("no such file or folder", where=path, remedy="check the name")
+    def tell(unused):  # of a folder without a case there is no report to stand in
+        (on_unused if unused.cases else in_full)(unused)
+
     failed: list[CaseError] = []
-    return list(cases.find(paths, layout, root, on_error=failed.append, on_unused=on_unused)), failed
+    return list(cases.find(paths, layout, root, on_error=failed.append, on_unused=tell)), failed
