@@ -32,7 +32,7 @@ ALLOWED = {
     "recipe": {"labels", "cases", "images", "store"},
     "unused": {"cases", "images", "labels", "store"},
     "evaluation": {"labels", "cases", "images", "store"},
-    "view": {"labels", "cases", "images", "evaluation", "store"},
+    "drawing": {"labels", "cases", "images", "evaluation", "parallel", "store", "targets"},
     "leaks": {"cases", "duplicates"},
     "inspection": {"labels", "cases", "images", "recipe", "duplicates", "leaks", "parallel", "store", "unused", "tasks",
                    "models", "gpu"},

@@ -31,10 +31,10 @@ def _made(case, settings: dict, output: Path, seed: int):
     import numpy as np
     from PIL import Image as Picture
 
+    from mrilib.drawing import montage
     from mrilib.images.io import files
     from mrilib.recipe import augmented
     from mrilib.store import whole
-    from mrilib.view import plots
 
     try:
         image = files.read_case(case)
@@ -45,10 +45,10 @@ def _made(case, settings: dict, output: Path, seed: int):
         for copy in range(1, COUNT + 1):
             drawn = draws(copy)
             made, moved, boxes = augmented.apply(image, label, case.boxes, drawn)
-            shown = plots.picture(made, SIZE, moved.array if moved else None, boxes, window)
-            tiles.append(plots.Tile(shown, (augmented.copy_id(case.id, copy), *_caption(drawn))))
+            shown = montage.picture(made, SIZE, moved.array if moved else None, boxes, window)
+            tiles.append(montage.Tile(shown, (augmented.copy_id(case.id, copy), *_caption(drawn))))
         with whole(output, suffix=".png") as temporary:
-            Picture.fromarray(plots.montage(tiles, COLUMNS)).save(temporary)
+            Picture.fromarray(montage.montage(tiles, COLUMNS)).save(temporary)
     except CaseError as error:
         yield case, CaseError(describe(case, error))
         return

@@ -84,6 +84,13 @@ def check_sheet(count: int, columns: int, size: int) -> None:
         raise UsageError(f"{count} pictures of {size} pixels make too large a sheet", remedy="lower --count or --size")
 
 
+def save(tiles: list[Tile], columns: int, path) -> None:
+    """Write tiles row by row on one sheet as a PNG."""
+    from PIL import Image as Picture
+
+    Picture.fromarray(montage(tiles, columns)).save(path, format="PNG")
+
+
 def montage(tiles: list[Tile], columns: int) -> np.ndarray:
     """Tiles row by row on one sheet, (y, x, 3) uint8. Raises ValueError for none."""
     from PIL import Image as Picture

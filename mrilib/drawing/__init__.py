@@ -1,0 +1,117 @@
+"""Pictures of cases and predictions, side by side on one sheet, and charts of scores."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mrilib import cases as finding
+from mrilib import parallel
+from mrilib.cases import Case, Reading
+from mrilib.errors import CaseError, UsageError
+from mrilib.store import csv_text, read_csv, whole
+from mrilib.targets import is_direct
+
+TABLES = ("case,", "metric,", "submission,case,")  # how a table begins, of predictions or of scores
+
+logger = logging.getLogger("mrilib")
+
+
+def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = None, count: int = 48, columns: int = 8,
+         size: int = 160, mistakes: bool = False, random: bool = False, seed: int = 0,
+         layout: str | Reading | None = None, root: str | Path | None = None,
+         on_error: Callable[[CaseError], None] | None = None, progress: Callable | None = None) -> Path:
+    """Draw a sheet of cases or predictions, or charts of scores; returns the path of the file.
+
+    shown: cases, paths of them, predicted label maps, or a table of predictions or scores as a CSV file, as its text
+    or as rows. out: a PNG; of charts also SVG or PDF. cases: the folder that predictions are about. count: the most
+    cases to show, evenly taken; of predicted classes mistakes first. size: of a picture, in pixels. mistakes: show
+    wrong predictions alone. random: take cases at random from `seed`. on_error takes what is wrong with one case while
+    the others go on; without it that is logged. Raises CaseError when nothing is left to show.
+    """
+    from mrilib.drawing import montage, scores, tiles
+
+    out, folder = Path(out), None if cases is None else Path(cases)
+    montage.check_sheet(count, columns, size)
+    fail = on_error or (lambda error: logger.warning("%s", error))
+    table = table_of(shown)
+    if table is not None and scores.is_scores(table):
+        for name, value in (("cases", cases), ("mistakes", mistakes), ("random", random)):
+            if value:
+                raise UsageError(f"--{name} has no effect on scores")
+        return _draw_charts(scores.charts_of(table), out)
+    if out.suffix.lower() != ".png" and (out.suffix or not is_direct(out)):
+        raise UsageError("the picture is a PNG", where=out, remedy="end its name with .png")
+    if table is not None:
+        if random:
+            raise UsageError("--random has no effect on a table of predictions", remedy="mistakes are shown first")
+        if folder is None:
+            raise UsageError("a table of predictions needs --cases", remedy="name the folder that it is about")
+        lines = list(io.StringIO(table, newline=""))
+        wanted = tiles.of_predictions(lines, tiles.of_folder(folder, layout, root, fail), mistakes)
+        chosen = wanted[:count]
+    elif mistakes:
+        raise UsageError("--mistakes has no effect without a table of predictions")
+    else:
+        found = _found(shown, None if folder else layout, root, fail)
+        wanted = tiles.of_maps(found, tiles.of_folder(folder, layout, None, fail)) if folder else tiles.of_cases(found)
+        chosen = tiles.choose(wanted, count, seed if random else None)
+    drawn, failed = [], 0
+    with (progress or parallel.Silent)("draw", len(chosen)) as bar:
+        for one in chosen:
+            try:
+                drawn.append(tiles.tile_of(one, size))
+            except CaseError as error:
+                failed += 1
+                fail(tiles.fault(one.case, error))
+            bar.step()
+    if not drawn:
+        why = "" if failed else " (no mistake)" if mistakes else " (no case)"
+        raise CaseError(f"nothing to show{why}")
+    with whole(out, suffix=".png") as temporary:
+        montage.save(drawn, columns, temporary)
+    logger.info("%d of %d shown", len(drawn), len(wanted))
+    return out
+
+
+def table_of(shown) -> str | None:
+    """The text of a table of predictions or scores: given as text, as rows, or as one CSV file; None for others."""
+    if isinstance(shown, str) and shown.startswith(TABLES):
+        return shown
+    if isinstance(shown, list | tuple) and len(shown) == 1 and isinstance(shown[0], str | Path):
+        shown = shown[0]
+    if isinstance(shown, str | Path):
+        path = Path(shown)
+        if path.suffix.lower() != ".csv" or not path.is_file():
+            return None
+        try:
+            text = read_csv(path)
+        except OSError as error:
+            raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
+        return text if text.startswith(TABLES) else None
+    rows = list(shown) if isinstance(shown, list | tuple) else []
+    if rows and all(isinstance(row, Mapping) for row in rows):
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        return csv_text([columns, *([row.get(name, "") for name in columns] for row in rows)])
+    return None
+
+
+def _found(shown, layout, root, fail) -> list[Case]:
+    shown = [shown] if isinstance(shown, str | Path | Case) else list(shown)
+    cases = [one for one in shown if isinstance(one, Case)]
+    if len(cases) == len(shown):
+        return cases
+    paths = [Path(path) for path in shown]
+    return list(finding.find(paths, layout, None if root is None else Path(root), on_error=fail))
+
+
+def _draw_charts(charts: list[Callable], out: Path) -> Path:
+    from mrilib.drawing.charts import SUFFIXES, figure, save
+
+    if out.suffix.lower() not in SUFFIXES and (out.suffix or not is_direct(out)):
+        raise UsageError("charts are PNG, SVG or PDF", where=out, remedy="end its name with .png, .svg or .pdf")
+    save(figure(charts), out)
+    logger.info("%d chart%s", len(charts), "s" * (len(charts) != 1))
+    return out

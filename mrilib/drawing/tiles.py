@@ -1,0 +1,93 @@
+"""What a sheet of pictures shows: cases, predicted classes with mistakes first, or predicted label maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mrilib import cases as finding
+from mrilib.cases import Case
+from mrilib.errors import CaseError, UsageError
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A case and what to write below it. wrong: its prediction is a mistake."""
+
+    case: Case
+    caption: tuple[str, ...]
+    wrong: bool = False
+
+
+def of_cases(cases: list[Case]) -> list[Shown]:
+    """Cases with their classes, as they come."""
+    return [Shown(case, tuple(text for text in (case.id, case.class_name) if text)) for case in cases]
+
+
+def of_folder(folder: Path, layout, root, fail) -> list[Case]:
+    """The cases that predictions are about. Raises UsageError for a folder that is not there."""
+    if not folder.exists():
+        raise UsageError("no such file or folder", where=folder, remedy="check the name after --cases")
+    return list(finding.find([folder], layout, root, on_error=fail))
+
+
+def of_predictions(table: list[str], cases: list[Case], mistakes: bool) -> list[Shown]:
+    """Predicted classes: mistakes first, the surest of them first, with true class, predicted class and probability.
+
+    table: the lines of a table of predictions. mistakes: those alone.
+    """
+    from mrilib.evaluation import submission
+
+    by_id = {case.id: case for case in cases}
+    predictions = submission.read(table, "the table")
+    rows = []
+    for name, reference in submission.pair(predictions.classes, by_id).items():
+        case, predicted = by_id[reference], predictions.classes[name]
+        probability = predictions.probability.get(name, {}).get(predicted)
+        wrong = case.class_name is not None and case.class_name != predicted
+        percent = "" if probability is None else f" {100 * probability:.0f} %"
+        shown = Shown(case, (case.id, f"{case.class_name or '?'}: {predicted}{percent}"), wrong)
+        rows.append((not wrong, -(probability or 0), shown))
+    rows.sort(key=lambda row: row[:2])
+    return [shown for right, _, shown in rows if not (mistakes and right)]
+
+
+def of_maps(maps: list[Case], cases: list[Case]) -> list[Shown]:
+    """The cases that predicted label maps are about, each with its prediction in the place of its own label map."""
+    from mrilib.evaluation.pairing import pair
+
+    by_id, path_of = {case.id: case for case in cases}, {one.id: one.path for one in maps}
+    shown = []
+    for name, reference in pair(path_of, by_id).items():
+        case = by_id[reference]
+        slices = {channel: paths for channel, paths in case.slices.items() if channel != "label"}
+        shown.append(Shown(replace(case, label=path_of[name], slices=slices), (case.id, "predicted")))
+    return shown
+
+
+def choose(wanted: list[Shown], count: int, seed: int | None) -> list[Shown]:
+    """At most so many of them in their order: evenly taken, or at random from a seed."""
+    if len(wanted) <= count:
+        return wanted
+    if seed is None:
+        return [wanted[i * len(wanted) // count] for i in range(count)]
+    import numpy as np
+
+    places = np.random.default_rng(seed).choice(len(wanted), count, replace=False)
+    return [wanted[i] for i in sorted(places)]
+
+
+def tile_of(shown: Shown, size: int):
+    """The tile of a case. Raises CaseError when it cannot be read."""
+    from mrilib.drawing import montage
+    from mrilib.images.io import files
+
+    image = files.read_case(shown.case)
+    label = files.read_label(shown.case, image.grid)
+    picture = montage.picture(image, size, label and label.array, shown.case.boxes)
+    return montage.Tile(picture, shown.caption, shown.wrong)
+
+
+def fault(case: Case, error: CaseError) -> CaseError:
+    """The error of a case, which it names."""
+    return error if error.where is not None else CaseError(error.what, where=case.path, remedy=error.remedy)
