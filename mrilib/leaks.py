@@ -39,7 +39,7 @@ def copies_across(cases: Sequence[Case], pairs: Iterable[tuple[int, int, str]], 
         if kind != "exact":
             near[same[i]].add(same[j])
             near[same[j]].add(same[i])
-    first = {}  # of each set of equal images, one in the other part
+    first: dict[int, int] = {}  # of each set of equal images, one in the other part
     for i, case in enumerate(cases):
         if case.part == other:
             first.setdefault(same[i], i)

@@ -128,7 +128,7 @@ def make_given(cases: list[Case], group: list[str], part_of: dict[str, str], *, 
                for name, fraction in (("validation", validation), ("test", test)) if name not in have}
     if any(lacking.values()):
         inner = make([case for case, _ in pool], [name for _, name in pool],
-                     **{"validation": 0.0, "test": 0.0, **lacking}, seed=seed)
+                     validation=lacking.get("validation", 0.0), test=lacking.get("test", 0.0), seed=seed)
         part.update((row.case, row.part) for row in inner)
     return [Row(c.id, c.subject or "", g, None, part[c.id]) for c, g in zip(cases, group, strict=True)]
 

@@ -84,7 +84,7 @@ def tile_of(shown: Shown, size: int):
 
     image = files.read_case(shown.case)
     label = files.read_label(shown.case, image.grid)
-    picture = montage.picture(image, size, label and label.array, shown.case.boxes)
+    picture = montage.picture(image, size, None if label is None else label.array, shown.case.boxes)
     return montage.Tile(picture, shown.caption, shown.wrong)
 
 
