@@ -230,7 +230,7 @@ def _grid_text(grid: Grid) -> str:
 
 
 def compact(array: np.ndarray) -> np.ndarray:
-    """The array in the type in which it is stored: uint8 or int16 if every value is an integer that fits, else float32."""
+    """The array in the type to store: uint8 or int16 if every value is an integer that fits, else float32."""
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
     if array.dtype.kind == "f" and not np.array_equal(first_part := array[:1], np.rint(first_part)):
