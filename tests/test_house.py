@@ -26,7 +26,7 @@ ALLOWED = {
     "cases": {"labels", "store"},
     "images": {"labels", "cases", "store"},
     "duplicates": {"cases", "images", "parallel", "store"},
-    "splits": {"cases", "duplicates", "images", "store"},
+    "splits": {"cases", "duplicates", "images", "leaks", "store"},
     "splitting": {"cases", "duplicates", "splits", "store"},
     "phantom": {"labels", "images", "store"},
     "recipe": {"labels", "cases", "images", "store"},
