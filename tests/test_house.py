@@ -31,7 +31,7 @@ ALLOWED = {
     "phantom": {"labels", "images", "store"},
     "recipe": {"labels", "cases", "images", "store"},
     "unused": {"cases", "images", "labels", "store"},
-    "evaluation": {"labels", "cases", "images", "store"},
+    "evaluation": {"labels", "cases", "images", "store", "config", "parallel", "splits"},
     "drawing": {"labels", "cases", "images", "evaluation", "parallel", "store", "targets"},
     "leaks": {"cases", "duplicates"},
     "inspection": {"labels", "cases", "images", "recipe", "duplicates", "leaks", "parallel", "store", "unused", "tasks",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mrilib.errors import UsageError
-from mrilib.tasks.task import Task
-from mrilib.training.classify_settings import ClassifySettings
+from mrilib.evaluation.settings import ClassSettings
+from mrilib.tasks.task import Task, named
 
 
 class Classify(Task):
@@ -12,7 +12,9 @@ class Classify(Task):
 
     name = "classify"
     title = "classes of images"
-    settings = ClassifySettings
+    scorer = "mrilib.evaluation.classes:ClassScorer"
+    scoring = ClassSettings
+    settings = named("mrilib.training.classify_settings:ClassifySettings")
 
     def misfit(self, cases) -> UsageError | None:
         if any(case.class_name is not None for case in cases):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mrilib.errors import UsageError
-from mrilib.tasks.task import Task
-from mrilib.training.segment_settings import SegmentSettings
+from mrilib.evaluation.settings import MapSettings
+from mrilib.tasks.task import Task, named
 
 
 class Segment(Task):
@@ -12,7 +12,9 @@ class Segment(Task):
 
     name = "segment"
     title = "label maps"
-    settings = SegmentSettings
+    scorer = "mrilib.evaluation.maps:MapScorer"
+    scoring = MapSettings
+    settings = named("mrilib.training.segment_settings:SegmentSettings")
 
     def misfit(self, cases) -> UsageError | None:
         if any(case.label is not None for case in cases):
