@@ -10,7 +10,7 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +104,20 @@ def check_folder(path: Path) -> None:
     """Raises UsageError for a path that is there and no folder."""
     if os.path.exists(path) and not os.path.isdir(path):
         raise UsageError("is not a folder", where=path, remedy="choose another name")
+
+
+def check_apart(folder: Path, inputs: Iterable[Path]) -> None:
+    """Raise UsageError for an output that is, or lies in, a folder given as input: it would be read next time."""
+    for path in map(Path, inputs):
+        if path.is_dir() and Path(folder).resolve().is_relative_to(path.resolve()):
+            raise UsageError("lies in the input", where=folder, remedy="choose another folder")
+
+
+def check_beside(folder: Path, output: Path) -> None:
+    """Raise UsageError for a second output folder that lies in the first one."""
+    if Path(folder).resolve().is_relative_to(Path(output).resolve()):
+        raise UsageError("lies in the output, where it would pass for a case", where=folder,
+                         remedy="choose another folder")
 
 
 def is_direct(path: Path) -> bool:

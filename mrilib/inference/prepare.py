@@ -55,14 +55,15 @@ def states_spacing(case: Case) -> bool:
             or "volume" in records.of_case(case.root, case.id).get("native_grid", {}))
 
 
-def remaining_steps(record: dict, root: Path, as_is: bool = False, pictures: bool = False) -> tuple[Step, ...]:
+def remaining_steps(record: dict, root: Path, as_is: bool = False, pictures: bool = False,
+                    any_geometry: bool = False) -> tuple[Step, ...]:  # fmt: skip
     """The steps of a model's recipe that the cases of a root have not been through.
 
-    A root without recipe.json holds cases as given: all steps. as_is: none, whatever the root's recipe. A model for
-    label maps bears with another size, crop and spacing, for its windows slide, volumes are brought to its spacing and
-    its maps go back to the native grid: where recipes differ in these alone, only the model's own spacing is kept.
-    pictures: see is_picture. They, and all cases where the model knows no spacing, as that of stacks, have the scale
-    of the size or spacing that they were brought to, which then must be the model's.
+    A root without recipe.json holds cases as given: all steps. as_is: none, whatever the root's recipe. any_geometry: a
+    model that predicts patch by patch accepts another size, crop and spacing, because volumes are resampled to its
+    spacing and its label maps go back to the native grid: where recipes differ in these alone, only the spacing of the
+    model is kept. pictures: see is_picture. Pictures, and all cases where the model knows no spacing, as that of
+    stacks, have the scale of the size or spacing that they were brought to, which then must be the model's.
     Raises UsageError that names the first difference when the root was prepared otherwise or further.
     """
     if as_is:
@@ -73,7 +74,7 @@ def remaining_steps(record: dict, root: Path, as_is: bool = False, pictures: boo
     except UsageError as first:
         error = first
         stays = pictures or record.get("spacing") is None
-        if record.get("task") == "segment" and not (stays and _scaled_otherwise(mine, have)):
+        if any_geometry and not (stays and _scaled_otherwise(mine, have)):
             try:
                 return _but_for_geometry(mine, have)
             except UsageError as left:  # it names what does matter, not the first size or crop

@@ -23,6 +23,7 @@ MARGIN = 5  # voxels around the head that are computed too
 SEEN = 96  # the head is looked for among every k-th voxel, so that no axis has more than this
 BATCH_VOXELS = {2: 1 << 18, 3: 1 << 18}  # of all windows of a batch, by the network's dimension, unless said
 AXES = "zyx"
+OF_PATCHES = ("dimension", "context", "patch")  # of a record: how patches are cut
 
 
 def window_of(record: dict) -> tuple[int, int, int]:

@@ -104,6 +104,18 @@ def file_hash(path: Path) -> str:
     return records.content_hash([Path(path)])
 
 
+def network_hash(network, record: dict) -> str:
+    """SHA-256 of a network in memory and its record, for a model without a file."""
+    import hashlib
+
+    import numpy as np
+
+    digest = hashlib.sha256(json.dumps([record, network.get_config()], sort_keys=True, default=str).encode())
+    for weight in network.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
 def _read_h5(path: Path) -> str | bytes | None:
     import h5py
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mrilib.errors import UsageError
-from mrilib.evaluation.settings import ClassSettings
-from mrilib.tasks.task import Task, named
+from mrilib.inference.settings import ClassifyPredictSettings
+from mrilib.tasks.task import Task
+from mrilib.training.classify_settings import ClassifySettings
 
 
 class Classify(Task):
@@ -12,9 +13,10 @@ class Classify(Task):
 
     name = "classify"
     title = "classes of images"
-    scorer = "mrilib.evaluation.classes:ClassScorer"
-    scoring = ClassSettings
-    settings = named("mrilib.training.classify_settings:ClassifySettings")
+    settings = ClassifySettings
+    prediction = ClassifyPredictSettings
+    predictor = "mrilib.inference.classes:ClassPredictor"
+    record = "mrilib.models.record:ClassRecord"
 
     def misfit(self, cases) -> UsageError | None:
         if any(case.class_name is not None for case in cases):
@@ -24,3 +26,17 @@ class Classify(Task):
 
     def describe(self, record: dict) -> list[tuple[str, str]]:
         return [("classes", ", ".join(record.get("classes", ()))), *super().describe(record)]
+
+    def outputs(self, record: dict) -> int:
+        return len(record["classes"])
+
+    def columns(self, record: dict) -> list[str]:
+        return ["class", *(f"p_{name}" for name in record["classes"])]
+
+    def row(self, record: dict, vector) -> dict:
+        numbers = [float(f"{value:.6f}") for value in vector]
+        return dict(zip(self.columns(record), [record["classes"][int(vector.argmax())], *numbers], strict=True))
+
+    def as_json(self, record: dict, row: dict) -> dict:
+        return {"case": row["case"], "class": row["class"], "seen": row["seen"],
+                "probabilities": {name: row[f"p_{name}"] for name in record["classes"]}}

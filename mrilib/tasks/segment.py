@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mrilib.errors import UsageError
-from mrilib.evaluation.settings import MapSettings
-from mrilib.tasks.task import Task, named
+from mrilib.inference.settings import MapPredictSettings
+from mrilib.tasks.task import Task
+from mrilib.training.segment_settings import SegmentSettings
 
 
 class Segment(Task):
@@ -12,9 +13,11 @@ class Segment(Task):
 
     name = "segment"
     title = "label maps"
-    scorer = "mrilib.evaluation.maps:MapScorer"
-    scoring = MapSettings
-    settings = named("mrilib.training.segment_settings:SegmentSettings")
+    settings = SegmentSettings
+    prediction = MapPredictSettings
+    predictor = "mrilib.inference.maps:MapPredictor"
+    record = "mrilib.models.record:MapRecord"
+    any_geometry = True
 
     def misfit(self, cases) -> UsageError | None:
         if any(case.label is not None for case in cases):

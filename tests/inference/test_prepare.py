@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -187,34 +188,37 @@ def test_a_volume_is_resampled_to_the_models_spacing_and_keeps_its_native_grid(t
     assert prepare_volume(next(find([picture])), (), ["image"], [2.0, 2.0]).array.shape == (1, 20, 24, 1)
 
 
-def test_a_model_for_label_maps_bears_with_another_size_and_crop_but_not_with_other_values(raw, tmp_path):
+steps_left = partial(remaining_steps, any_geometry=True)  # of a model that predicts patch by patch
+
+
+def test_a_model_for_label_maps_accepts_another_size_and_crop_but_no_other_values(raw, tmp_path):
     scale, size = Step("zscore", {"region": "foreground"}), Step("pad", {"size": [60, 60]})
     spacing = Step("spacing", {"spacing": [1.0, 1.0]})
-    record = {"task": "segment", "recipe": Recipe((Step("crop", {"margin": 0}), spacing, scale)).as_dict()}
+    record = {"recipe": Recipe((Step("crop", {"margin": 0}), spacing, scale)).as_dict()}
     sized = through(raw, (size, scale), tmp_path / "sized")
-    assert remaining_steps(record, sized) == (spacing,)
-    assert remaining_steps(record, through(raw, (size,), tmp_path / "raw-sized")) == (spacing, scale)
+    assert steps_left(record, sized) == (spacing,)
+    assert steps_left(record, through(raw, (size,), tmp_path / "raw-sized")) == (spacing, scale)
     with pytest.raises(UsageError, match="prepared otherwise: step 1 is pad"):
-        remaining_steps({**record, "task": "classify"}, sized)
+        remaining_steps(record, sized)
     with pytest.raises(UsageError, match="prepared otherwise: step 1 is median"):  # but for sizes and crops
-        remaining_steps(record, through(raw, (size, MEDIAN, scale), tmp_path / "smooth"))
+        steps_left(record, through(raw, (size, MEDIAN, scale), tmp_path / "smooth"))
     with pytest.raises(UsageError, match="prepared further than the model's training data: median"):
-        remaining_steps(record, through(raw, (size, scale, MEDIAN), tmp_path / "further"))
+        steps_left(record, through(raw, (size, scale, MEDIAN), tmp_path / "further"))
 
 
 def test_pictures_of_another_size_are_refused_and_volumes_are_not(raw, tmp_path):
     scale = Step("zscore", {"region": "image"})
-    record = {"task": "segment", "recipe": Recipe((Step("resize", {"size": [16, 16]}), scale)).as_dict()}
+    record = {"recipe": Recipe((Step("resize", {"size": [16, 16]}), scale)).as_dict()}
     sized = through(raw, (RESIZE, scale), tmp_path / "sized")
     pictures = is_picture(next(find([sized])))
     assert pictures and not is_picture(next(find([raw])))
     with pytest.raises(UsageError, match=r"sized: prepared otherwise: step 1 is resize\(size=\[32, 32\]"):
-        remaining_steps(record, sized, pictures=pictures)
+        steps_left(record, sized, pictures=pictures)
     (tmp_path / "v").mkdir()
     files.write(tmp_path / "v/v.nii.gz", Image(np.random.default_rng(0).normal(size=(4, 40, 50)), Grid.of((4, 40, 50))))
     volumes = through(tmp_path / "v", (Step("resize", {"size": [4, 32, 32]}), scale), tmp_path / "volumes")
     known = {**record, "spacing": [1.0, 1.0, 1.0]}
-    assert remaining_steps(known, volumes, pictures=is_picture(next(find([volumes])))) == ()
+    assert steps_left(known, volumes, pictures=is_picture(next(find([volumes])))) == ()
 
 
 def test_the_one_slice_of_a_volume_keeps_its_spacing_when_it_is_prepared_to_a_picture(raw, tmp_path):
@@ -225,8 +229,8 @@ def test_the_one_slice_of_a_volume_keeps_its_spacing_when_it_is_prepared_to_a_pi
                         for folder, name in ((raw, "pictures"), (tmp_path / "v", "slices")))
     assert slices.path.suffix == pictures.path.suffix == ".tif"
     assert [states_spacing(case) for case in (slices, pictures, next(find([raw])))] == [True, False, False]
-    record = {"task": "segment", "recipe": Recipe((scale,)).as_dict(), "spacing": [1.0, 1.0]}
-    assert remaining_steps(record, slices.root, pictures=is_picture(slices)) == ()
+    record = {"recipe": Recipe((scale,)).as_dict(), "spacing": [1.0, 1.0]}
+    assert steps_left(record, slices.root, pictures=is_picture(slices)) == ()
     assert prepare_volume(slices, (), ["image"], record["spacing"]).array.shape == (1, 40, 50, 1)
 
 
@@ -234,11 +238,11 @@ def test_where_no_spacing_is_known_another_one_is_refused(raw, tmp_path):
     """As of pictures and stacks of them: nothing would bring them back to the scale that the model knows."""
     scale, spacing = Step("zscore", {"region": "image"}), Step("spacing", {"spacing": [2.0, 2.0]})
     coarse = through(raw, (spacing, scale), tmp_path / "coarse")
-    record = {"task": "segment", "recipe": Recipe((scale,)).as_dict(), "spacing": None}
+    record = {"recipe": Recipe((scale,)).as_dict(), "spacing": None}
     with pytest.raises(UsageError, match="coarse: prepared otherwise: step 1 is spacing"):
-        remaining_steps(record, coarse)
+        steps_left(record, coarse)
     with pytest.raises(UsageError, match="coarse: prepared otherwise: step 1 is spacing"):
-        remaining_steps({**record, "spacing": [1.0, 1.0]}, coarse, pictures=True)
-    assert remaining_steps({**record, "spacing": [1.0, 1.0]}, coarse) == ()
+        steps_left({**record, "spacing": [1.0, 1.0]}, coarse, pictures=True)
+    assert steps_left({**record, "spacing": [1.0, 1.0]}, coarse) == ()
     mine = {**record, "recipe": Recipe((spacing, scale)).as_dict()}
-    assert remaining_steps(mine, through(raw, (scale,), tmp_path / "fine")) == (spacing,)
+    assert steps_left(mine, through(raw, (scale,), tmp_path / "fine")) == (spacing,)

@@ -4,6 +4,7 @@ import pytest
 from mrilib.errors import CaseError, UsageError
 from mrilib.inference.ensemble import check_records
 from mrilib.inference.segment import check_model, decode, head_box, probabilities
+from mrilib.models.record import MapRecord
 
 CHANNELS = ["t1", "flair"]
 LABELS = {"task": "segment", "dimension": 3, "context": 0, "patch": [8, 12, 12], "channels": CHANNELS, "spacing": None,
@@ -158,8 +159,8 @@ def test_wrong_input_and_settings_are_refused():
     ({"values": [0, 3]}, "label 3 is not in scheme"), ({"spacing": [0, 1, 1]}, "spacing"),
 ])  # fmt: skip
 def test_a_record_that_cannot_be_is_refused(change, said):
-    assert check_records({"a.h5": LABELS}) is LABELS
+    check_records({"a.h5": LABELS}, MapRecord)
     near = {**LABELS, "spacing": [1.0, 0.94, 0.94]}  # the medians of two folds
-    assert check_records({"a.h5": near, "b.h5": {**near, "spacing": [1.0, 0.9375, 0.9375]}}) is near
+    check_records({"a.h5": near, "b.h5": {**near, "spacing": [1.0, 0.9375, 0.9375]}}, MapRecord)
     with pytest.raises(CaseError, match=said):
-        check_records({"a.h5": {**LABELS, **change}})
+        check_records({"a.h5": {**LABELS, **change}}, MapRecord)

@@ -10,7 +10,6 @@ import pytest
 from pipeline_data import head, save, volume
 
 from mrilib import cases
-from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io import files
 
@@ -37,16 +36,10 @@ def made(folder, *words, out="out"):
 
 
 def test_a_case_called_recipe_does_not_take_the_place_of_the_folders_recipe(tmp_path, picture):
-    from mri_tools.common.predicting import claim
-
     save(tmp_path / "in/yes/recipe.png", picture)
     ran = normalize("in", "-o", "out", "--crop", cwd=tmp_path)
     assert ran.returncode == 1 and "recipe.png: its record would be called recipe.json" in ran.stderr
     assert ran.stdout == "out/a.tif\n" and not (tmp_path / "out/yes").exists()
-    good, bad = cases.find([tmp_path / "in"])
-    assert claim({}, good, tmp_path) and claim({}, bad, None)
-    with pytest.raises(CaseError, match=r"recipe.png: its record would be called recipe.json, .*\(rename it\)"):
-        claim({}, bad, tmp_path)
 
 
 def test_the_road_of_classification(tmp_path, picture):

@@ -102,8 +102,8 @@ def test_an_ensemble_with_damaged_cases_explained(raw, models, tmp_path):
     from PIL import Image as Picture
 
     from mrilib.cases import find
-    from mrilib.inference.classify import predict as alone
     from mrilib.inference.prepare import prepare
+    from mrilib.inference.vectors import predict as alone
     from mrilib.models.file import load
 
     (tmp_path / "cut.png").write_bytes((raw / "no" / "no 1.png").read_bytes()[:300])
@@ -115,7 +115,7 @@ def test_an_ensemble_with_damaged_cases_explained(raw, models, tmp_path):
     found = json.loads(done.stdout)
     assert [(r["case"], r["seen"]) for r in found] == [("no 0", "train"), ("no 1", "train"), ("Y", "")]
     assert all(sum(r["probabilities"].values()) == pytest.approx(1, abs=2e-6) for r in found)
-    each = [alone(model, record, [prepare(next(find([ones[0]])), Recipe.from_dict(record["recipe"]).steps,
+    each = [alone(model, [prepare(next(find([ones[0]])), Recipe.from_dict(record["recipe"]).steps,
                                           ["image"]).array])[0] for model, record in map(load, sorted(
                                               models.glob("fold[01].h5")))]  # fmt: skip
     assert list(found[0]["probabilities"].values()) == pytest.approx(np.mean(each, 0), abs=2e-6)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -216,8 +216,9 @@ def test_an_ensemble_with_probabilities_post_processing_and_another_scheme(raw, 
 def test_options_of_post_processing_add_to_what_the_model_keeps(models, tmp_path):
     import h5py
 
-    from mri_tools.common.predicting import Models
-    from mri_tools.common.predicting_maps import settings_of
+    from mrilib.inference.maps import identity_of
+    from mrilib.inference.models import Models
+    from mrilib.inference.settings import MapPredictSettings
 
     path = tmp_path / "tuned.h5"
     path.write_bytes((models / "fold0.h5").read_bytes())
@@ -226,9 +227,9 @@ def test_options_of_post_processing_add_to_what_the_model_keeps(models, tmp_path
         file.attrs["mri"] = json.dumps({**json.loads(file.attrs["mri"]), "postprocess": kept})
 
     def post(*volumes, stored=True, largest=False, holes=False):
-        return settings_of(Models([path]), flips=True, axes=None, overlap=None, precision=None, as_is=False,
-                           scheme=None, suffix=None, stored=stored, keep_largest=largest, min_volume=volumes,
-                           fill_holes=holes).postprocess  # fmt: skip
+        settings = MapPredictSettings(no_postprocess=not stored, keep_largest=largest, min_volume=volumes,
+                                      fill_holes=holes)
+        return identity_of(Models.of_files([path]), settings).postprocess
 
     assert post() == kept
     assert post("ET=50", "TC=5") == {**kept, "min_volume": {"WT": 100, "ET": 50, "TC": 5}}
@@ -252,8 +253,8 @@ def test_slices_are_not_flipped_through(raw, models, tmp_path):
 
 
 def test_maps_that_a_forced_run_of_another_model_left_behind_are_said(raw, models, plain, tmp_path):
-    from mri_tools.common.predicting import Models
-    from mri_tools.common.predicting_maps import open_output, settings_of
+    from mrilib.inference.maps import open_output
+    from mrilib.tasks.predicting import models_of, predictor_of
 
     def complaints(*options):
         words = [BIN / "mri-score", *options]
@@ -266,11 +267,10 @@ def test_maps_that_a_forced_run_of_another_model_left_behind_are_said(raw, model
     (tmp_path / "p/fold0/p0.nii.gz").unlink()
     for i in (1, 2, 3):
         (tmp_path / f"p/fold1/p{i}.nii.gz").unlink()
-    chosen = Models([models / "fold1.h5"])
-    settings = settings_of(chosen, flips=True, axes=None, overlap=None, precision=None, as_is=False, scheme=None,
-                           suffix=None, stored=True, keep_largest=False, min_volume=(), fill_holes=False)
-    shutil.copytree(plain[0], tmp_path / "mixed")
-    name = open_output(tmp_path / "mixed", chosen, settings, force=True)  # as a run begins, and here does one case
+    predictor = predictor_of(models_of(models / "fold1.h5"), {}, tmp_path / "mixed")
+    shutil.copytree(plain[0], tmp_path / "mixed", dirs_exist_ok=True)
+    identity = {"models": predictor.models.hashes(), **asdict(predictor.identity)}
+    name = open_output(tmp_path / "mixed", identity, force=True)  # as a run begins, and here does one case
     record = tmp_path / "mixed/p2.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "recipe": name}))
     folds = ["p/fold1/p0.nii.gz", *(f"p/fold0/p{i}.nii.gz" for i in (1, 2, 3))]

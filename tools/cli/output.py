@@ -191,8 +191,10 @@ class progress:
             _bar = None
 
 
-def give_results(results, label: str, total: int | None = None) -> int:
+def give_results(results, label: str, total: int | None = None, give=None) -> int:
     """Emit the path of each (case, path or exception) in order, name each failure; returns the exit code.
+
+    give: takes each result instead, such as the row of a table.
 
     A CaseError is that case's alone. A MachineError ends the run. No case at all: exit 1, "nothing to do".
     """
@@ -206,7 +208,7 @@ def give_results(results, label: str, total: int | None = None) -> int:
                 complain(describe(case, result), result)
             else:
                 done += 1
-                emit(result)
+                (give or emit)(result)
             bar.step()
     if not done and not failed:
         complain("nothing to do (no names came)")

@@ -111,7 +111,7 @@ def _option_of(name: str, settings: dict[str, Setting]):
     flag = described.flag
     if bool in described.kinds:
         if described.off:
-            flag = f"{flag}/--{described.off}"
+            flag = f"{flag}/--{described.off.removeprefix('--')}"
         else:
             more["is_flag"] = True
     elif described.metavar:

@@ -1,0 +1,96 @@
+"""The models of one prediction: records that are read and compared first, networks that are built when needed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator
+from glob import glob, has_magic
+from pathlib import Path
+
+from mrilib.errors import CaseError, UsageError
+
+log = logging.getLogger("mrilib")
+
+
+def matching(names: Iterable[str | Path]) -> list[Path]:
+    """The files that names and patterns stand for, each once. Raises UsageError for a name that stands for none."""
+    files: list[Path] = []
+    for name in map(Path, names):
+        if name.exists():
+            files.append(name)
+        elif has_magic(str(name)):
+            matches = sorted(glob(str(name)))
+            if not matches:
+                raise UsageError("no model file matches this pattern", where=name)
+            files += map(Path, matches)
+        else:
+            raise UsageError("no such model file", where=name, remedy="mri-train makes one")
+    return list(dict.fromkeys(files))
+
+
+@contextlib.contextmanager
+def of_option() -> Iterator[None]:
+    """A fault of a model file is wrong use, no fault of a case: CaseError goes on as UsageError."""
+    try:
+        yield
+    except CaseError as error:
+        raise UsageError(error.what, where=error.where, remedy=error.remedy) from error
+
+
+class Models:
+    """Models whose probabilities are averaged. records: by the name of each model; record: the first one, which stands
+    for all where they agree; seen: content hash of a case -> how any of these models saw it."""
+
+    def __init__(self, records: dict[object, dict], networks: dict[object, object] | None = None):
+        from mrilib.inference.ensemble import seen_by
+
+        self.records = records
+        self.record = next(iter(records.values()))
+        self.seen = seen_by(records.values())
+        self._given = networks or {}
+        self._networks: list = []
+
+    @classmethod
+    def of_files(cls, names: Iterable[str | Path]) -> Models:
+        """The models of files and patterns; no network is built yet. Raises UsageError for a bad file."""
+        from mrilib.models import file, safety
+
+        paths = matching(names)
+        if not paths:
+            raise UsageError("no model was given", remedy="name a model file of mri-train")
+        with of_option():
+            records = {path: file.read_record(path) for path in paths}
+            for path in paths:
+                safety.check(path)
+        return cls(records)
+
+    @property
+    def names(self) -> list:
+        """What the models go by, their paths as a rule."""
+        return list(self.records)
+
+    def hashes(self) -> list[str]:
+        """What names each model in the record of a prediction: the SHA-256 of its file."""
+        from mrilib.models import file
+
+        return [file.network_hash(self._given[name], self.records[name]) if name in self._given else
+                file.file_hash(name) for name in self.records]
+
+    def build(self, predictor) -> list:
+        """The networks, built at the first call, on the device and in the precision of the predictor's settings."""
+        if not self._networks:
+            from mrilib import gpu
+            from mrilib.inference.precision import recast
+            from mrilib.models import file
+
+            settings = predictor.settings
+            used = gpu.setup(settings.device, mixed=getattr(settings, "mixed_precision", "off"),
+                             threads=settings.threads)
+            log.info(used.line)
+            for name, record in self.records.items():
+                with of_option():
+                    network = self._given.get(name) or file.load(name)[0]
+                    predictor.check(network, record, name)
+                self._networks.append(recast(network, used.policy))
+        return self._networks

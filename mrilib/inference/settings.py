@@ -1,0 +1,61 @@
+"""The settings of prediction, those that all tasks share first. `--help` imports this module: no heavy imports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrilib.config import Settings, setting
+
+PRECISIONS = ("auto", "off", "float16", "bfloat16")
+MAP_SUFFIXES = (".nii.gz", ".nii", ".mha", ".png", ".tif")
+
+
+@dataclass(frozen=True)
+class PredictSettings(Settings):
+    """How models are applied, whatever their task. A setting that is None gets its default from the task."""
+
+    flips: bool = setting(True, "Average each image with its left-right mirror image.", off="--no-flips")
+    as_is: bool = setting(False, "Take the images as they are, whatever the recipe of the model.", section="input")
+    batch_size: int | None = setting(None, "Number of images or patches in a batch.", low=1, shown="16, or by size",
+                                     section="machine")
+    device: str = setting("auto", "Device that computes.", metavar="auto|cpu|gpu[:N]", section="machine", option=False)
+    threads: int | None = setting(None, "Threads of the network on the CPU.", low=1, shown="all cores",
+                                  section="machine")
+
+
+@dataclass(frozen=True)
+class TableSettings(PredictSettings):
+    """The settings of a task whose predictions are the rows of a table."""
+
+    json: bool = setting(False, "Write the table as JSON.", section="output", option=False)
+
+
+@dataclass(frozen=True)
+class ClassifyPredictSettings(TableSettings):
+    """The settings of predicting classes."""
+
+    explain: Path | None = setting(None, "Also write where the model looked (Grad-CAM) over each image, as "
+                                   "DIR/CASE.png.", metavar="DIR", section="output")
+
+
+@dataclass(frozen=True)
+class MapPredictSettings(PredictSettings):
+    """The settings of predicting label maps."""
+
+    overlap: float = setting(0.5, "Fraction of a patch that the next patch covers again.", low=0, high=0.9)
+    flip_axes: str | None = setting(None, "Axes to mirror along, in all combinations.", metavar="x|xy|xyz", shown="x")
+    mixed_precision: str = setting("auto", "Precision of the network. auto: half precision where the device computes "
+                                   "it fast.", choices=PRECISIONS, section="machine")
+    keep_largest: bool = setting(False, "Keep only the largest connected component.", section="output")
+    min_volume: tuple[str, ...] = setting((), "Remove smaller connected components of each region, or of this label or "
+                                          "region.", metavar="[PART=]MM3", section="output")
+    fill_holes: bool = setting(False, "Fill holes.", section="output")
+    no_postprocess: bool = setting(False, "Leave out the post-processing that the model file holds. --keep-largest, "
+                                   "--min-volume and --fill-holes add to it.", section="output")
+    scheme: str | None = setting(None, "Write the label values of this scheme.", metavar="NAME|1=a,2=b",
+                                 shown="the scheme of the model", section="output")
+    suffix: str = setting(".nii.gz", "File format of the label maps.", choices=MAP_SUFFIXES, section="output")
+    probabilities: Path | None = setting(None, "Also write the probabilities of each label or region, float32, as "
+                                         "DIR/CASE/NAME.", metavar="DIR", section="output")
+    force: bool = setting(False, "Replace what another run left in the output.", section="output", option=False)
