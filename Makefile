@@ -213,8 +213,9 @@ $(VENV)/tested: $(VENV)/installed
 test: $(VENV)/tested ## the whole test suite
 	@PYTHONUTF8=1 pytest -n auto
 
-lint: $(VENV)/tested ## the linter
+lint: $(VENV)/tested ## style, and the types of the public functions
 	@ruff check .
+	@mypy --no-error-summary
 
 bench: $(VENV)/tested ## measure every part, beside its peers where these are installed in PEERS=other/bin/python
 	@for part in bench bench_prepare bench_histograms bench_augment bench_train bench_predict bench_score; do \
@@ -226,4 +227,4 @@ docs: $(VENV)/tested ## write docs/commands.md from the tools' own --help
 	    printf '\n## %s\n\n```\n$$ %s --help\n' $$tool $$tool; COLUMNS=80 $$tool --help; printf '```\n'; done; } > docs/commands.md
 
 clean: ## remove the demo's files and the caches
-	rm -rf demo .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf demo .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info

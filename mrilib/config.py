@@ -20,7 +20,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from mrilib.errors import UsageError
 
-SECTIONS = ("input", "network", "loss and sampling", "optimisation", "augmentation", "validation", "machine", "output")
+SECTIONS = ("input", "network", "loss and sampling", "optimisation", "augmentation", "validation", "metrics",
+            "statistics", "machine", "output")
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 SETTING = "setting"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from mrilib.cases import Case
 from mrilib.duplicates import groups
@@ -30,22 +30,26 @@ def findings(cases: Sequence[Case], pairs: Iterable[tuple[int, int, str]] = ()) 
     return [line for line in lines if line]
 
 
-def copies_across(cases: Sequence[Case], pairs: Iterable[tuple[int, int, str]], part: str, other: str) -> dict:
-    """The cases of a part that have a copy in another part: their index -> (index of the copy, "exact" or "near")."""
+def copies_across(parts: Sequence[str | None], pairs: Iterable[tuple[int, int, str]], part: str,
+                  others: Collection[str]) -> dict[int, tuple[int, str]]:
+    """The cases of a part that have a copy in other parts: their index -> (index of the copy, "exact" or "near").
+
+    parts: of each case. A copy of an exact copy is an exact copy.
+    """
     pairs = list(pairs)
-    same = groups(len(cases), [pair for pair in pairs if pair[2] == "exact"]).tolist()
+    same = groups(len(parts), [pair for pair in pairs if pair[2] == "exact"]).tolist()
     near: dict[int, set[int]] = defaultdict(set)
     for i, j, kind in pairs:
         if kind != "exact":
             near[same[i]].add(same[j])
             near[same[j]].add(same[i])
-    first = {}  # of each set of equal images, one in the other part
-    for i, case in enumerate(cases):
-        if case.part == other:
+    first: dict[int, int] = {}  # of each set of equal images, one in the other parts
+    for i, own in enumerate(parts):
+        if own in others:
             first.setdefault(same[i], i)
     found = {}
-    for i, case in enumerate(cases):
-        if case.part != part:
+    for i, own in enumerate(parts):
+        if own != part:
             continue
         if same[i] in first:
             found[i] = first[same[i]], "exact"
@@ -55,9 +59,9 @@ def copies_across(cases: Sequence[Case], pairs: Iterable[tuple[int, int, str]], 
 
 
 def _copies_across_parts(cases, pairs) -> tuple[str, str] | None:
-    clauses, examples = [], []
+    clauses, examples, parts = [], [], [case.part for case in cases]
     for part, other in ORDER:
-        if found := copies_across(cases, pairs, part, other):
+        if found := copies_across(parts, pairs, part, {other}):
             kinds = Counter(kind for _, kind in found.values())
             text = ", ".join(f"{kinds[kind]} {kind}" for kind in ("exact", "near") if kinds[kind])
             total = sum(case.part == part for case in cases)

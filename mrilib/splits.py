@@ -18,6 +18,7 @@ from mrilib.cases import Case
 from mrilib.cases.given import PARTS
 from mrilib.duplicates import groups
 from mrilib.errors import UsageError
+from mrilib.leaks import copies_across
 from mrilib.store import csv_text, read_csv
 
 HEADER = ("case", "subject", "group", "fold", "part")
@@ -90,18 +91,14 @@ def leaks(cases: list[Case], part_of: dict[str, str], group: list[str], copies=(
     lines = []
     for upper, part in [(2, "test"), (1, "validation")]:
         others = PARTS[:upper]
-        copied: dict[str, str] = {}
-        for i, j, kind in copies:
-            for one, other in ((cases[i], cases[j]), (cases[j], cases[i])):
-                if part_of.get(one.id) == part and part_of.get(other.id) in others:
-                    copied[one.id] = min(copied.get(one.id, kind), kind)  # exact goes before near
+        copied = copies_across([part_of.get(case.id) for case in cases], copies, part, others)
         subjects = {case.subject for case in cases if case.subject and part_of.get(case.id) == part} & {
             case.subject for case in cases if case.subject and part_of.get(case.id) in others}
         shared = sum(case.subject in subjects for case in cases if part_of.get(case.id) == part)
         count = sum(p == part for p in part_of.values())
         where = "training" if upper == 1 or "validation" not in part_of.values() else "training or validation"
         if copied:
-            kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(copied.values()).items()))
+            kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(kind for _, kind in copied.values()).items()))
             lines.append(f"{len(copied)} of {count} {part} cases are copies of {where} cases ({kinds})")
         if subjects:
             lines.append(f"{len(subjects)} subject{'s' * (len(subjects) > 1)} ({shared} of {count} {part} cases) "
@@ -128,7 +125,7 @@ def make_given(cases: list[Case], group: list[str], part_of: dict[str, str], *, 
                for name, fraction in (("validation", validation), ("test", test)) if name not in have}
     if any(lacking.values()):
         inner = make([case for case, _ in pool], [name for _, name in pool],
-                     **{"validation": 0.0, "test": 0.0, **lacking}, seed=seed)
+                     validation=lacking.get("validation", 0.0), test=lacking.get("test", 0.0), seed=seed)
         part.update((row.case, row.part) for row in inner)
     return [Row(c.id, c.subject or "", g, None, part[c.id]) for c, g in zip(cases, group, strict=True)]
 

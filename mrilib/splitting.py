@@ -57,7 +57,7 @@ class Split:
 def split(cases, *, folds: int | None = None, validation: float | None = None, test: float | None = None, seed: int = 0,
           copies: str = "near", distance: int | None = None, given: str | None = None,
           groups: Mapping[str, str] | str | Path | None = None, jobs: int | Executor | None = None,
-          on_error: Callable[[CaseError], None] | None = None, progress: Callable | None = None) -> Split:
+          on_error: Callable[[CaseError], object] | None = None, progress: Callable | None = None) -> Split:
     """Divide cases into train, validation and test, or into folds, so that no subject and no copies are parted.
 
     cases: cases, or paths of them. validation, test: shares of the cases, 0.15 by default. copies: "near", "exact" or

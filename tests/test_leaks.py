@@ -22,9 +22,10 @@ def test_a_copy_of_a_copy_counts_and_an_exact_one_before_a_near_one():
              case("x1", "test"), case("x2", "test"), case("x3", "test"), case("x4", "test")]  # fmt: skip
     # extra stands for all that equal it: t1, x1; t2 is near to extra, x2 is near to extra, x3 is near to t2 alone
     pairs = [(0, 1, "exact"), (0, 4, "exact"), (0, 2, "near"), (0, 5, "near"), (2, 6, "near"), (3, 7, "near")]
-    assert copies_across(cases, pairs, "test", "train") == {4: (1, "exact"), 5: (1, "near"), 6: (2, "near")}
-    assert copies_across(cases, pairs, "test", "validation") == {7: (3, "near")}
-    assert copies_across(cases, pairs, "validation", "train") == {}
+    parts = [one.part for one in cases]
+    assert copies_across(parts, pairs, "test", {"train"}) == {4: (1, "exact"), 5: (1, "near"), 6: (2, "near")}
+    assert copies_across(parts, pairs, "test", {"validation"}) == {7: (3, "near")}
+    assert copies_across(parts, pairs, "validation", {"train"}) == {}
     (title, text), = findings(cases, pairs)
     assert title == "LEAK, copies across parts"
     assert text.startswith("3 of 4 test cases are copies of train cases (1 exact, 2 near); 1 of 4 test cases are "

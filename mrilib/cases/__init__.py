@@ -56,7 +56,7 @@ LAYOUTS = {
 
 
 def find(paths: Iterable[Path], layout: str | Reading | None = None, root: Path | None = None,
-         on_error: Callable[[CaseError], None] | None = None,
+         on_error: Callable[[CaseError], object] | None = None,
          on_unused: Callable[[Unused], None] | None = None) -> Iterator[Case]:
     """The cases below each path, which may be a folder, a file or a CSV of cases, each folder in sorted order.
 
@@ -100,7 +100,7 @@ def find(paths: Iterable[Path], layout: str | Reading | None = None, root: Path 
     yield from cases
 
 
-def unite(cases: list[Case], reading: Reading, fail: Callable[[CaseError], None]) -> list[Case]:
+def unite(cases: list[Case], reading: Reading, fail: Callable[[CaseError], object]) -> list[Case]:
     """Cases of one root as they are meant: collisions named apart, records read, channels and classes named."""
     # A file named twice is one case; two DICOM studies of one folder, whose path is the same, are two.
     cases = list({(case.path, *case.image_files): case for case in cases}.values())

@@ -84,7 +84,7 @@ class Search:
     folder: Path
     root: Path
     reading: Reading
-    fail: Callable[[CaseError], None]
+    fail: Callable[[CaseError], object]
     free: bool = False
     others: tuple[Path, ...] = ()
     used: set[Path] = field(default_factory=set)

@@ -59,12 +59,12 @@ SUBJECTS = (  # each finds the person at the beginning of a case's own name; wha
 )
 
 
-def suffix_of(path: Path) -> str:
+def suffix_of(path: Path | str) -> str:
     """The suffix of an image file in lower case, `.nii.gz` whole; empty when it is none of ours."""
     return _suffix(os.path.basename(path))
 
 
-def stem_of(path: Path) -> str:
+def stem_of(path: Path | str) -> str:
     """The file name without its image suffix."""
     name = os.path.basename(path)
     return name[: len(name) - len(_suffix(name))]

@@ -22,7 +22,7 @@ logger = logging.getLogger("mrilib")
 def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = None, count: int = 48, columns: int = 8,
          size: int = 160, mistakes: bool = False, random: bool = False, seed: int = 0,
          layout: str | Reading | None = None, root: str | Path | None = None,
-         on_error: Callable[[CaseError], None] | None = None, progress: Callable | None = None) -> Path:
+         on_error: Callable[[CaseError], object] | None = None, progress: Callable | None = None) -> Path:
     """Draw a sheet of cases or predictions, or charts of scores; returns the path of the file.
 
     shown: cases, paths of them, predicted label maps, or a table of predictions or scores as a CSV file, as its text

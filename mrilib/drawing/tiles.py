@@ -36,12 +36,12 @@ def of_predictions(table: list[str], cases: list[Case], mistakes: bool) -> list[
 
     table: the lines of a table of predictions. mistakes: those alone.
     """
-    from mrilib.evaluation import submission
+    from mrilib.evaluation import class_tables
 
     by_id = {case.id: case for case in cases}
-    predictions = submission.read(table, "the table")
+    predictions = class_tables.read(table, "the table")
     rows = []
-    for name, reference in submission.pair(predictions.classes, by_id).items():
+    for name, reference in class_tables.pair(predictions.classes, by_id).items():
         case, predicted = by_id[reference], predictions.classes[name]
         probability = predictions.probability.get(name, {}).get(predicted)
         wrong = case.class_name is not None and case.class_name != predicted
@@ -84,7 +84,7 @@ def tile_of(shown: Shown, size: int):
 
     image = files.read_case(shown.case)
     label = files.read_label(shown.case, image.grid)
-    picture = montage.picture(image, size, label and label.array, shown.case.boxes)
+    picture = montage.picture(image, size, None if label is None else label.array, shown.case.boxes)
     return montage.Tile(picture, shown.caption, shown.wrong)
 
 

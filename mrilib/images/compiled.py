@@ -1,4 +1,4 @@
-"""Loops compiled to machine code on first use (numba), kept on disk, and run over parts of an array in threads."""
+"""Loops compiled by numba on first use, cached on disk, and run in threads over parts of an array."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from numba import njit
 
 FAST = {"contract", "reassoc", "nsz", "arcp"}  # NaN stays NaN
-PARTS = 4  # of the work for each thread: the faster one takes more
+PARTS = 4  # parts of the work per thread, so that a faster thread takes more
 
 
 def loop(function: Callable) -> Callable:
-    """The function compiled without the interpreter's lock, its machine code kept beside the source or, where that
-    folder cannot be written, in the user's cache folder; without either it is compiled anew in each process.
+    """Compile a function that releases the interpreter lock. The machine code is cached beside the source, or in the
+    user's cache folder if that cannot be written; without either, each process compiles it again.
     """
     try:
         return njit(nogil=True, error_model="numpy", fastmath=FAST, cache=True)(function)
@@ -23,7 +23,7 @@ def loop(function: Callable) -> Callable:
 
 
 def inner(function: Callable) -> Callable:
-    """A function that is built into the loop() that calls it, once for each set of constants."""
+    """Inline a function into the loop() that calls it, once for each set of constants."""
     return njit(nogil=True, error_model="numpy", fastmath=FAST, inline="always")(function)
 
 
@@ -39,9 +39,9 @@ def threads() -> int:
 
 
 def over(count: int, size: int, work: Callable[[int, int], None]) -> None:
-    """work(start, stop) over 0 .. count, in threads when an array of `size` values is worth their start.
+    """Call work(start, stop) for parts of 0 .. count, in threads if an array of `size` values is large enough.
 
-    The parts may be any, so what work writes must not depend on them.
+    The results of `work` must not depend on the division into parts.
     """
     n = threads() if size > 1 << 18 else 1
     if n == 1 or count < 2:

@@ -11,10 +11,10 @@ import numpy as np
 class Grid:
     """Size, spacing (mm), origin (mm) and direction of an image, all in array order: (z, y, x) or (y, x).
 
-    direction is a tuple of rows; direction[i][j] is the world component i of a step along array axis j, the
-    world axes in reversed order too (z, y, x of ITK's LPS), so that an axis-aligned image has the identity.
-    volume: of the 2D grid of a volume's one slice, the grid (z, y, x) that the volume has; it says where in the head
-    the slice lies, is written with it to a volume format, and has no say in whether two grids are the same.
+    direction: a tuple of rows; direction[i][j] is the world component i of a step along array axis j. World axes are in
+    reversed order too (z, y, x of ITK's LPS), so an axis-aligned image has the identity.
+    volume: the 3D grid of a volume with a single slice, kept with the 2D grid of that slice. It places the slice in the
+    head, is written to volume formats, and is not compared by same_as.
     """
 
     size: tuple[int, ...]
@@ -25,7 +25,7 @@ class Grid:
 
     @classmethod
     def of(cls, size, spacing=None, origin=None, direction=None, volume=None) -> Grid:
-        """A grid of this size; spacing 1 mm, origin 0 and axis-aligned unless said."""
+        """A grid of this size; by default with spacing 1 mm, origin 0 and axis-aligned."""
         n = len(size)
         direction = np.eye(n) if direction is None else np.asarray(direction, float).reshape(n, n)
         return cls(
@@ -53,7 +53,7 @@ class Grid:
         return (np.asarray(world, float) - np.asarray(self.origin)) @ np.linalg.inv(self.matrix()).T
 
     def same_as(self, other: Grid, tolerance: float = 1e-3) -> bool:
-        """Whether two grids agree: equal size, and every corner within `tolerance` mm."""
+        """Whether two grids have the same size, and every corner at the same place within `tolerance` mm."""
         if self.size != other.size:
             return False
         corners = np.stack(np.meshgrid(*[(0, s - 1) for s in self.size], indexing="ij"), -1)
@@ -64,12 +64,12 @@ class Grid:
         return Grid.of(size, spacing or self.spacing, tuple(self.to_world(start)), self.direction)
 
     def flattened(self) -> Grid:
-        """Of a volume of one slice the 2D grid of that slice, which remembers the volume's; any other grid itself."""
+        """The 2D grid of the slice of a volume with one slice, which keeps the 3D grid; any other grid itself."""
         if self.dimension != 3 or self.size[0] != 1:
             return self
         direction = np.asarray(self.direction)[1:, 1:]
         if not np.allclose(direction @ direction.T, np.eye(2), atol=1e-3):
-            direction = np.eye(2)  # a tilted slice alone: its own plane is its world
+            direction = np.eye(2)  # a tilted slice: its plane is its world
         return Grid.of(self.size[1:], self.spacing[1:], self.origin[1:], direction, self)
 
     def as_dict(self) -> dict:
@@ -87,8 +87,8 @@ class Grid:
 class Image:
     """An array and its grid. array: (z, y, x[, channel]) or (y, x[, channel]), any real type.
 
-    channels: names of the last axis where there are several, in order; of one channel without that axis its name,
-    or empty where that is not known.
+    channels: names along the last axis, in order; without that axis, the name of the single channel, or empty if it is
+    not known.
     """
 
     array: np.ndarray
@@ -105,9 +105,9 @@ class Image:
         return self.array.ndim > self.grid.dimension
 
     def by_channel(self) -> np.ndarray:
-        """The array with a channel axis, which is added (length 1) where there is none; a view."""
+        """The array with a channel axis, added with length 1 if the image has none; a view."""
         return self.array if self.has_channels else self.array[..., None]
 
     def with_array(self, array, grid: Grid | None = None, channels: tuple[str, ...] | None = None) -> Image:
-        """The same image with other values, on `grid` where the step moved it."""
+        """The same image with other values, on `grid` if that is given."""
         return Image(array, grid or self.grid, self.channels if channels is None else channels)

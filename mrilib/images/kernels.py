@@ -1,7 +1,7 @@
-"""The loops of non-local denoising, compiled by numba: sliding blocks of cosines, and means of like voxels.
+"""The loops of non-local denoising, compiled by numba: sliding cosine blocks, and means of similar voxels.
 
-All work on (z, y, x) float32, a slab of z at a time, release the interpreter's lock, and give the same bits however
-many threads share the slabs. Inner loops run over x on views that start at 0, for only then do they vectorise.
+They work on (z, y, x) float32 by slabs along z, release the interpreter lock, and give the same bits for any number of
+threads. Inner loops run over x on views that start at 0, because only those vectorise.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from numba import njit
 
 from mrilib.images.compiled import cores
 
-SLAB = 8  # slices of one piece of work; at least the side of a block less one
+SLAB = 8  # slices per piece of work; at least the side of a block less one
 
 
 def cosines(n: int) -> np.ndarray:
-    """The orthonormal cosine transform of n values (DCT-II), a row for each frequency, float32."""
+    """The orthonormal cosine transform of n values (DCT-II), a row for each frequency, float32.
+
+    Not scipy.fft.dct, which differs in the last bit for most n: prepared files would change.
+    """
     k = np.arange(n)
     table = np.cos(np.pi * (2 * k[None] + 1) * k[:, None] / (2 * n)) * np.sqrt(2 / n)
     table[0] /= np.sqrt(2)
@@ -26,7 +29,7 @@ def cosines(n: int) -> np.ndarray:
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _forward(image, z, y, x0, width, bz, by, bx, first, second, out):
-    """Coefficients of the blocks at (z, y, x0 ... ), a row of x for each of nz * ny * nx frequencies."""
+    """Coefficients of the blocks at (z, y, x0 …), a row of x for each of nz * ny * nx frequencies."""
     nz, ny, nx = bz.shape[0], by.shape[0], bx.shape[0]
     wide = width + nx - 1
     for i in range(nz):
@@ -58,7 +61,7 @@ def _forward(image, z, y, x0, width, bz, by, bx, first, second, out):
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _blocks(image, pilot, wiener, threshold, variance, total, weight, places, starts, ys, bz, by, bx):
-    """Shrink the blocks that start in slices `starts` and rows `ys`, added to total; their weights to weight."""
+    """Shrink the blocks that start in slices `starts` and rows `ys`; add them to total and their weights to weight."""
     nz, ny, nx = bz.shape[0], by.shape[0], bx.shape[0]
     size = image.shape[2]
     first, second = np.empty((nz, ny, size), np.float32), np.empty((nz, ny, size), np.float32)
@@ -153,10 +156,11 @@ def _reach(mask: np.ndarray, side) -> np.ndarray:
 def shrink(image: np.ndarray, sigma: float, mask: np.ndarray, side, step=(1, 1), *, pilot=None, cut: float = 2.7):
     """Denoise by shrinking the cosine transform of overlapping blocks (Yaroslavsky 1996; Guleryuz 2007).
 
-    image: (z, y, x) float32, noise of deviation sigma. mask: where a result is wanted; elsewhere the image stays.
-    side: voxels of a block on each axis, no more than the image has. step: between blocks along z and y; x takes
-    all. Without pilot, coefficients below cut * sigma become 0; with one, of the same shape, each is weighted by
-    what the pilot says of its power (Wiener). Each voxel is the mean of its blocks, the sparser the heavier.
+    image: (z, y, x) float32, with noise of deviation sigma. mask: voxels to denoise; the others keep their values.
+    side: voxels of a block along each axis, at most those of the image. step: between blocks along z and y; along x
+    blocks start at every voxel. Without a pilot, coefficients below cut * sigma become 0. With a pilot, an image of the
+    same shape, each coefficient is weighted by its power in the pilot (Wiener). Each voxel is the weighted mean of its
+    blocks; sparser blocks weigh more.
     """
     tables = [cosines(n) for n in side]
     places = _reach(mask, side)
@@ -170,7 +174,7 @@ def shrink(image: np.ndarray, sigma: float, mask: np.ndarray, side, step=(1, 1),
                 np.float32(sigma**2), total, weight, places, starts, ys, *tables)  # fmt: skip
 
     with ThreadPoolExecutor(cores()) as pool:
-        for odd in (0, 1):  # neighbouring slabs overlap: every other one first, so that no two threads meet
+        for odd in (0, 1):  # neighbouring slabs overlap: every other one first, so that threads do not meet
             list(pool.map(work, [s for s in slabs if s[0] // SLAB % 2 == odd]))
     inside = mask & (weight > 0)
     result = image.copy()
@@ -215,11 +219,12 @@ def _like(image, guide, mean, spans, result, c_guide, c_mean, radius, own, start
 
 def like_means(image: np.ndarray, guide: np.ndarray, sigma: float, mask: np.ndarray, radius, *, width: float = 0.4,
                own: float = 3.0) -> np.ndarray:  # fmt: skip
-    """Every voxel as the mean of those around it that look alike in a guide (PRI-NLM, Manjon et al. 2012).
+    """Replace every voxel by the mean of the similar ones around it (PRI-NLM, Manjon et al. 2012).
 
-    image, guide: (z, y, x) float32, the guide denoised already. Alike are voxels whose guide and whose guide's mean
-    over 3 voxels a side differ little beside width * sigma: this asks nothing of direction. radius: of the window
-    on each axis. own: how many voxels' worth the guide itself counts at its place. Elsewhere than mask the image stays.
+    image, guide: (z, y, x) float32, the guide denoised already. Two voxels are similar if their values in the guide,
+    and the means of the guide over 3 voxels per side, differ little compared with width * sigma; this is invariant to
+    rotation. mask: voxels to denoise; the others keep their values. radius: of the neighbourhood along each axis.
+    own: weight of the guide at the voxel itself, in voxels.
     """
     from scipy import ndimage
 

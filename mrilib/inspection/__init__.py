@@ -50,7 +50,7 @@ class CasesReport(Report):
 
 
 def inspect(paths, *, layout: str | Reading | None = None, root: str | Path | None = None, copies: bool = True,
-            jobs: int | Executor | None = None, on_error: Callable[[CaseError], None] | None = None,
+            jobs: int | Executor | None = None, on_error: Callable[[CaseError], object] | None = None,
             progress: Callable | None = None) -> Report:
     """Report what files and folders of images hold, or what the record of one model file says.
 
@@ -72,7 +72,7 @@ def inspect(paths, *, layout: str | Reading | None = None, root: str | Path | No
 
 
 def of_cases(cases: Iterable[Case | CaseError], unused: Iterable[Unused] = (), *, title: str = "", copies: bool = True,
-             jobs: int | Executor | None = None, on_error: Callable[[CaseError], None] | None = None,
+             jobs: int | Executor | None = None, on_error: Callable[[CaseError], object] | None = None,
              progress: Callable | None = None) -> CasesReport:
     """Report what cases hold, as they come; an error among them counts as a damaged case.
 

@@ -143,8 +143,8 @@ def ordered(function: Callable | str, items: Iterable, jobs: int | Executor | No
         for item, arguments in items:
             yield item, arguments if isinstance(arguments, BaseException) else _try(function, arguments)
         return
-    own = Workers(jobs) if not isinstance(jobs, Executor) else None
-    executor = own or jobs
+    own = None if isinstance(jobs, Executor) else Workers(jobs)
+    executor: Executor = jobs if isinstance(jobs, Executor) else own
     width = getattr(executor, "jobs", None) or getattr(executor, "_max_workers", None) or cores()
     submitted = executor.submit if isinstance(executor, Workers) else lambda *call: executor.submit(_resolved, *call)
     slots: queue.Queue = queue.Queue(maxsize=ahead * width)
@@ -183,7 +183,7 @@ def ordered(function: Callable | str, items: Iterable, jobs: int | Executor | No
 
 
 def results(function: Callable | str, items: Iterable, jobs: int | Executor | None,
-            on_error: Callable[[CaseError], None], step: Callable[[], object]) -> Iterator[tuple]:
+            on_error: Callable[[CaseError], object], step: Callable[[], object]) -> Iterator[tuple]:
     """The (case, result) of each case that can be done, as `ordered` yields them; on_error takes what is wrong with the
     others. step: called after each case.
 

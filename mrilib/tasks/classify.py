@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from mrilib.errors import UsageError
-from mrilib.inference.settings import ClassifyPredictSettings
-from mrilib.tasks.task import Task
-from mrilib.training.classify_settings import ClassifySettings
+from mrilib.tasks.task import Task, named
 
 
 class Classify(Task):
@@ -13,10 +11,12 @@ class Classify(Task):
 
     name = "classify"
     title = "classes of images"
-    settings = ClassifySettings
-    prediction = ClassifyPredictSettings
+    settings = named("mrilib.training.classify_settings:ClassifySettings")
+    prediction = named("mrilib.inference.settings:ClassifyPredictSettings")
     predictor = "mrilib.inference.classes:ClassPredictor"
     record = "mrilib.models.record:ClassRecord"
+    scorer = "mrilib.evaluation.classes:ClassScorer"
+    scoring = named("mrilib.evaluation.settings:ClassSettings")
 
     def misfit(self, cases) -> UsageError | None:
         if any(case.class_name is not None for case in cases):

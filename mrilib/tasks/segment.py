@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from mrilib.errors import UsageError
-from mrilib.inference.settings import MapPredictSettings
-from mrilib.tasks.task import Task
-from mrilib.training.segment_settings import SegmentSettings
+from mrilib.tasks.task import Task, named
 
 
 class Segment(Task):
@@ -13,11 +11,13 @@ class Segment(Task):
 
     name = "segment"
     title = "label maps"
-    settings = SegmentSettings
-    prediction = MapPredictSettings
+    settings = named("mrilib.training.segment_settings:SegmentSettings")
+    prediction = named("mrilib.inference.settings:MapPredictSettings")
     predictor = "mrilib.inference.maps:MapPredictor"
     record = "mrilib.models.record:MapRecord"
     any_geometry = True
+    scorer = "mrilib.evaluation.maps:MapScorer"
+    scoring = named("mrilib.evaluation.settings:MapSettings")
 
     def misfit(self, cases) -> UsageError | None:
         if any(case.label is not None for case in cases):

@@ -6,23 +6,44 @@ this package. Task modules are imported by `--help`: heavy imports belong inside
 
 from __future__ import annotations
 
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
+
 from mrilib.config import Settings
 from mrilib.errors import UsageError
-from mrilib.inference.settings import PredictSettings, TableSettings
+
+if TYPE_CHECKING:
+    from mrilib.evaluation.settings import ScoreSettings
+    from mrilib.inference.settings import PredictSettings
+
+
+class named:
+    """A class attribute that is imported by its name, "module:attribute", when it is asked for: the help of a tool
+    needs only some of them."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __get__(self, *_):
+        return resolve_name(self.name)
 
 
 class Task:
     """One kind of model. name: as on the command line. title: what it does, in a few words. settings: the typed
-    settings of training (below mrilib.training.settings.TrainSettings)."""
+    settings of training (below mrilib.training.settings.TrainSettings). scorer: "module:class" of the
+    mrilib.evaluation.scorer.Scorer of its predictions; empty where they are not scored. scoring: the typed settings of
+    that scorer."""
 
     name: str
     title: str
     settings: type[Settings]
+    scorer: str = ""
+    scoring: type[ScoreSettings] = named("mrilib.evaluation.settings:ScoreSettings")
 
     # Prediction. prediction: the typed settings. predictor: the class below mrilib.inference.predictor.Predictor.
     # record: the class of a model's record. any_geometry: whether a model accepts other sizes, crops and spacings than
     # those of its training, because it predicts patch by patch.
-    prediction: type[PredictSettings] = TableSettings
+    prediction: type[PredictSettings] = named("mrilib.inference.settings:TableSettings")
     predictor = "mrilib.inference.predictor:Predictor"
     record = "mrilib.models.record:ImageRecord"
     any_geometry = False

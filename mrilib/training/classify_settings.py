@@ -16,7 +16,7 @@ OF_EPOCHS = ("freeze", "unfreeze_from", "learning_rate", "momentum", "weight_dec
              "patience", "dropout", "optimizer", "schedule", "clip", "label_smoothing", "mixup", "cutmix",
              "budget", "validate_every")  # fmt: skip
 FEW = 500  # training cases below which given weights are not fine-tuned
-# Measured; docs/experiments.md has the table.
+# Measured; docs/experiments/classification.md has the table.
 SCRATCH = {"epochs": 40, "batch_size": 16, "learning_rate": 2e-3, "warmup": 4.0, "average": 4.0, "dropout": 0.3,
            "augment": "light"}  # fmt: skip
 DECAY = {True: 0.01, False: 0.05}  # weight decay of adamw, with and without given weights

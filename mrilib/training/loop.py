@@ -131,7 +131,7 @@ class Epochs(keras.callbacks.Callback):
     def _restart(self) -> None:
         """Begin the average of weights anew, ever more seldom until it spans what was asked for: in a run of no more
         steps than that it would be the weights before training for the better part. Of such a run it is the last
-        quarter: with the last half a run of 150 steps lost 0.08 of Dice by it (docs/experiments.md)."""
+        quarter: with the last half a run of 150 steps lost 0.08 of Dice by it (docs/experiments/segmentation.md)."""
         s = self.settings
         if s.average and self.state.step in RESTARTS and self.state.step <= 2 * s.average * self.per_epoch:
             for mean, variable in zip(averages(self.model), self.model.trainable_variables, strict=True):

@@ -14,7 +14,7 @@ from mrilib.training.settings import TrainSettings, check_shared, filled, weight
 
 SAMPLINGS = ("foreground", "uniform", "equal")
 TARGETS = ("labels", "regions")
-# Measured; docs/experiments.md has the table.
+# Measured; docs/experiments/segmentation.md has the table.
 DEFAULTS = {"epochs": 40, "learning_rate": 1e-3, "warmup": 0.5, "average": 2.0, "dropout": 0.0, "augment": "heavy",
             "momentum": None, "weight_decay": 0.0, "foreground": 0.5}  # fmt: skip
 LEARNING_RATE = {"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-2}

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from mrilib.errors import UsageError
-from mrilib.evaluation import submission, tables
+from mrilib.evaluation import class_tables, tables
 from mrilib.evaluation.metrics import boxes
 
 ROWS = [["case", "class", "p_no", "p_yes", "seen"], ["a", "yes", "0.25", "0.75", ""], ["b, c", "no", "1", "0", "train"]]
@@ -42,7 +42,7 @@ VARIANTS = {
 @pytest.mark.parametrize("name", VARIANTS)
 def test_classes_of_any_dialect(name):
     plain = tables.plain(tables.decoded(VARIANTS[name](ROWS)))
-    found = submission.read(io.StringIO(plain, newline=""), "t.csv")
+    found = class_tables.read(io.StringIO(plain, newline=""), "t.csv")
     assert found.classes == {"a": "yes", "b, c": "no"} and found.seen == {"a": "", "b, c": "train"}
     assert found.probability["a"] == {"no": 0.25, "yes": 0.75}
 
@@ -63,7 +63,7 @@ def test_lines_keep_their_numbers(first):
     given = first + 'case;class\na;"y\nes"\n;\nb;yes;more\n'
     line = 5 + first.count("\n")
     with pytest.raises(UsageError, match=f"t.csv, line {line}: has 3 fields, not 2"):
-        submission.read(io.StringIO(tables.plain(given), newline=""), "t.csv")
+        class_tables.read(io.StringIO(tables.plain(given), newline=""), "t.csv")
     given = first + "case;x0;y0;x1;y1;class;score\na;1;2;3;4;t;1\n;;;;;;\nb;1;2;x;4;t;1\n"
     with pytest.raises(UsageError, match=f"t.csv, line {4 + first.count(chr(10))}: x0 y0"):
         boxes.read(tables.plain(given), "t.csv")

@@ -220,7 +220,7 @@ def test_classes_without_a_plain_positive_and_three_of_them(tmp_path):
     (tmp_path / "two.csv").write_text("file,class\n" + "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(20)))
     table = "case,class\n" + "".join(f"{i},{'ab'[i % 3 % 2]}\n" for i in range(20))
     done = score("-r", tmp_path / "two.csv", given=table)
-    assert "neither a nor b is plainly the class to be found" in done.stderr
+    assert "neither a nor b is plainly the positive class" in done.stderr
     assert {c for m, c in figures(done) if m == "f1"} == {"a", "b"}
     (tmp_path / "three.csv").write_text("file,class\n" + "".join(f"{i}.png,{'abc'[i % 3]}\n" for i in range(21)))
     table = "case,class,p_a,p_b,p_c\n" + "".join(
@@ -248,7 +248,7 @@ def test_classes_without_a_plain_positive_and_three_of_them(tmp_path):
     (["-r", "TRUTH", "--split", "SPLIT", "--fold", "1", "--part", "train"], HEAD, 2, "--part train has no effect"),
     (["-r", "TRUTH/no", "--split", "SPLIT"], HEAD, 2, "which the reference lacks"),
     (["-r", "TRUTH", "--allow-missing"], HEAD, 2, "no case is left to score"),
-    (["-r", "TRUTH", "--fail-under", "speed=3"], HEAD, 2, "unknown figure"),
+    (["-r", "TRUTH", "--fail-under", "speed=3"], HEAD, 2, "unknown metric"),
     (["-r", "TRUTH", "--fail-under", "accuracy"], HEAD, 2, "not METRIC=VALUE"),
     (["-r", "TRUTH", "--fail-under", "brier=1"], "case,class\nno/0 a,no\n", 2, "needs probabilities"),
     (["-r", "TRUTH", "--fail-under", "roc_auc_macro=1"], HEAD + "no/0 a,no,1,0,\n", 2, "three classes and more"),

@@ -110,7 +110,7 @@ def test_ranks_by_other_figures_groups_and_json(challenge, tmp_path):
     assert groups["anna", "site=A"]["n"] == 3 and groups["anna", "site=B"]["n"] == 5
     assert found["submissions"]["bela"]["missing"] == ["p3"]
     wrong = score(*teams, "-r", challenge / "truth", "--rank-by", "volume")
-    assert wrong.returncode == 2 and "neither a high nor a low one is better" in wrong.stderr
+    assert wrong.returncode == 2 and "neither a high nor a low value is better" in wrong.stderr
 
 
 def test_rules_frozen_in_a_file_give_the_same_table(challenge, tmp_path):
@@ -208,7 +208,7 @@ def test_check_tells_a_participant_what_is_wrong_without_the_truth(challenge, tm
         assert said in bad.stderr
     for arguments, said in ((("--check", "x"), "--check needs --like"), (("x", "--like", "cases"), "Missing option"),
                             (("--check", challenge / "anna", "--like", "cases", "-r", "cases"),
-                             "--reference has no effect on --check")):
+                             "--reference has no effect with --check")):
         wrong = score(*arguments, cwd=tmp_path)
         assert wrong.returncode == 2 and (said in wrong.stderr or "--like has no effect" in wrong.stderr)
 
@@ -224,6 +224,6 @@ def test_dry_run_shows_the_pairs_and_does_nothing(challenge, tmp_path):
 def test_options_without_effect_are_refused(challenge, tmp_path):
     (tmp_path / "t.csv").write_text("case,class\np0,yes\n")
     done = score(tmp_path / "t.csv", "-r", challenge / "truth", "--hd95", "pooled")
-    assert done.returncode == 2 and "--hd95 has no effect on tables" in done.stderr
+    assert done.returncode == 2 and "--hd95 has no effect with classes" in done.stderr
     done = score(challenge / "anna", "-r", challenge / "truth", "--metrics", "speed")
-    assert done.returncode == 2 and "--metrics speed: unknown figure" in done.stderr
+    assert done.returncode == 2 and "--metrics speed: unknown metric" in done.stderr

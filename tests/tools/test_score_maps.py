@@ -283,8 +283,8 @@ def test_pictures_with_mask_twins(tmp_path):
     (["none", "-r", "TRUTH"], 2, "none: no such file or folder"),
     (["PRED", "-r", "TRUTH", "--scheme", "brats2099"], 2, "unknown label scheme"),
     (["PRED", "-r", "TRUTH", "--scheme", "binary"], 2, "is not in scheme binary (0 1)"),
-    (["PRED", "-r", "TRUTH", "--fail-under", "speed=1"], 2, "unknown figure"),
-    (["PRED", "-r", "TRUTH", "--positive", "yes"], 2, "no effect on label maps"),
+    (["PRED", "-r", "TRUTH", "--fail-under", "speed=1"], 2, "unknown metric"),
+    (["PRED", "-r", "TRUTH", "--positive", "yes"], 2, "no effect with label maps"),
     (["PRED", "-r", "PRED/p0.nii.gz"], 1, "5 predictions are of no case in the reference"),
     (["TRUTH/p0/p0_t1.nii.gz", "-r", "PRED"], 1, "5 cases have no prediction"),
 ])  # fmt: skip

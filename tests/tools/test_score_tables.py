@@ -94,8 +94,8 @@ def test_ranked_by_what_is_asked_for_with_json_cases_and_limits(classes):
     drawn = subprocess.run([BIN / "mri-view", "each.csv", "-o", "each.png"], cwd=classes, capture_output=True,
                            text=True, timeout=60)
     assert drawn.returncode == 0 and "3 charts" in drawn.stderr  # a confusion matrix each, and one ROC
-    for options, said in ((("anna.csv", "--rank-by", "brier"), "--rank-by has no effect on one submission"),
-                          (("anna.csv", "cleo.csv", "--rank-by", "speed"), "--rank-by speed: is not among the figures"),
+    for options, said in ((("anna.csv", "--rank-by", "brier"), "--rank-by has no effect with one submission"),
+                          (("anna.csv", "cleo.csv", "--rank-by", "speed"), "--rank-by speed: is not among the metrics"),
                           (("anna.csv", "cleo.csv", "--rank-by", "roc_auc_macro"), "is for three classes and more")):
         wrong = score(*options, "-r", "t.csv", cwd=classes)
         assert wrong.returncode == 2 and said in wrong.stderr, wrong.stderr
@@ -108,8 +108,8 @@ def test_check_of_tables_of_classes(classes):
                                         for n, k in zip(TEAMS, (40, 39, 40, 39, 39), strict=True)]
     for line in FAULTS:
         assert line in done.stderr
-    for wrong, said in ((("--rank-by", "accuracy"), "--rank-by has no effect on --check"),
-                        (("--scheme", "binary"), "--scheme has no effect on tables")):
+    for wrong, said in ((("--rank-by", "accuracy"), "--rank-by has no effect with --check"),
+                        (("--scheme", "binary"), "--scheme has no effect with classes")):
         done = score("--check", "anna.csv", "--like", "t.csv", *wrong, cwd=classes)
         assert done.returncode == 2 and said in done.stderr
     (classes / "teams").mkdir()

@@ -33,7 +33,7 @@ def table(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     return in_csv(path, search.root, search.fail), []
 
 
-def in_csv(path: Path, root: Path, fail: Callable[[CaseError], None]) -> list[Case]:
+def in_csv(path: Path, root: Path, fail: Callable[[CaseError], object]) -> list[Case]:
     """Cases of a CSV: several rows of one file are its boxes. fail takes what is wrong with one case.
 
     Where it has no column `label`, masks/x.png is the label map of images/x.jpg. Raises UsageError for a table that

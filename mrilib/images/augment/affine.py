@@ -1,8 +1,7 @@
-"""One affine transform of an image about its centre, in mm and degrees of the world.
+"""The affine transform of an image about its centre, in mm and degrees of the world.
 
-Arrays, matrices and vectors are in array order, (z, y, x) or (y, x). A transform is what draw() of
-images.augment gives, in this order from the image to the result: flip first, then stretch and scale, shear,
-rotate and shift. What is missing does nothing. The resampling is that of images.warp.
+Arrays, matrices and vectors are in array order, (z, y, x) or (y, x). A draw (augment.draw) is applied in this order:
+flip, stretch and scale, shear, rotate, shift. A missing transform does nothing. augment.warp resamples.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from mrilib.images.grid import Grid
 
 SPATIAL = ("flip", "rotate", "shear", "scale", "stretch", "shift")
 FLIPS = {"lr": -1, "ud": 0, "ap": 1}  # array axis: lr along x; ud along y of a picture, z of a volume; ap along y
-EXACT = 1e-9  # voxels: a position this near to a voxel is that voxel
+EXACT = 1e-9  # voxels: a position this close to a voxel is that voxel
 
 
 def planes(dimension: int) -> list[tuple[int, int]]:
@@ -62,20 +61,20 @@ def index_map(drawn: dict, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _snapped(values: np.ndarray, tolerance: float) -> np.ndarray:
-    """Half whole numbers where rounding alone parts the values from them, so that 90 degrees are exact."""
+    """Round values to multiples of 0.5 that differ only by rounding, so that 90 degrees are exact."""
     whole = np.rint(values * 2) / 2
     return np.where(np.abs(values - whole) <= tolerance, whole, values)
 
 
 def is_lattice(matrix: np.ndarray, offset: np.ndarray) -> bool:
-    """Whether matrix @ index + offset takes every voxel to a voxel: flips, quarter turns, whole shifts."""
+    """Whether matrix @ index + offset maps voxels to voxels: flips, quarter turns, whole shifts."""
     ones = np.abs(matrix)
     return bool(np.isin(ones, (0, 1)).all() and (ones.sum(0) == 1).all() and (ones.sum(1) == 1).all()
                 and (offset == np.rint(offset)).all())
 
 
 def moved(array: np.ndarray, matrix: np.ndarray, offset: np.ndarray, outside) -> np.ndarray:
-    """The values at matrix @ index + offset for a signed permutation and whole offset."""
+    """The values at matrix @ index + offset, for a signed permutation and a whole offset."""
     order = np.abs(matrix).argmax(1)  # image axis i runs along result axis order[i]
     turned = array.transpose(np.argsort(order))
     result = np.empty(array.shape, array.dtype)
@@ -100,8 +99,8 @@ def moved(array: np.ndarray, matrix: np.ndarray, offset: np.ndarray, outside) ->
 def moved_boxes(boxes: Sequence, drawn: dict, grid: Grid) -> list[list]:
     """Boxes (x0, y0, x1, y1, class) in pixels of a 2D grid, after the transform.
 
-    The box of the moved corners, out to whole pixels, so that it holds all pixels of what it held; clipped to the
-    image. A box that leaves the image is left out; without a transform of space all stay as they are.
+    The new box holds the moved corners and is extended to whole pixels, so that it keeps every pixel; it is clipped to
+    the image. A box outside the image is left out. Without a spatial transform all boxes stay as they are.
     """
     if not any(name in drawn for name in SPATIAL):
         return [list(box) for box in boxes]

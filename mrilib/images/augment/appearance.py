@@ -1,10 +1,10 @@
-"""Changes of value, in the order in which a scanner would make them; each channel by its own range.
+"""Intensity transforms, in the order in which a scanner would cause them; each channel by its own range.
 
-Tissue first: contrast about the mean, brightness as a gain above the lowest value (air stays air), gamma, gamma of
-the values turned over, and the grey scale bent (`histogram`), composed into one curve. Then the coil: a smooth field
-of brightness (`bias`). Then sampling: blur, low resolution and sharpening, composed into one band matrix along each
-axis, and ghosting. Then noise, cut-out and channel drop-out. Most are those of nnU-Net (Isensee et al., Nature
-Methods 18, 2021) and TorchIO (Pérez-García et al., 2021).
+First the tissue: contrast about the mean, brightness as a gain above the lowest value (air stays air), gamma, gamma of
+inverted intensities, and shifts within the grey scale (`histogram`), composed into one curve. Then the coil: a smooth
+bias field (`bias`). Then sampling: blur, low resolution and sharpening, composed into one band matrix along each axis,
+and ghosting. Then noise, cut-out and channel drop-out. Most are those of nnU-Net (Isensee et al., Nature Methods 18,
+2021) and TorchIO (Pérez-García et al., 2021).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from mrilib.images.augment import appearance_loops as loops
 from mrilib.images.augment import splines
 from mrilib.images.augment.transforms import TONES
 
-BRIGHT = 99.5  # percentile that stands for the brightest
-STEPS = 2048  # of the curve over the range of a channel, straight between them
+BRIGHT = 99.5  # percentile taken as the brightest intensity
+STEPS = 2048  # nodes of the curve over the range of a channel, linear between them
 GREYS = 8  # steps of the grey scale that `histogram` moves
-COILS = 3  # parts of the image along each axis that the field of `bias` is made of
-BLOCK = 32768, 256, 2048  # values of a block of columns, so that they stay in the cache; its width at least, at most
+COILS = 3  # spline cells of the bias field along each axis
+BLOCK = 32768, 256, 2048  # values in a block of columns, to stay in the cache; its least and greatest width
 NEGLIGIBLE = 1e-9  # weight in a band matrix
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of each channel: lowest, highest, mean, and `bright`, which stands for the brightest. (c,) arrays."""
+    """Lowest, highest, mean and `bright` (see BRIGHT) intensity of each channel, (c,) arrays."""
 
     low: np.ndarray
     high: np.ndarray
@@ -37,7 +37,7 @@ class Statistics:
 
 
 def statistics(array: np.ndarray) -> Statistics:
-    """Of an array (z, y, x, c) float32. `bright` is looked up on some 4000 of the voxels."""
+    """Statistics of an array (z, y, x, c) float32. `bright` is computed from about 4000 voxels."""
     nz, c = array.shape[0], array.shape[-1]
     low, high, total = np.empty((nz, c), np.float32), np.empty((nz, c), np.float32), np.empty((nz, c))
     compiled.over(nz, array.size, lambda start, stop: loops.statistics(array, low, high, total, start, stop))
@@ -49,16 +49,16 @@ def statistics(array: np.ndarray) -> Statistics:
 
 
 def stream(drawn: dict, place: int) -> np.random.Generator:
-    """The generator of one transform's own chance, from the `seed` that was drawn."""
+    """The random generator of one transform, from the `seed` that was drawn."""
     return np.random.default_rng([drawn["seed"], place])
 
 
 def change(array: np.ndarray, before: np.ndarray, drawn: dict, spacing, kinds: int | None = None) -> np.ndarray:
-    """An array (z, y, x, c) float32 as drawn says. before: the image before it was moved, whose ranges count.
+    """Apply the intensity transforms of a draw to an array (z, y, x, c) float32; returns an array of its shape.
 
-    spacing: mm, (z, y, x). kinds: that many channels are of different kind, and those after them show the same ones
-    of other slices, so each goes with its own; None: all are. `array` is overwritten unless it is `before` itself.
-    Returns an array of its shape.
+    before: the image before the spatial transforms, whose ranges are used. spacing: mm, (z, y, x). kinds: number of
+    different sequences among the channels; the channels after them repeat these sequences in other slices and are
+    changed alike. None: all channels differ. `array` is overwritten unless it is `before` itself.
     """
     stats = statistics(before)
     kinds = kinds or array.shape[-1]
@@ -83,7 +83,7 @@ def change(array: np.ndarray, before: np.ndarray, drawn: dict, spacing, kinds: i
 
 
 def curve(drawn: dict, values: np.ndarray, low: float, high: float, mean: float, bright: float) -> np.ndarray:
-    """What TONES and `histogram` make of rising values, float64, of a channel with these four."""
+    """Apply TONES and `histogram` to rising values, float64, of a channel with these four statistics."""
     if "contrast" in drawn:
         values = np.clip((values - mean) * drawn["contrast"] + mean, low, high)
     if "brightness" in drawn:
@@ -103,7 +103,7 @@ def curve(drawn: dict, values: np.ndarray, low: float, high: float, mean: float,
 
 
 def _of_kinds(drawn: dict, kinds: int) -> list[dict]:
-    """What is drawn, for each kind of channel: the same, or tones apart by a power of their own."""
+    """The draw for each kind of channel: the same, or with `tones` apart, each factor to a power of its own."""
     if drawn.get("tones") != "apart":
         return [drawn] * kinds
     powers = stream(drawn, 9).uniform(-1, 1, (kinds, len(TONES)))
@@ -112,7 +112,7 @@ def _of_kinds(drawn: dict, kinds: int) -> list[dict]:
 
 
 def _planes(array, result, drawn: dict, stats: Statistics, kinds: int, bands, ghosts, share, toned: bool) -> None:
-    """What happens within a plane: curve and field, bands along x and y and their ghosts."""
+    """Transforms within a plane: curve and bias field, band matrices along x and y and their ghosts."""
     nz, ny, nx, c = array.shape
     table = _table(drawn, stats, kinds) if toned else np.empty((0, 0), np.float32)
     scale = (STEPS / np.where(stats.high > stats.low, stats.high - stats.low, 1)).astype(np.float32)
@@ -129,10 +129,10 @@ def _planes(array, result, drawn: dict, stats: Statistics, kinds: int, bands, gh
 
 
 def _table(drawn: dict, stats: Statistics, kinds: int) -> np.ndarray:
-    """For each channel (c, STEPS + 1) what its curve makes of even values from lowest to highest, above its lowest.
+    """The curve of each channel at even steps from lowest to highest, less the lowest: (c, STEPS + 1) float32.
 
-    Straight between them a gamma of 0.5 is off by up to 0.6 % of the range next to the lowest value, and by less than
-    0.01 % from a hundredth of the range on.
+    The error of linear interpolation for a gamma of 0.5 is up to 0.6 % of the range next to the lowest value, and less
+    than 0.01 % from a hundredth of the range on.
     """
     each = _of_kinds(drawn, kinds)
     table = np.empty((len(stats.low), STEPS + 1), np.float32)
@@ -143,8 +143,8 @@ def _table(drawn: dict, stats: Statistics, kinds: int) -> np.ndarray:
 
 
 def _field(drawn: dict, shape) -> tuple[np.ndarray, tuple]:
-    """The field of `bias` for an array of this shape, as loops.planes takes it: control points along z and y of each
-    value of a row, and the bases along these axes."""
+    """The bias field for an array of this shape, as loops.planes takes it: control points along z and y for each value
+    of a row, and the bases along these axes."""
     *size, c = shape
     cells = [1 if n == 1 else COILS for n in size]
     bases = (*splines.basis(size[0], cells[0]), *splines.basis(size[1], cells[1]))
@@ -157,11 +157,11 @@ def _field(drawn: dict, shape) -> tuple[np.ndarray, tuple]:
 
 
 def _columns(array, result, drawn: dict, stats: Statistics, band, ghosts: int, share) -> None:
-    """What happens along z, and the noise."""
+    """Transforms along z, and noise."""
     nz, c = array.shape[0], array.shape[-1]
     source, target = array.reshape(nz, -1), result.reshape(nz, -1)
     n = source.shape[1]
-    block = -(-min(n, max(BLOCK[1], min(BLOCK[2], BLOCK[0] // nz))) // c) * c  # of whole voxels
+    block = -(-min(n, max(BLOCK[1], min(BLOCK[2], BLOCK[0] // nz))) // c) * c  # whole voxels
     width = stats.bright - stats.low
     deviations, seeds = np.zeros((2, c), np.float32), np.zeros(2, np.uint32)
     for i, name in enumerate(("rician", "noise")):
@@ -173,9 +173,9 @@ def _columns(array, result, drawn: dict, stats: Statistics, band, ghosts: int, s
 
 
 def _bands(drawn: dict, size, spacing) -> list[np.ndarray]:
-    """For each axis the rows (n, 2 r + 1) of the band matrix that blur, low resolution and sharpening are along it.
+    """The band matrix of blur, low resolution and sharpening along each axis: rows (n, 2 r + 1) float32.
 
-    float32; (0, 0) where they do nothing.
+    (0, 0) where they do nothing.
     """
     coarser = [1.0, *drawn["low_resolution"]][-3:] if "low_resolution" in drawn else (1.0,) * 3
     amount = drawn.get("sharpen", 0) / (3 if size[0] > 1 else 2)
@@ -196,8 +196,8 @@ def _bands(drawn: dict, size, spacing) -> list[np.ndarray]:
 
 
 def _sharpened(band: np.ndarray, amount: float) -> np.ndarray:
-    """A band matrix before an unsharp mask: each value and `amount` of its difference from the mean of its two
-    neighbours along the axis, the border value repeated."""
+    """A band matrix followed by an unsharp mask: each value plus `amount` times its difference from the mean of its two
+    neighbours along the axis; border values repeat."""
     n, width = band.shape
     wide = np.zeros((n, width + 2))
     wide[:, 1:-1] = (1 + amount) * band
@@ -208,7 +208,7 @@ def _sharpened(band: np.ndarray, amount: float) -> np.ndarray:
 
 
 def _blurred(band: np.ndarray, sd: float) -> np.ndarray:
-    """A band matrix after that of a Gaussian cut at 3 deviations, the border value repeated, as scipy.ndimage's."""
+    """A band matrix followed by a Gaussian cut at 3 deviations; border values repeat, as in scipy.ndimage."""
     n, width = band.shape
     r = int(3 * sd + 0.5)
     weights = np.exp(-0.5 * (np.arange(-r, r + 1) / max(sd, 1e-6)) ** 2)
@@ -216,14 +216,14 @@ def _blurred(band: np.ndarray, sd: float) -> np.ndarray:
     for k, weight in enumerate(weights / weights.sum()):
         wide[:, k : k + width] += weight * band
     places = np.arange(n)[:, None] + np.arange(width + 2 * r) - (width // 2 + r)
-    for end, beyond in ((0, places < 0), (n - 1, places >= n)):  # what lies outside counts for the border
+    for end, beyond in ((0, places < 0), (n - 1, places >= n)):  # places outside count for the border
         rows = np.flatnonzero(beyond.any(1))
         wide[rows, end - places[rows, 0]] += (wide[rows] * beyond[rows]).sum(1)
     return np.where((places >= 0) & (places < n), wide, 0)
 
 
 def _coarse(n: int, times: float) -> np.ndarray:
-    """The band matrix that averages over voxels `times` as large, and goes linearly from one to the next."""
+    """The band matrix of averaging over voxels `times` as large and interpolating linearly between them."""
     few = max(1, round(n / times))
     edges = np.arange(few + 1) * (n / few)
     place = np.clip((np.arange(n) + 0.5) * (few / n) - 0.5, 0, few - 1)
@@ -233,7 +233,7 @@ def _coarse(n: int, times: float) -> np.ndarray:
     voxels = np.arange(n)[:, None] + np.arange(-r, r + 1)
 
     def share(cell):
-        """Of each voxel in the mean over a cell; outside the image none."""
+        """The weight of each voxel in the mean over a cell; 0 outside the image."""
         overlap = np.minimum(voxels + 1, edges[cell + 1, None]) - np.maximum(voxels, edges[cell, None])
         return np.maximum(overlap, 0) * (few / n)
 
@@ -241,8 +241,8 @@ def _coarse(n: int, times: float) -> np.ndarray:
 
 
 def _ghosts(drawn: dict, size) -> list[int]:
-    """Two to five ghosts along one of the axes: k-space lines of a period that differ from the rest. How many along
-    each, 0 for none."""
+    """The number of ghosts along each axis: two to five along one of them, as from k-space lines of one period that
+    differ from the rest."""
     counts = [0, 0, 0]
     axes = [axis for axis in range(3) if size[axis] > 1]
     if "ghosting" in drawn and axes:

@@ -1,7 +1,7 @@
-"""The loops that change values: (z, y, x, channel) float32, a picture has z = 1.
+"""The loops of the intensity transforms on (z, y, x, channel) float32; a picture has z = 1.
 
-Two passes over the memory do all: planes(), in which a plane stays in the cache from the curve to the ghosts along y,
-and columns(), in which a block of columns along z does. What each writes depends on no other part of the work.
+There are two passes over memory: planes(), where a plane stays in the cache from the curve to the ghosts along y, and
+columns(), where a block of columns along z does. The parts of a pass do not depend on each other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ZERO, ONE = F32(0), F32(1)
 
 @loop
 def statistics(array, low, high, total, start, stop):
-    """Lowest and highest value and sum of each channel in each plane: into (z, c) float32, float32, float64."""
+    """Write lowest and highest value and sum of each channel in each plane into (z, c) float32, float32, float64."""
     nz, ny, nx, nc = array.shape
     for z in range(start, stop):
         for k in range(nc):
@@ -69,7 +69,7 @@ def _ghosted(source, count, share, i, line):
 
 @inner
 def _ghosted_row(source, count, share, step, line):
-    """The same along a row of x and channel, (n * step,)."""
+    """_ghosted along a row of x and channel, (n * step,)."""
     n = source.size
     one, each = ONE - share, share / F32(count - 1)
     for i in range(n):
@@ -86,13 +86,13 @@ def _ghosted_row(source, count, share, step, line):
 @loop
 def planes(source, result, step, table, low, scale, controls, fz, wz, fy, wy, across, reach, down, ghosts_x, ghosts_y,
            share, start, stop):
-    """result = source through a curve, a smooth field of factors, and a band along x and along y, each with its ghosts.
+    """result = source after a curve, a bias field, and a band matrix along x and along y, each with its ghosts.
 
-    source, result: (z, y, x * step) float32, step channels; they may be one array. table: (step, m) float32, what
-    the curve makes of m even values from low (step,), `scale` (step,) to the unit, less low; empty for no curve.
-    controls: (kz, ky, x * step) float32, the field, a B-spline along z and y, whose bases are f. and w.; empty for
-    none. across: (a multiple of four, x * step), a row for each place in a band of 2 reach + 1 and then zeros; down:
-    (y, 2 r + 1); both empty for none. ghosts_x, ghosts_y: how many, or 0.
+    source, result: (z, y, x * step) float32 with `step` channels; they may be one array. table: (step, m) float32, the
+    curve at m even steps from low (step,), with `scale` (step,) steps per unit, less low; empty without a curve.
+    controls: (kz, ky, x * step) float32, the field as a B-spline along z and y with bases f. and w.; empty without.
+    across: (a multiple of four, x * step), a row for each place in a band of 2 reach + 1, then zeros; down:
+    (y, 2 r + 1); both empty without. ghosts_x, ghosts_y: number of ghosts.
     """
     nz, ny, n = source.shape
     toned, bent, wide = table.size > 0, controls.size > 0, across.shape[0]
@@ -196,11 +196,12 @@ def _normal(first, second, count, base, seed):
 
 @loop
 def columns(source, result, block, band, ghosts, share, seeds, deviations, low, start, stop):
-    """result = source through a band along z, its ghosts, and noise; start .. stop counts blocks, of whole voxels.
+    """result = source after a band matrix along z, its ghosts, and noise; start .. stop counts blocks of whole voxels.
 
-    source, result: (z, y * x * channel) float32, which may be one array. band: (z, 2 r + 1), empty for none. ghosts:
-    how many, or 0. deviations: (2, channel) float32 of Rician noise (the magnitude of a complex image, above the value
-    of air, low (channel,)) and of Gaussian; 0: none. That of a voxel depends on its place and seeds (2,) uint32 alone.
+    source, result: (z, y * x * channel) float32, which may be one array. band: (z, 2 r + 1), empty without. ghosts:
+    number of ghosts. deviations: (2, channel) float32 of Rician noise (the magnitude of a complex image, above the
+    value of air, low (channel,)) and of Gaussian noise; 0 without. The noise of a voxel depends only on its place and
+    seeds (2,) uint32.
     """
     nz, n = source.shape
     nc = low.size
@@ -218,7 +219,7 @@ def columns(source, result, block, band, ghosts, share, seeds, deviations, low, 
         given, made = first[:, :size], second[:, :size]
         one, two = third[0], third[1]
         if band.size or ghosts:
-            for z in range(nz):  # rows of a volume may fall on the same places of the cache: side by side they do not
+            for z in range(nz):  # copied side by side, because rows of a volume may share cache lines
                 given[z] = source[z, b0:b1]
             if band.size and ghosts:
                 for z in range(nz):

@@ -1,8 +1,8 @@
-"""Augmentation: more cases from few, by transforms drawn at random. On disk and in training the very same.
+"""Random augmentation, the same on disk and in training: draw the transforms of an image, and apply them.
 
-What is drawn depends on the generator alone, and generator() on seed, case id and copy number alone. What moves
-the image is composed into one resampling (images.warp); changes of value follow it (images.appearance). Which
-transforms there are, and the settings to draw them from: images.transforms.
+A draw depends on the generator only, and generator() on the random seed, the case id and the number of the copy.
+Spatial transforms are composed into one resampling (augment.warp); intensity transforms follow (augment.appearance).
+augment.transforms lists the transforms and their settings.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ __all__ = ["MEANING", "PRESETS", "Range", "Settings", "apply", "apply_array", "a
            "of_several_channels", "read", "settings"]
 
 SEEDED = ("elastic", "histogram", "bias", "ghosting", "noise", "rician", "cutout", "dropout",
-          "tones")  # draw further numbers
+          "tones")  # these draw further numbers
 CHANCES = len(affine.FLIPS) + sum(1 + NUMBERS.get(name, 1) for name in MEANING if name != "flip")
-THICK = 3  # times as thick as wide, or as wide as high: no tilting (as nnU-Net decides)
-MOST_PERSPECTIVE = 0.25  # of the shorter side: a corner moved further may turn the picture inside out
+THICK = 3  # ratio of voxel sides, or of extents, from which a volume is not tilted (as in nnU-Net)
+MOST_PERSPECTIVE = 0.25  # share of the shorter side: a corner moved further may fold the picture
 
 
 def generator(seed: int, case_id: str, copy: int) -> np.random.Generator:
-    """The generator of one copy of a case: whoever draws it, in whatever order, draws the same."""
+    """The random generator of one copy of a case; it does not depend on the order of the cases."""
     name = f"{seed}\0{copy}\0{case_id}".encode("utf-8", "surrogateescape")
     return np.random.default_rng(int.from_bytes(hashlib.sha256(name).digest()[:16], "little"))
 
 
 def draw(settings: Settings, rng: np.random.Generator, grid: Grid, head: np.ndarray | None = None) -> dict:
-    """Draw what happens to one image: a dict of plain JSON values, holding only the transforms that happen.
+    """Draw the transforms of one image: a dict of plain JSON values with only the transforms that happen.
 
-    Axes are the image's own, lengths in mm of its grid. Each transform takes its share of chance whether it is set
-    or not, so that setting one leaves the draws of the others as they are. A volume of thick slices, or of few, is
-    rotated and sheared within its slices alone: tilted, it would lose its ends and smear its slices. head: (m, n)
-    voxels on the outside of the head (foreground.outline): the shift is then such that no part of it leaves the
-    image that could stay. Raises UsageError for what an image of this grid cannot undergo.
+    Axes are those of the image, lengths are mm of its grid. Every transform consumes its random numbers whether it is
+    set or not, so setting one does not change the draws of the others. A volume with thick slices, or few, is rotated
+    and sheared within its slices only: tilting would cut its ends off and blur its slices. head: (m, n) indices of the
+    outermost voxels of the head (foreground.outline); the shift then keeps as much of the head as possible in the
+    image. Raises UsageError for a transform that an image of this grid cannot have.
     """
     grid = Grid.of(grid.size, grid.spacing)
     n = grid.dimension
@@ -110,7 +110,7 @@ def _between(limits: Range, place: float, name: str) -> float:
 
 
 def _across(grid: Grid) -> int | None:
-    """The axis across the slices of a volume that is a slab or has thick slices; None for any other image."""
+    """The axis across the slices of a slab or of a volume with thick slices; None for any other image."""
     extent = np.multiply(grid.size, grid.spacing)
     if grid.dimension == 2:
         return None
@@ -120,7 +120,7 @@ def _across(grid: Grid) -> int | None:
 
 
 def _check(settings: Settings, grid: Grid) -> None:
-    """Raise UsageError for what an image of this grid cannot undergo, whatever is drawn."""
+    """Raise UsageError for settings that an image of this grid cannot have, whatever is drawn."""
     if grid.dimension == 2 and "ap" in settings.flips:
         raise UsageError("flip ap is for volumes", remedy="a picture has lr and ud")
     if grid.dimension == 3 and "perspective" in settings.ranges:
@@ -144,7 +144,7 @@ def _check(settings: Settings, grid: Grid) -> None:
 
 
 def _keep_in_view(drawn: dict, grid: Grid, head: np.ndarray) -> None:
-    """Set the shift so that the moved head, as far as it can, lies within the image."""
+    """Set the shift so that as much of the moved head as possible lies within the image."""
     matrix, offset = affine.index_map(drawn, grid)
     at = np.linalg.solve(matrix, (head - offset).T).T
     low, high, last = at.min(0), at.max(0), np.subtract(grid.size, 1)
@@ -156,10 +156,10 @@ def _keep_in_view(drawn: dict, grid: Grid, head: np.ndarray) -> None:
 
 
 def apply(image: Image, drawn: dict, *, label: bool = False) -> Image:
-    """The image (z, y, x[, c]) or (y, x[, c]) as drawn says, on the same grid, float32; see apply_pair.
+    """Apply a draw to an image (z, y, x[, c]) or (y, x[, c]): float32 on the same grid; see apply_pair.
 
-    label: it is a label map: only moved, 0 beyond the image, no new values, same type. Raises CaseError for NaN or
-    an empty image.
+    label: the image is a label map: only moved, 0 beyond its border, no new values, same type. Raises CaseError for NaN
+    and for an empty image.
     """
     if label:
         return image.with_array(_moved(None, image.array, drawn, Grid.of(image.grid.size, image.grid.spacing))[1])
@@ -167,7 +167,7 @@ def apply(image: Image, drawn: dict, *, label: bool = False) -> Image:
 
 
 def apply_array(array: np.ndarray, drawn: dict, spacing) -> np.ndarray:
-    """The same for an array with a channel axis, (y, x, c) or (z, y, x, c) float32, that holds no NaN.
+    """Apply a draw to an array with a channel axis, (y, x, c) or (z, y, x, c) float32, without NaN.
 
     spacing: mm in array order. Returns a new float32 array.
     """
@@ -175,12 +175,12 @@ def apply_array(array: np.ndarray, drawn: dict, spacing) -> np.ndarray:
 
 
 def apply_pair(array: np.ndarray, label: np.ndarray | None, drawn: dict, spacing, kinds: int | None = None) -> tuple:
-    """An image and its label map moved by the same transform, in one go: (array, label).
+    """Apply a draw to an image and its label map: (array, label).
 
-    array: (y, x, c) or (z, y, x, c) float32 without NaN. label: (y, x) or (z, y, x) of whole numbers, or None,
-    which comes back as None; it gets no new values, 0 beyond the image, and no change of value. spacing: mm in
-    array order; axes are the image's own. kinds: see appearance.change. Returns new arrays, float32 and of the
-    label's own type. A volume is worked on in threads, a picture in one; the interpreter is free meanwhile.
+    array: (y, x, c) or (z, y, x, c) float32 without NaN. label: (y, x) or (z, y, x) of whole numbers, or None, which is
+    returned as None; it is only moved, and 0 beyond its border. spacing: mm in array order; axes are those of the
+    image. kinds: see appearance.change. Returns new arrays, float32 and of the type of the label. Volumes use several
+    threads, pictures one; the interpreter lock is released.
     """
     if label is not None and label.shape != array.shape[:-1]:
         raise ValueError(f"label {label.shape} does not lie on an image of {array.shape[:-1]}")
@@ -191,14 +191,14 @@ def apply_pair(array: np.ndarray, label: np.ndarray | None, drawn: dict, spacing
 
 
 def _moved(array, label, drawn: dict, grid: Grid) -> tuple:
-    """(array, label) moved; the very same where nothing moves, but for a label, which is copied."""
+    """(array, label) after the spatial transforms; without any, the same array and a copy of the label."""
     if warp.moves(drawn):
         return warp.warp(array, label, drawn, grid)
     return array, None if label is None else label.copy()
 
 
 def _changed(before: np.ndarray, array: np.ndarray, drawn: dict, grid: Grid, kinds: int | None = None) -> np.ndarray:
-    """A moved array with the changes of value, always a new one."""
+    """An array after the intensity transforms, always a new one."""
     if not any(name in drawn for name in INTENSITY):
         return array.copy() if array is before else array
     from mrilib.images.augment.appearance import change

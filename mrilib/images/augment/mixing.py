@@ -1,6 +1,6 @@
-"""Mixing of cases within a batch, for training: mixup and cutmix. Arrays are (batch, [z,] y, x, channel).
+"""Mixing of cases within a batch: mixup and cutmix. Arrays are (batch, [z,] y, x, channel).
 
-Both pair each case with another of the batch by a random permutation, and leave the arrays given as they are.
+Both pair each case with another one of the batch by a random permutation, and do not change their input.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ import numpy as np
 def mixup(images: np.ndarray, truth: np.ndarray, rng: np.random.Generator, alpha: float = 0.2) -> tuple:
     """Weighted means of pairs of cases (Zhang et al., ICLR 2018): (images, truth), float32.
 
-    images: (b, …, c). truth: (b, k) classes as shares, or (b, …, k) a share of each label in each voxel; not label
-    numbers, of which no mean can be taken. The weight is drawn from Beta(alpha, alpha) for each pair. Raises
-    ValueError for label numbers or alpha not above 0.
+    images: (b, …, c). truth: (b, k) class probabilities, or (b, …, k) label probabilities of each voxel; label numbers
+    have no mean. The weight of each pair is drawn from Beta(alpha, alpha). Raises ValueError for label numbers, and
+    unless alpha is above 0.
     """
     if truth.ndim not in (2, images.ndim) or not np.issubdtype(truth.dtype, np.floating):
         raise ValueError(f"mixup takes shares of classes or labels (float), not {truth.dtype} {truth.shape}")
     partners, weight = rng.permutation(len(images)), rng.beta(_positive(alpha), alpha, len(images)).astype(np.float32)
-    weight = np.maximum(weight, 1 - weight)  # each case stays the larger part of its own place
+    weight = np.maximum(weight, 1 - weight)  # each case keeps the larger weight in its own place
     return tuple(_between(part, partners, weight) for part in (images, truth))
 
 
 def cutmix(images: np.ndarray, truth: np.ndarray, rng: np.random.Generator, alpha: float = 1.0) -> tuple:
-    """A box of each case is replaced by that of another (Yun et al., ICCV 2019): (images, truth), new arrays.
+    """Replace a box of each case by that of another one (Yun et al., ICCV 2019): (images, truth), new arrays.
 
-    images: (b, …, c). truth: (b, k) classes as shares (float), mixed by the part of the image that each has; or a
-    label map (b, …) or shares (b, …, k), whose box is replaced as well. The part that stays is drawn from
-    Beta(alpha, alpha). Raises ValueError for alpha not above 0.
+    images: (b, …, c). truth: (b, k) class probabilities (float), weighted by the share of the image; or a label map
+    (b, …) or probabilities (b, …, k), whose box is replaced as well. The share that stays is drawn from
+    Beta(alpha, alpha). Raises ValueError unless alpha is above 0.
     """
     size = images.shape[1:-1]
     partners, weight = rng.permutation(len(images)), rng.beta(_positive(alpha), alpha, len(images))

@@ -1,4 +1,4 @@
-"""Smooth fields from few numbers: uniform cubic B-splines over an image, as ITK's BSplineTransform lays them."""
+"""Smooth fields: uniform cubic B-splines over an image, with control points placed as in ITK's BSplineTransform."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 @lru_cache(maxsize=64)
 def basis(size: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which control points bear on each voxel of an axis, and how much: (first (size,) int64, weights (size, 4)).
+    """The control points of each voxel of an axis and their weights: (first (size,) int64, weights (size, 4)).
 
-    The axis is divided into `cells` equal parts between its first and last voxel, which takes cells + 3 control
-    points; voxel i is the sum of weights[i] times the points first[i] .. first[i] + 3. An axis of one voxel takes
-    the points as they are: all weight on the first. The arrays are kept for the next call: not to be written to.
+    The axis is divided into `cells` equal parts between its first and last voxel, which need cells + 3 control points.
+    The value at voxel i is the sum of weights[i] times the points first[i] .. first[i] + 3. An axis of one voxel puts
+    all weight on the first point. The arrays are cached: do not write to them.
     """
     if size == 1:
         return np.zeros(1, np.int64), np.array([[1, 0, 0, 0]], np.float32)

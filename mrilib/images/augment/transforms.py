@@ -1,4 +1,4 @@
-"""Which transforms there are, what their numbers mean, and the settings and named sets that are made of them."""
+"""The transforms of augmentation: their parameters and limits, settings read from text or files, and presets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mrilib.errors import UsageError
 from mrilib.images.augment import affine
 
 MEANING = {
-    "flip": "axes to mirror, each by chance: lr ud (volumes: ap too)",
+    "flip": "axes to mirror, each with its probability: lr ud (volumes: ap too)",
     "rotate": "angle, in degrees",
     "shear": "angle of shear, in degrees",
     "scale": "factor of size",
@@ -24,28 +24,28 @@ MEANING = {
     "contrast": "factor about the mean",
     "brightness": "factor above the lowest value",
     "gamma": "exponent of the values scaled to 0..1",
-    "inverse_gamma": "the same of the values turned over",
-    "histogram": "how far steps of the grey scale move, of a step",
-    "bias": "strength of a smooth field of brightness, 0.3 for about 30 % either way",
+    "inverse_gamma": "exponent of the inverted values scaled to 0..1",
+    "histogram": "shift of steps of the grey scale, as a share of a step",
+    "bias": "strength of a bias field, 0.3 for about 30 % either way",
     "blur": "standard deviation of a Gaussian, in mm or % of the image",
-    "low_resolution": "times coarser, each axis its own",
+    "low_resolution": "factor of voxel size, each axis its own",
     "ghosting": "share of the image in displaced copies along one axis",
     "sharpen": "strength of an unsharp mask a voxel wide",
-    "noise": "standard deviation of Gaussian noise, of the range of values",
-    "rician": "the same of Rician noise, of magnitude images",
-    "cutout": "side of a hole, of the side of the image",
+    "noise": "standard deviation of Gaussian noise, as a share of the range of values",
+    "rician": "standard deviation of Rician noise, as a share of the range of values",
+    "cutout": "side of a hole, as a share of the side of the image",
     "dropout": "number of channels set to their lowest value",
 }
 SPATIAL = (*affine.SPATIAL, "perspective", "elastic", "elastic_width")
 INTENSITY = tuple(name for name in MEANING if name not in SPATIAL)
-# of each the first is the default
+# the first of each is the default
 CHOICES = {"interpolation": ("linear", "cubic"), "labels": ("nearest", "smooth"), "tones": ("alike", "apart")}
-TONES = ("contrast", "brightness", "gamma", "inverse_gamma")  # factors that channels may have apart
-NUMBERS = {"rotate": 3, "shear": 6, "stretch": 3, "shift": 3, "perspective": 8, "low_resolution": 3}  # at most; else 1
-DRAWN = (*MEANING, *CHOICES, "seed")  # what a draw may hold, in its order
+TONES = ("contrast", "brightness", "gamma", "inverse_gamma")  # intensity factors that may differ between channels
+NUMBERS = {"rotate": 3, "shear": 6, "stretch": 3, "shift": 3, "perspective": 8, "low_resolution": 3}  # at most
+DRAWN = (*MEANING, *CHOICES, "seed")  # keys of a draw, in order
 FACTORS = ("scale", "stretch", "contrast", "brightness", "gamma", "inverse_gamma")  # n stands for 1 - n : 1 + n
-SIGNED = ("rotate", "shear", "shift", "perspective")  # n stands for -n : n; of the rest for what does nothing : n
-ONES = (*FACTORS, "low_resolution")  # do nothing at 1, the rest at 0
+SIGNED = ("rotate", "shear", "shift", "perspective")  # n stands for -n : n; for the others, neutral value : n
+ONES = (*FACTORS, "low_resolution")  # neutral at 1, the others at 0
 SINGLE = ("elastic_width", "dropout")  # n stands for n : n
 LENGTHS = ("shift", "perspective", "elastic", "elastic_width", "blur")  # may be given in %
 LIMITS = {"rotate": (-360, 360), "shear": (-80, 80), "scale": (0.05, 20), "stretch": (0.05, 20),
@@ -69,7 +69,7 @@ PRESETS: dict[str, dict] = {
 
 @dataclass(frozen=True)
 class Range:
-    """Values from low to high, drawn evenly (factors evenly in their logarithm), with a probability."""
+    """Values from low to high, drawn uniformly (factors uniformly in their logarithm), and a probability."""
 
     low: float
     high: float
@@ -86,9 +86,9 @@ WIDTH = Range(25, 25, percent=True)  # of elastic_width unless given
 
 @dataclass(frozen=True)
 class Settings:
-    """What may happen to an image. flips: names of affine.FLIPS, each with flip_chance. ranges: by transform.
+    """Settings of augmentation. flips: names of affine.FLIPS, each with probability flip_chance. ranges: by transform.
 
-    choices: of CHOICES, where they are not the default.
+    choices: values of CHOICES that are not the default.
     """
 
     flips: tuple[str, ...] = ()
@@ -100,22 +100,21 @@ class Settings:
         return bool(self.flips or self.ranges)
 
     def as_dict(self) -> dict[str, str]:
-        """The settings as settings() takes them: plain text for each transform."""
+        """The settings as plain text for each transform, as settings() takes them."""
         chance = "" if self.flip_chance == FLIP_CHANCE else f"@{self.flip_chance:g}"
         flip = {"flip": ",".join(self.flips) + chance} if self.flips else {}
         return flip | {name: str(self.ranges[name]) for name in MEANING if name in self.ranges} | self.choices
 
 
 def settings(source: str | Path | Mapping | Settings) -> Settings:
-    """Settings from a preset's name, a .toml or .json file, words `rotate=15 flip=lr`, or a mapping of the same.
+    """Settings from the name of a preset, a .toml or .json file, words `rotate=15 flip=lr`, or such a mapping.
 
-    A value is a number, a pair or "a:b". The number n alone stands for -n to n (rotate, shear, shift, perspective),
-    1-n to 1+n (factors: scale, contrast, gamma …), or from what does nothing to n (noise, blur, elastic …). "%" behind
-    it makes lengths relative to the image; "@p" behind all is the probability. flip: "lr", "ud", "ap" joined by
-    commas. interpolation: "linear" or "cubic"; labels: "nearest" or "smooth"; tones: "alike" in all channels, or
-    "apart", each channel by a power of its own, -1 to 1, of the factor that was drawn. A key `preset` starts from a
-    named set, and "none" as a value takes a transform out of it. Raises UsageError for an unknown name, a range
-    that makes no sense and a transform that does nothing.
+    A value is a number, a pair or "a:b". A single number n stands for -n to n (rotate, shear, shift, perspective),
+    1-n to 1+n (factors: scale, contrast, gamma …), or the neutral value to n (noise, blur, elastic …). "%" makes a
+    length relative to the image; "@p" at the end is the probability. flip: "lr", "ud", "ap" joined by commas.
+    interpolation: "linear" or "cubic". labels: "nearest" or "smooth". tones: "alike" in all channels, or "apart": each
+    channel takes the factor to a power of its own from -1 to 1. The key `preset` starts from a preset; the value "none"
+    removes a transform from it. Raises UsageError for an unknown name, an invalid range and a transform without effect.
     """
     if isinstance(source, Settings):
         return source
@@ -166,14 +165,14 @@ def _agree(result: Settings) -> None:
 
 
 def of_several_channels(chosen: Settings) -> str | None:
-    """What of the settings does nothing for an image of one channel, in words; None: all of it does something."""
+    """The setting that has no effect on an image with one channel, in words; None without such a setting."""
     if "dropout" in chosen.ranges:
         return "dropout"
     return "tones apart" if "tones" in chosen.choices else None
 
 
 def read(path: Path) -> dict:
-    """The settings in a .toml or .json file. Raises UsageError when it cannot be read as such."""
+    """Read the settings in a .toml or .json file. Raises UsageError for a file that holds none."""
     import tomllib
 
     try:

@@ -1,7 +1,7 @@
-"""An image and its label map, resampled once through everything that moves them. All in mm and degrees of the world.
+"""Spatial transforms of an image and its label map, composed into one resampling, in mm and degrees of the world.
 
-A transform is what draw() of images.augment gives. From the image to the result it is: flip, stretch and scale,
-shear, rotate, shift (images.affine), then perspective; elastic deformation bends the image before all of them.
+A draw (augment.draw) is applied in this order: elastic deformation, flip, stretch and scale, shear, rotate, shift
+(augment.affine), perspective.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import numpy as np
 from mrilib.images.augment import affine, splines
 from mrilib.images.grid import Grid
 
-SLACK = 1e-6  # pixels, what rounding may do to a place
-BENDING = ("elastic", "perspective")  # what no matrix alone can do
-FOLDS = 0.4  # of the distance between control points: a B-spline moved further may fold (Choi and Lee 2000)
+SLACK = 1e-6  # pixels: rounding of a position
+BENDING = ("elastic", "perspective")  # transforms that are not affine
+FOLDS = 0.4  # share of the distance of control points: a B-spline moved further may fold (Choi and Lee 2000)
 
 
 def moves(drawn: dict) -> bool:
-    """Whether a transform moves anything."""
+    """Whether a draw holds a spatial transform."""
     return any(name in drawn for name in (*affine.SPATIAL, *BENDING))
 
 
 def index_map(drawn: dict, grid: Grid) -> np.ndarray:
-    """(n + 1, n + 1) homogeneous matrix from a voxel index of the result to its place in the image, but for elastic."""
+    """(n + 1, n + 1) homogeneous matrix from index in the result to index in the image, without elastic."""
     matrix, offset = affine.index_map(drawn, grid)
     n = grid.dimension
     whole = np.eye(n + 1)
@@ -31,7 +31,7 @@ def index_map(drawn: dict, grid: Grid) -> np.ndarray:
 
 
 def _homography(corners, grid: Grid) -> np.ndarray:
-    """(3, 3) matrix that takes each corner of a picture to the place so many mm (y, x) from it."""
+    """(3, 3) matrix that moves each corner of a picture by the given mm (y, x)."""
     away = np.linalg.solve(grid.matrix(), np.reshape(corners, (4, 2)).T).T
     rows, values = [], []
     for corner, (y, x) in enumerate((i, j) for i in (0.0, grid.size[0] - 1.0) for j in (0.0, grid.size[1] - 1.0)):
@@ -44,8 +44,8 @@ def _homography(corners, grid: Grid) -> np.ndarray:
 def controls(drawn: dict, grid: Grid) -> np.ndarray:
     """Control points of the elastic deformation: (*points, n) float32, displacement in voxels of the image.
 
-    Each lies within `elastic` mm of its place along each axis of the world, `elastic_width` mm from the next; which
-    way is drawn from `seed`.
+    Each moves by up to `elastic` mm along each axis of the world, in a direction drawn from `seed`; they lie
+    `elastic_width` mm apart.
     """
     n = grid.dimension
     cells = [max(1, round((size - 1) * s / drawn["elastic_width"]))
@@ -57,7 +57,7 @@ def controls(drawn: dict, grid: Grid) -> np.ndarray:
 
 
 def places(drawn: dict, grid: Grid) -> np.ndarray:
-    """Where in the image each voxel of the result comes from: (*size, n) indices, fractions kept."""
+    """Index in the image of each voxel of the result: (*size, n), with fractions."""
     index = np.stack(np.meshgrid(*map(np.arange, grid.size), indexing="ij"), -1)
     matrix, n = index_map(drawn, grid), grid.dimension
     index_in_image = index @ matrix[:n, :n].T + matrix[:n, n]
@@ -67,12 +67,12 @@ def places(drawn: dict, grid: Grid) -> np.ndarray:
 
 
 def warp(array: np.ndarray | None, label: np.ndarray | None, drawn: dict, grid: Grid) -> tuple:
-    """(array, label) as drawn says, new arrays of the same shapes; None stays None.
+    """Apply the spatial transforms of a draw: (array, label), new arrays of the same shapes; None stays None.
 
-    array: (z, y, x, c) or (y, x, c) float32. Beyond it lies the lowest value on each channel's border. drawn's
-    `interpolation` is linear unless it says cubic (Keys 1981, kept within each channel's range). label: (z, y, x) or
-    (y, x) of whole numbers, 0 beyond; its values are those of the nearest voxel, or with `labels` smooth the label of
-    the largest share under linear interpolation. Flips, quarter turns and whole shifts move values as they are.
+    array: (z, y, x, c) or (y, x, c) float32; beyond its border it has the lowest border value of each channel. The
+    draw's `interpolation` is linear, or cubic (Keys 1981, clipped to the range of each channel). label: (z, y, x) or
+    (y, x) of whole numbers, 0 beyond its border; it takes the value of the nearest voxel, or with `labels` smooth the
+    label with the largest share under linear interpolation. Flips, quarter turns and whole shifts do not interpolate.
     """
     matrix, n = index_map(drawn, grid), grid.dimension
     if not any(name in drawn for name in BENDING) and affine.is_lattice(matrix[:n, :n], matrix[:n, n]):
@@ -98,7 +98,7 @@ def warp(array: np.ndarray | None, label: np.ndarray | None, drawn: dict, grid: 
     bases = [part for n, k in zip(size, cells, strict=True) for part in splines.basis(n, k)]
     beyond = _beyond(source)
     cubic = drawn.get("interpolation") == "cubic"
-    # a plane at a time first: over channels that lie side by side numpy is thirty times as slow
+    # by planes first: reducing over the last axis directly is thirty times as slow in numpy
     ends = [source.min(0).min((0, 1)), source.max(0).max((0, 1))] if cubic and source.size else [beyond, beyond]
     loop = WARPS[cubic, drawn.get("labels") == "smooth"]
     compiled.over(size[0], source.size + codes.size, lambda start, stop: loop(
@@ -108,7 +108,7 @@ def warp(array: np.ndarray | None, label: np.ndarray | None, drawn: dict, grid: 
 
 
 def _beyond(array: np.ndarray) -> np.ndarray:
-    """The lowest value on each channel's border, (c,) float32."""
+    """The lowest border value of each channel, (c,) float32."""
     *size, channels = array.shape
     if not channels:
         return np.empty(0, np.float32)
@@ -127,7 +127,7 @@ def _each(array, label, matrix, offset) -> tuple:
 
 
 def _codes(label: np.ndarray) -> np.ndarray:
-    """The label map as uint8, or int32 where its numbers do not fit: the loop is compiled for these."""
+    """The label map as uint8, or int32 if its numbers do not fit: the two types that the loop is compiled for."""
     if label.dtype == np.uint8:
         return np.ascontiguousarray(label)
     fits = label.dtype == bool or not label.size or (label.min() >= 0 and label.max() <= 255)
@@ -137,9 +137,9 @@ def _codes(label: np.ndarray) -> np.ndarray:
 def boxes(boxes_before, drawn: dict, grid: Grid) -> list[list]:
     """Boxes (x0, y0, x1, y1, class) in pixels of a 2D grid, after the transform.
 
-    The box of the moved corners, or of the moved area where the image is bent, out to whole pixels, so that it holds
-    all pixels of what it held; clipped to the image. A box that leaves the image is left out; where nothing moves all
-    stay as they are.
+    The new box holds the moved corners, or the moved area under a transform that is not affine. It is extended to whole
+    pixels, so that it keeps every pixel, and clipped to the image. A box outside the image is left out. Without a
+    spatial transform all boxes stay as they are.
     """
     if not moves(drawn):
         return [list(box) for box in boxes_before]

@@ -1,7 +1,7 @@
-"""The loops that resample an image and its label map in one go: the place of each voxel is worked out once.
+"""The loops that resample an image and its label map together: the position of each voxel is computed once.
 
-Arrays are (z, y, x, channel), a picture has z = 1. A place counts as inside up to half a voxel beyond the outermost
-centres, where the border voxel is repeated, as in ITK.
+Arrays are (z, y, x, channel); a picture has z = 1. A position is inside up to half a voxel beyond the outermost
+centres, where the border voxel repeats, as in ITK.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _nearest(label, moved, cz, cy, cx, z, y):
 
 @inner
 def _smooth(label, moved, cz, cy, cx, z, y, names, shares):
-    """The label that linear interpolation gives the largest share; of equals the one with the lowest number."""
+    """The label with the largest share under linear interpolation; the lowest number of equal shares."""
     nz, ny, nx = label.shape
     for x in range(moved.shape[2]):
         a, b, c = cz[x], cy[x], cx[x]
@@ -146,7 +146,7 @@ def _smooth(label, moved, cz, cy, cx, z, y, names, shares):
 
 
 def _made(cubic, smooth):
-    """The loop for one way of interpolation; the others are compiled when they are first asked for."""
+    """The loop for one kind of interpolation; each is compiled on first use."""
 
     @loop
     def warp(source, result, label, moved, matrix, controls, fz, wz, fy, wy, fx, wx, beyond, low, high,
@@ -191,7 +191,7 @@ def _made(cubic, smooth):
                     for k in range(4):
                         row += wy[y, k] * plane[fy[y] + k]
                     x = 0
-                    while x < nx:  # a cell of the B-spline at a time: within it the four control points stay the same
+                    while x < nx:  # by cells of the B-spline, which share their four control points
                         cell = fx[x]
                         end = x + 1
                         while end < nx and fx[end] == cell:

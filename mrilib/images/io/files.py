@@ -1,6 +1,6 @@
-"""Reading and writing images: the one border where ITK's x, y, z turns into z, y, x.
+"""Reading and writing image files and cases, in the format of the suffix; one module for each format.
 
-Pictures are images.pictures' part; SimpleITK reads and writes the rest. What cannot be read whole is a CaseError.
+A file that cannot be read completely is a CaseError.
 """
 
 from __future__ import annotations
@@ -19,19 +19,18 @@ from mrilib.images.grid import Grid, Image
 from mrilib.images.io import dicom, itk, label_maps, nifti, pictures, tiff
 from mrilib.images.resampling import resample
 
-ROUNDING = 1e-3  # what a label number may be off a whole one: 4 scaled to 16 bit is off by up to 6e-5
-NOTE = "mri-suite recipe "  # how a header says that a file was prepared; the hash follows
+ROUNDING = 1e-3  # greatest distance of a label from a whole number: 4 scaled to 16 bit is off by up to 6e-5
+NOTE = "mri-suite recipe "  # in the header of a prepared file, before the recipe hash
 
 
 def read(path: Path, grey: bool = True, several: bool = False, fix: bool = False, labels: bool = False) -> Image:
-    """Read one image file. grey: make one channel of colours that are none. several: a fourth dimension is channels.
+    """Read one image file: 2D (y, x) or volume (z, y, x), with a channel axis last if there are several channels.
 
-    fix: take a NIfTI file's sform where its qform says otherwise, and the nearest right angles for skewed axes.
-    labels: the file is a label map: of a palette take the numbers, not the colours.
-
-    Returns an Image: 2D (y, x), volume (z, y, x), with a last channel axis where the file has several that
-    differ; integers or float32/64 as stored, slope applied. Colour that is really grey becomes one channel;
-    a transparent pixel is black. One slice of a volume format is a 2D image.
+    grey: turn colours that differ by no more than compression noise into one channel. several: a fourth axis is
+    channels. fix: if qform and sform of a NIfTI file disagree, take the sform; replace skewed axes by the nearest
+    right angles. labels: the file is a label map: read the indices of a palette, not its colours.
+    Values are integers or float32/64 as stored, with the slope applied. A transparent pixel is black. A single slice of
+    a volume format is a 2D image.
     Raises CaseError for a file that is damaged, cut short, of an unknown kind, animated or empty.
     """
     path = Path(path)
@@ -56,19 +55,18 @@ def read(path: Path, grey: bool = True, several: bool = False, fix: bool = False
 
 
 def read_case(case: Case) -> Image:
-    """Read a case, whatever its files: (z, y, x[, channel]) or (y, x[, channel]).
+    """Read all channels of a case: (z, y, x[, channel]) or (y, x[, channel]); a single channel has no channel axis.
 
-    Its channels in order on the last axis; no such axis when there is one. A stack's slices lie 1 mm apart, for
-    pictures do not say. Raises CaseError when a file is damaged, holds other channels than the case says, is of
-    another size than the slice before, or lies on another grid than the first channel.
+    Slices of a stack are 1 mm apart, because pictures have no spacing. Raises CaseError for a damaged file, another
+    number of channels than the case states, slices of different size, and channels on different grids.
     """
     return stacked(read_channels(case), case.path)
 
 
 def read_channels(case: Case) -> dict[str, Image]:
-    """Read a case channel by channel, each on the grid it was given on; one entry where one source holds several.
+    """Read the channels of a case, each on its own grid; a source with several channels is one entry, "image".
 
-    Raises CaseError as read_case does, but for the grids, and for NaN or infinite values, stored or scaled.
+    Raises CaseError as read_case does, except for different grids, and for NaN or infinite values, stored or scaled.
     """
     if case.held:
         images = {"image": _chosen(case, _part(case, next(iter(case.channels)), len(case.held)))}
@@ -84,9 +82,9 @@ def read_channels(case: Case) -> dict[str, Image]:
 
 
 def stacked(images: dict[str, Image], where: object = None) -> Image:
-    """Channels of one grid as one image, in order on the last axis, each in one piece; a single one as it is.
+    """Combine channels on one grid into one image, each channel contiguous; a single channel is returned as it is.
 
-    Raises CaseError when one lies on another grid than the first.
+    Raises CaseError for a channel on another grid than the first.
     """
     first_name, first = next(iter(images.items()))
     if len(images) == 1:
@@ -100,7 +98,7 @@ def stacked(images: dict[str, Image], where: object = None) -> Image:
 
 
 def _part(case: Case, name: str, count: int) -> Image:
-    """One channel of a case, or the `count` channels that its source holds together."""
+    """One channel of a case, or the `count` channels of its source."""
     slices = case.slices.get(name)
     if slices is None:
         return read(case.channels[name], grey=count == 1, several=count > 1, fix=case.fix)
@@ -110,7 +108,7 @@ def _part(case: Case, name: str, count: int) -> Image:
 
 
 def _chosen(case: Case, image: Image) -> Image:
-    """Of an image that holds several channels, those of the case, in its order."""
+    """The channels of a case from an image with several channels, in the order of the case."""
     count = image.by_channel().shape[-1]
     if count != len(case.held):
         raise CaseError(f"holds {count} channels, not {len(case.held)} ({' '.join(case.held)})", where=case.path,
@@ -123,9 +121,9 @@ def _chosen(case: Case, image: Image) -> Image:
 
 
 def stack(images: list[Image], names: Sequence[Path], where: object) -> Image:
-    """Slices (y, x[, channel]) on one another, (z, y, x[, channel]), 1 mm apart.
+    """Stack slices (y, x[, channel]) to a volume (z, y, x[, channel]), 1 mm apart.
 
-    Raises CaseError when one differs from the first in size or channels.
+    Raises CaseError for a slice that differs from the first in size or channels.
     """
     first = images[0]
     for image, name in zip(images, names, strict=True):
@@ -141,11 +139,11 @@ def stack(images: list[Image], names: Sequence[Path], where: object) -> Image:
 
 
 def read_label(case: Case, grid: Grid | None = None) -> Image | None:
-    """The label map of a case, (z, y, x) or (y, x) uint8, on its own grid, or nearest on `grid`; None without one.
+    """The label map of a case, (z, y, x) or (y, x) uint8; None without one.
 
-    A mask of 0 and 255 alone, as pictures have it, is 0 and 1. Raises CaseError for one that holds other values
-    than whole numbers from 0 to 255 or numbers that the case's scheme lacks, for a JPEG with any but these two, and
-    for one that does not cover `grid`: what is outside of it is not known.
+    grid: resample to this grid by nearest neighbour; without it the label map keeps its own grid. The values 0 and 255
+    alone mean 0 and 1. Raises CaseError for values that are not whole numbers from 0 to 255, numbers that the scheme of
+    the case lacks, more than two numbers in a JPEG, and a label map that does not cover `grid`.
     """
     if case.label is None:
         return None
@@ -166,7 +164,7 @@ def read_label(case: Case, grid: Grid | None = None) -> Image | None:
         schemes.check(values, schemes.scheme(case.scheme), where)
     if grid is None or label.grid.same_as(grid):
         return label
-    if label.grid == Grid.of(label.grid.size) and grid == Grid.of(grid.size):  # pictures say nothing of a world
+    if label.grid == Grid.of(label.grid.size) and grid == Grid.of(grid.size):  # pictures have no position
         label_size, image_size = ("x".join(map(str, g.size[::-1])) for g in (label.grid, grid))
         raise CaseError(f"is of {label_size} voxels, its image of {image_size}", where=where,
                         remedy="give the mask of this image")
@@ -181,9 +179,9 @@ def read_label(case: Case, grid: Grid | None = None) -> Image | None:
 
 
 def _one_map(image: Image, segments: list[label_maps.Segment] | None, case: Case, grid: Grid | None) -> Image:
-    """A label map as Slicer or a network stores it, one number for each voxel; cut or turned ones on the image's grid.
+    """Convert segments of Slicer, or one-hot channels, to one number for each voxel.
 
-    grid: of the image, which is read where that is not given.
+    grid: of the image, on which a cut segmentation is placed; the image is read if it is None.
     """
     if grid is None and case.channels and case.path != case.label:
         grid = next(iter(read_channels(case).values())).grid
@@ -199,7 +197,7 @@ def _one_map(image: Image, segments: list[label_maps.Segment] | None, case: Case
 def whole_numbers(array: np.ndarray, where: object = None) -> np.ndarray:
     """A label map as uint8, any shape. Raises CaseError for fractions, NaN and numbers outside of 0 to 255.
 
-    What a writer that scaled its numbers to integers left beside whole ones (255 times 1/255) counts as these.
+    Numbers that scaling left slightly off (255 times 1/255) are rounded.
     """
     low, high = (array.min(), array.max()) if array.size else (0, 0)
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -218,7 +216,7 @@ def whole_numbers(array: np.ndarray, where: object = None) -> np.ndarray:
 
 
 def _covered(grid: Grid, other: Grid) -> float:
-    """About what share of a grid's voxels have their centre within another grid; 1 where all have."""
+    """The approximate share of the voxels of a grid whose centre lies within another grid; 1 for all."""
     places = np.stack(np.meshgrid(*[np.unique(np.linspace(0, s - 1, 25).round()) for s in grid.size],
                                   indexing="ij"), -1)
     index = other.to_index(grid.to_world(places))
@@ -232,11 +230,11 @@ def _grid_text(grid: Grid) -> str:
 
 
 def compact(array: np.ndarray) -> np.ndarray:
-    """The array as it is stored: uint8 or int16 when every value is an integer that fits, else float32."""
+    """The array in the type to store: uint8 or int16 if every value is an integer that fits, else float32."""
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
     if array.dtype.kind == "f" and not np.array_equal(first_part := array[:1], np.rint(first_part)):
-        return array.astype(np.float32, copy=False)  # the first slice or row tells it of nearly all
+        return array.astype(np.float32, copy=False)  # the first slice or row decides it for nearly all
     low, high = (array.min(), array.max()) if array.size else (0, 0)
     for kind in (np.uint8, np.int16):
         fits = np.iinfo(kind).min <= low and high <= np.iinfo(kind).max
@@ -246,13 +244,12 @@ def compact(array: np.ndarray) -> np.ndarray:
 
 
 def write(path: Path, image: Image, *, recipe_hash: str = "", as_stored: bool = False) -> None:
-    """Write an image; the suffix of `path` names the format. Values are stored compactly, without loss.
+    """Write an image in the format of the suffix: 2D as `.tif` or `.png`, 2D and volumes as `.nii.gz`, `.nii`, `.mha`.
 
-    as_stored: in the array's own type instead, so that all of a set are of one type.
-
-    2D: `.tif` (any number of channels), `.png` (one channel, scaled to 16 bit, the scale kept in its header).
-    Volumes and 2D: `.nii.gz`, `.nii`, `.mha`; a volume's one slice (see Grid) becomes a volume again. recipe_hash goes
-    into the header, so that a prepared file that was parted from its recipe is noticed.
+    Values are stored in the smallest lossless type (see compact); as_stored: in the type of the array. A `.tif` holds
+    any number of channels; a `.png` one, scaled to 16 bit with the scale in its header. A slice that was a volume (see
+    Grid) becomes a volume again. recipe_hash goes into the header, so that a prepared file without its recipe is
+    recognised.
     """
     path = Path(path)
     suffix = suffix_of(path)
@@ -273,7 +270,7 @@ def write(path: Path, image: Image, *, recipe_hash: str = "", as_stored: bool = 
 
 
 def read_recipe_hash(path: Path) -> str:
-    """The recipe hash in a file's header, empty when this suite did not prepare it. Reads the header only."""
+    """The recipe hash in the header of a file; empty if this suite did not prepare the file."""
     path = Path(path)
     suffix = suffix_of(path)
     try:

@@ -1,4 +1,4 @@
-"""The brain within a head that has its skull, found without weights: a surface grows until it meets the skull."""
+"""Skull stripping without a trained network: a surface grows inside the head until it meets the skull."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from mrilib.images.resampling import resample
 from mrilib.images.steps.foreground import finite, flat_outside
 from mrilib.images.steps.geometry import spacing
 
-HEAD = 95.0  # mm: radius of the ball that a grown head would fill; all lengths here are of such a head
-VOXEL = 2.0  # mm: what the surface looks at
-TALL, CUT = 165.0, 148.0  # mm: a head that is taller and does not end shows a neck; it is cut so far from its top
-NARROW = 0.1  # of its largest cross-section, what a head that ends has at its end
-UPPER = 135.0  # mm: the middle of so much of a head, from its top, lies deep in the brain
-SPECK = 0.002  # share of the head that a millimetre of its height has at least
-INNER, START = 40.0, 45.0  # mm: radius of the ball whose brightness is the brain's, and of that which grows
-ROUNDS = 700  # how often the surface moves
-BALANCE = 0.55  # how dark, between air and brain, is outside; the larger, the smaller the brain
-TISSUE = 0.5  # the same, for what is tidied
-SMOOTH = (3.33, 10.0)  # mm: curvatures that are left, and that are smoothed away
-DEEP, NEAR = 20.0, 10.0  # mm below the surface in which the darkest and the brightest are looked for
-BRIGHT = (98, 1.25)  # percentile of the inner brain, and times that: what is brighter is fat
-NECK = 6.0  # mm: half as wide a bridge to the eyes, the scalp and the like is cut
-GAP = 6.0  # mm: half as wide a furrow is filled
-SHARES = (0.15, 0.85)  # of the head, between which lies what can be a brain with its skull around
-WIDE = 0.77  # of the head: more was found only with scalp in it, as where channels do not lie on each other
+HEAD = 95.0  # mm: radius of the ball with the volume of an adult head; all lengths below refer to such a head
+VOXEL = 2.0  # mm: voxels that the surface samples
+TALL, CUT = 165.0, 148.0  # mm: a taller head that does not narrow shows a neck; it is cut this far below its top
+NARROW = 0.1  # share of the largest cross-section that a head without a neck has at its end
+UPPER = 135.0  # mm from the top of the head: the centre of this part lies deep in the brain
+SPECK = 0.002  # least share of the head per millimetre of height
+INNER, START = 40.0, 45.0  # mm: radius of the ball that gives the intensity of brain, and of the initial surface
+ROUNDS = 700  # moves of the surface
+BALANCE = 0.55  # intensity between air (0) and brain (1) below which is outside; larger gives a smaller brain
+TISSUE = 0.5  # the same, for tidying
+SMOOTH = (3.33, 10.0)  # mm: radii of curvature: below the first is smoothed, above the second is not
+DEEP, NEAR = 20.0, 10.0  # mm below the surface in which the darkest and the brightest intensity are taken
+BRIGHT = (98, 1.25)  # percentile of the inner brain, and its multiple above which voxels are fat
+NECK = 6.0  # mm: bridges to eyes and scalp up to twice as wide are cut
+GAP = 6.0  # mm: sulci up to twice as wide are filled
+SHARES = (0.15, 0.85)  # shares of the head between which a result can be a brain within a skull
+WIDE = 0.77  # share of the head: larger results contained scalp, for example where channels are not aligned
 DOUBT = "its brain is {:.0f} % of the head, so it may hold scalp or eyes (look with mri-view; --align rigid may help)"
 
 
 def brain(image: Image, *, mask=None) -> tuple[Image, dict]:
-    """Set to 0 what is not brain, in a volume of a head: one mask for all channels.
+    """Set every voxel of a head that is not brain to 0, with one mask for all channels.
 
-    A ball grows from the middle of the head until it meets dark bone or bright fat (BET, Smith 2002); bridges to eyes
-    and scalp are then cut, furrows filled. Channels count alike, so they must lie on each other. Lengths scale with the
-    head, whose top is where the grid says it is. mask, bool on the grid, takes the place of all this. A brain that has
-    been stripped already comes back as it is. Measured: brain (ml), and share, that of the head above its neck; doubt,
-    a line to be read by the user, where share is above WIDE.
+    A ball grows from the centre of the head until it meets dark bone or bright fat (BET, Smith 2002). Then bridges to
+    eyes and scalp are cut and sulci filled. All channels weigh the same, so they must be aligned. Lengths scale with
+    the head; its top is where the grid says. A mask, bool on the grid, replaces all this. A stripped brain is returned
+    as it is. Measured: brain (ml); share of the head above the neck; doubt, a line for the user, where that share is
+    above WIDE.
 
-    Meant for whole heads. Dice with the mask by which a T1 head of 1 mm was stripped elsewhere: 0.97. Where slices are
-    5 mm thick, some of the eyes, the skull's base and the scalp of the topmost slices stays. Bone that is not dark, as
-    in means over many heads, lets the surface through to the face and neck: 0.8.
-    Raises CaseError for NaN, an image in 2D, or when what was found is no brain by its share of the head.
+    Meant for whole heads. Dice with the published mask of a T1 head of 1 mm: 0.97. With slices of 5 mm, parts of the
+    eyes, the base of the skull and the scalp of the topmost slices remain. Bone that is not dark, as in averages over
+    many heads, lets the surface through to the face and neck: Dice 0.8.
+    Raises CaseError for NaN, a 2D image, and a result whose share of the head no brain has.
     """
     array = finite(image)
     if image.grid.dimension != 3:
@@ -67,7 +67,7 @@ def brain(image: Image, *, mask=None) -> tuple[Image, dict]:
 
 
 def brain_mask(image: Image) -> tuple[np.ndarray, float]:
-    """(mask, share): the brain, bool (z, y, x), of a volume with a channel axis, and what share of the head it is."""
+    """(mask, share): the brain of a volume with a channel axis, bool (z, y, x), and its share of the head."""
     grid, array = image.grid, image.array
     one = sum(_even(array[..., i]) for i in range(array.shape[-1])) / np.float32(array.shape[-1])
     head = one > 0.1 * np.percentile(one, 98)
@@ -95,12 +95,12 @@ def brain_mask(image: Image) -> tuple[np.ndarray, float]:
 
 
 def _along(axis: int, values: np.ndarray) -> np.ndarray:
-    """Values along one of three axes, to be spread over the others."""
+    """Values along one of three axes, shaped to broadcast over the others."""
     return values.reshape([-1 if axis == other else 1 for other in range(3)])
 
 
 def _even(channel: np.ndarray) -> np.ndarray:
-    """A channel with its air at 0 and the middle of its head at 1, so that channels count alike."""
+    """A channel scaled to 0 in air and 1 at the median of the head, so that channels weigh the same."""
     low, high = (float(v) for v in np.percentile(channel, (2, 98)))
     head = channel[channel > low + 0.1 * (high - low)]
     middle = float(np.median(head)) if head.size else low
@@ -112,7 +112,7 @@ def _radius(mask: np.ndarray, steps) -> float:
 
 
 def _grown(values: np.ndarray, steps: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """The brain, bool (z, y, x), in float32 values steps mm apart, of which that at index `middle` lies deep in it."""
+    """Grow the surface: the brain, bool (z, y, x), in float32 values `steps` mm apart. middle: an index deep in it."""
     middle = middle * steps
     away = sum(_along(a, (np.arange(n) * steps[a] - middle[a]) ** 2) for a, n in enumerate(values.shape))
     air = float(np.percentile(values, 2))
@@ -149,8 +149,8 @@ def _grown(values: np.ndarray, steps: np.ndarray, middle: np.ndarray) -> np.ndar
 
 @lru_cache(maxsize=1)
 def _ball(times: int):
-    """A ball of triangles, an icosahedron halved so many times: its points, faces (outwards), two sparse matrices that
-    give the mean of each point's neighbours and the sum over its faces, and the edges."""
+    """A ball of triangles, an icosahedron subdivided `times` times: points, faces (outwards), two sparse matrices (mean
+    over the neighbours of each point, sum over its faces), and edges."""
     from scipy.sparse import coo_matrix, diags
     from scipy.spatial import ConvexHull
 
@@ -179,9 +179,9 @@ def _ball(times: int):
 
 
 def _within(points: np.ndarray, faces: np.ndarray, shape) -> np.ndarray:
-    """The voxels within a closed surface, bool of `shape`: lines along x that have gone in and not yet out.
+    """The voxels within a closed surface, bool of `shape`, by counting crossings along x.
 
-    points: in voxels, (n, 3), nudged off the lattice so that no line meets an edge.
+    points: in voxels, (n, 3); they are moved slightly off the lattice, so that no line along x meets an edge.
     """
     points = points + (1e-4, 2.3e-4, 0)
     crossings = np.zeros((*shape[:2], shape[2] + 1), np.int16)
@@ -203,11 +203,11 @@ def _within(points: np.ndarray, faces: np.ndarray, shape) -> np.ndarray:
 
 
 def _tidied(mask: np.ndarray, tissue: np.ndarray, steps) -> np.ndarray:
-    """The mask less what hangs on its tissue by a bridge thinner than twice NECK, its furrows filled."""
+    """The mask without parts that a bridge thinner than twice NECK connects to its tissue, with sulci filled."""
     from scipy import ndimage
 
     def far(where):
-        """mm from each voxel to the next outside `where`; what lies beyond the image counts as it does at its rim."""
+        """mm from each voxel to the next one outside `where`; beyond the image the rim continues."""
         return np.full(where.shape, np.inf) if where.all() else ndimage.distance_transform_edt(where, sampling=steps)
 
     thick = far(tissue) > NECK

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -17,7 +18,7 @@ SEEN = ("", "train", "validation")
 
 
 @dataclass
-class Submission:
+class ClassTable:
     """Predictions by case id, in order. probability: {case: {class: p}}, empty where the table has none."""
 
     classes: dict[str, str] = field(default_factory=dict)
@@ -36,8 +37,8 @@ class Submission:
                 of.pop(name, None)
 
 
-def read(lines: Iterable[str], where: object, before: Submission | None = None,
-         problems: list[MriError] | None = None) -> Submission:
+def read(lines: Iterable[str], where: object, before: ClassTable | None = None,
+         problems: list[MriError] | None = None) -> ClassTable:
     """The predictions of CSV lines `case,class[,p_<class>…][,seen]`; several tables may follow one another.
 
     before: what was read from other files, to add to. problems: takes what is wrong with a row, which is then left
@@ -46,7 +47,7 @@ def read(lines: Iterable[str], where: object, before: Submission | None = None,
     Raises UsageError, with the line, for a missing column, a case named twice, a probability that is none, a row
     whose probabilities do not sum to 1, and tables that do not have the same columns; CaseError for no line at all.
     """
-    result, header, refused = before or Submission(), None, set()
+    result, header, refused = before or ClassTable(), None, set()
     reader = csv.reader(lines)
     try:
         for row in reader:
@@ -82,7 +83,7 @@ def _header(row: list[str], before: list[str] | None, place: str) -> list[str]:
     return row
 
 
-def _add(result: Submission, row: list[str], header: list[str], place: str) -> None:
+def _add(result: ClassTable, row: list[str], header: list[str], place: str) -> None:
     if len(row) != len(header):
         raise UsageError(f"has {len(row)} fields, not {len(header)}", where=place)
     values = dict(zip(header, row, strict=True))
@@ -126,16 +127,20 @@ class Matched:
     probability: np.ndarray | None
     seen: list[str]
 
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """Where each case stands."""
+        return {name: i for i, name in enumerate(self.ids)}
+
     def only(self, ids: Iterable[str]) -> Matched:
         """These cases, in this order."""
-        place = {name: i for i, name in enumerate(self.ids)}
-        keep = [place[name] for name in ids]
+        keep = [self.place[name] for name in ids]
         probability = None if self.probability is None else self.probability[keep]
         return Matched([self.ids[i] for i in keep], self.classes, self.truth[keep], self.predicted[keep], probability,
                        [self.seen[i] for i in keep])
 
 
-def match(submission: Submission, reference: dict[str, str], pairs: dict[str, str] | None = None) -> Matched:
+def match(submission: ClassTable, reference: dict[str, str], pairs: dict[str, str] | None = None) -> Matched:
     """The submission against the truth {case id: class}, in the reference's order; a missing prediction is -1.
 
     A case of the reference whose class is not known (empty) is paired as well; its truth is -1. pairs: {case id:

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.evaluation import submission
+from mrilib.evaluation import class_tables
 from mrilib.store import csv_text
 
 HEAD = "case,class,p_no,p_yes,seen\n"
 
 
 def read(text, before=None):
-    return submission.read(io.StringIO(text, newline=""), "t.csv", before)
+    return class_tables.read(io.StringIO(text, newline=""), "t.csv", before)
 
 
 def test_a_table_of_mri_predict():
@@ -75,7 +75,7 @@ def test_names_come_through_whatever_is_in_them(ids):
     assert list(csv.reader(io.StringIO(text, newline="")))[1:] == [[name, "no"] for name in ids]
     if ["case", "class"] not in [[name, "no"] for name in ids]:
         assert list(read(text).classes) == ids
-        assert submission.pair(ids, ids) == {name: name for name in ids}
+        assert class_tables.pair(ids, ids) == {name: name for name in ids}
 
 
 @pytest.mark.parametrize(("predicted", "reference", "expected"), [
@@ -87,7 +87,7 @@ def test_names_come_through_whatever_is_in_them(ids):
     ([], ["a"], []),
 ])  # fmt: skip
 def test_pairs(predicted, reference, expected):
-    assert list(submission.pair(predicted, reference).items()) == list(zip(predicted, expected, strict=True))
+    assert list(class_tables.pair(predicted, reference).items()) == list(zip(predicted, expected, strict=True))
 
 
 @pytest.mark.parametrize(("predicted", "reference", "said"), [
@@ -98,12 +98,12 @@ def test_pairs(predicted, reference, expected):
 ])  # fmt: skip
 def test_what_fits_no_case_is_listed(predicted, reference, said):
     with pytest.raises(UsageError, match=said):
-        submission.pair(predicted, reference)
+        class_tables.pair(predicted, reference)
 
 
 def test_matched_cases_stand_in_the_order_of_the_reference():
     found = read(HEAD + "b,yes,0.1,0.9,train\na,no,0.7,0.3,\n")
-    matched = submission.match(found, {"a": "yes", "c": "no", "b": "yes", "d": ""})
+    matched = class_tables.match(found, {"a": "yes", "c": "no", "b": "yes", "d": ""})
     assert matched.ids == ["a", "c", "b", "d"] and matched.classes == ["no", "yes"]
     assert matched.truth.tolist() == [1, 0, 1, -1] and matched.predicted.tolist() == [0, -1, 1, -1]
     assert matched.probability.tolist() == [[0.7, 0.3], [0.5, 0.5], [0.1, 0.9], [0.5, 0.5]]
@@ -112,6 +112,6 @@ def test_matched_cases_stand_in_the_order_of_the_reference():
     assert some.ids == ["b", "a"] and some.truth.tolist() == [1, 1] and some.seen == ["train", ""]
     np.testing.assert_allclose(some.probability[:, 1], [0.9, 0.3])
     with pytest.raises(UsageError, match="classes predicted .no, yes. are none of the reference's .glioma."):
-        submission.match(found, {"a": "glioma", "b": "glioma"})
-    more = submission.match(found, {"a": "no", "b": "glioma"})
+        class_tables.match(found, {"a": "glioma", "b": "glioma"})
+    more = class_tables.match(found, {"a": "no", "b": "glioma"})
     assert more.classes == ["glioma", "no", "yes"] and more.probability[1].tolist() == [0, 0.1, 0.9]

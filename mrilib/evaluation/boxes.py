@@ -1,0 +1,101 @@
+"""The score of boxes: predictions matched with the reference, metrics of all cases together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mrilib.errors import UsageError
+from mrilib.evaluation import pairing
+from mrilib.evaluation.reference import Reference
+from mrilib.evaluation.scorer import Entry, Scorer
+from mrilib.evaluation.settings import BoxSettings
+from mrilib.evaluation.submissions import Submission, Tables
+
+FROC = tuple(f"sensitivity_at_{false}" for false in ("0.125", "0.25", "0.5", "1", "2", "4", "8"))
+
+
+@dataclass
+class Matched:
+    """Predicted and true boxes of each case by its id, and the classes that are told apart ([""]: none)."""
+
+    predicted: dict[str, list[tuple]]
+    true: dict[str, list[tuple]]
+    classes: list[str]
+
+
+class BoxScorer(Scorer):
+    """The score of tables of boxes."""
+
+    KIND = "boxes"
+    METRICS = ("ap", "ap50", "ap75", "froc", *FROC, "iou", "hit_rate")
+    EXAMPLE, MISSING = "ap50=0.5", "counted as without a box"
+    settings = BoxSettings
+
+    @classmethod
+    def takes(cls, submission: Submission) -> bool:
+        return isinstance(submission, Tables) and "x0" in submission.columns
+
+    def reference(self, reference: Reference) -> Reference:
+        from mrilib.evaluation.metrics.boxes import to_find
+
+        if not any(to_find(case.boxes) for case in reference.scored):
+            raise UsageError("no case has a box", where=reference.path, remedy="give images with YOLO or COCO boxes, "
+                             "or a CSV with columns file,x0,y0,x1,y1")
+        return reference
+
+    def nothing(self):
+        from mrilib.evaluation.metrics.boxes import Boxes
+
+        return Boxes()
+
+    def read(self, text: str, where: object, before=None, problems: list | None = None):
+        from mrilib.evaluation.metrics import boxes
+
+        return boxes.read(text, where, before, problems)
+
+    def strange(self, predictions, reference: Reference) -> dict[str, list[str]]:
+        classes = classes_of(reference)
+        found: dict[str, list[str]] = {}
+        if classes and {box[4] for boxes in predictions.of.values() for box in boxes} > {""}:
+            for case, boxes in predictions.of.items():
+                for kind in sorted({box[4] for box in boxes} - classes):
+                    what = (f"have a box of class {kind!r}, which the reference does not have "
+                            f"({' '.join(sorted(classes))})")
+                    found.setdefault(what, []).append(case)
+        return found
+
+    def match(self, entry: Entry, reference: Reference) -> Matched:
+        """Raises UsageError for a class that no true box has; without classes, or with one, none are told apart."""
+        predicted = {name: entry.predictions.of[entry.pairs[name]] for name in reference.chosen if name in entry.pairs}
+        true = {case.id: case.boxes for case in reference.scored}
+        classes, named = classes_of(reference), {box[4] for boxes in predicted.values() for box in boxes}
+        if not classes or named <= {""}:
+            return Matched(predicted, true, [""])
+        if wrong := sorted(named - classes):
+            raise UsageError(f"the class predicted {wrong[0]!r} is none of the reference's "
+                             f"({pairing.some(sorted(classes))})", remedy="give both the same names")
+        return Matched(predicted, true, sorted(classes))
+
+    def measures(self, entry: Entry, names):
+        from mrilib.evaluation.metrics.boxes import all_figures
+
+        matched = entry.predictions
+        return all_figures(matched.predicted, {name: matched.true[name] for name in names}, matched.classes)
+
+    def default_ranking(self, entries: list[Entry]) -> list[str]:
+        return ["ap50", "froc"]
+
+    def case_row(self, entry: Entry, name: str) -> dict:
+        """case, true, predicted, iou: numbers of boxes, and the overlap of the surest one."""
+        from mrilib.evaluation.metrics.boxes import to_find, top_iou
+
+        predicted, true = entry.predictions.predicted.get(name, ()), entry.predictions.true[name]
+        count = len(to_find(true))
+        return {"case": name, "true": count, "predicted": len(predicted),
+                "iou": f"{top_iou(predicted, true):.6g}" if count else ""}
+
+
+def classes_of(reference: Reference) -> set[str]:
+    """The classes of the true boxes; empty where there is only one."""
+    classes = {box[4] or "" for case in reference.scored for box in case.boxes}
+    return classes if len(classes) > 1 else set()

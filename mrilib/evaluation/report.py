@@ -1,0 +1,157 @@
+"""Scores as text: CSV, JSON, and tables for a person."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterable
+
+from mrilib.errors import UsageError
+from mrilib.store import csv_text
+
+
+def text_of(value) -> str:
+    """A value as a field of a CSV; an undefined number is empty."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return "" if value is None else str(value)
+
+
+def short(value: float) -> str:
+    """A number in as many digits as a person reads."""
+    digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def csv_of(rows: list[list]) -> str:
+    """Rows of values as CSV."""
+    return csv_text([[text_of(value) for value in row] for row in rows])
+
+
+def as_csv(columns: Iterable[str], rows: list[dict]) -> str:
+    """Rows by column as CSV, with a header."""
+    columns = list(columns)
+    return csv_of([columns, *([row.get(column) for column in columns] for row in rows)])
+
+
+def as_json(whole: dict) -> str:
+    """JSON in which numbers that are not finite are null."""
+    return json.dumps(_finite(whole), indent=1, allow_nan=False) + "\n"
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def drawn(tables: list) -> str:
+    """Tables of rich as text, in the width and colours of the terminal."""
+    screen = console()
+    for table in tables:
+        screen.print(table)
+    return screen.file.getvalue()
+
+
+def console():
+    """A console of rich as wide as the terminal that prints into a text."""
+    import os
+    import shutil
+
+    from rich.console import Console
+
+    return Console(file=io.StringIO(), force_terminal="NO_COLOR" not in os.environ, highlight=False,
+                   width=shutil.get_terminal_size((100, 24)).columns)
+
+
+def limits(asked: Iterable[str], metrics: Iterable[str], example: str) -> dict[str, float]:
+    """METRIC=VALUE of each --fail-under. Raises UsageError for another form or an unknown metric."""
+    found, metrics = {}, list(metrics)
+    for text in asked:
+        name, _, value = text.partition("=")
+        if name not in metrics:
+            raise UsageError(f"--fail-under {text}: unknown metric", remedy=f"known: {' '.join(metrics)}")
+        try:
+            found[name] = float(value)
+        except ValueError as error:
+            raise UsageError(f"--fail-under {text}: not METRIC=VALUE", remedy=f"such as {example}") from error
+    return found
+
+
+def below(rows: list[dict], least: dict[str, float], of: str) -> list[str]:
+    """A line for each metric of all cases under its limit; an undefined one is under it. of: the column that tells what
+    a metric is of, a part or a class."""
+    lines = []
+    for name, limit in least.items():
+        for row in rows:
+            if row["metric"] == name and row["cases"] == "all" and not row["value"] >= limit:
+                who = f"{row['submission']}: " if row.get("submission") else ""
+                what = f" of {row[of]}" if row[of] else ""
+                lines.append(f"{who}{name}{what} is {text_of(row['value']) or 'undefined'}, under {limit:g}")
+    return lines
+
+
+def leaderboard(board: list[dict]):
+    """The leaderboard as a table of rich: places with their intervals, and the test against the next one."""
+    from rich.table import Table
+
+    places = [row for row in board if row["metric"] == "place"]
+    of = {(row["metric"], row["submission"]): row["value"] for row in board if "against" not in row}
+    first, pairs = places[0], [row for row in board if "against" in row]
+    tests = {frozenset((row["submission"], row["against"])): row["value"] for row in pairs
+             if (row["metric"], row.get("part")) == (pairs[0]["metric"], pairs[0].get("part"))}
+    table = Table(title="leaderboard", caption=f"{first['rules']}; places of {first['resamples']} bootstrap resamples "
+                  f"by {first['resampled']}, seed {first['seed']}")
+    for name in ("place", "submission", "mean rank", f"{first['level']:g} % of places", "first in", "missing",
+                 f"{pairs[0]['metric']}, to the next"):
+        table.add_column(name, justify="left" if name == "submission" else "right")
+    for row, after in zip(places, [*places[1:], None], strict=True):
+        name = row["submission"]
+        p = tests[frozenset((name, after["submission"]))] if after else None
+        table.add_row(f"{row['value']:.0f}", name, short(of["rank", name]), f"{row['low']:.0f} to {row['high']:.0f}",
+                      f"{100 * of['first', name]:.0f} %", str(row["missing"]),
+                      "" if p is None else "< 0.001" if p < 0.001 else text_of(round(p, 3)))
+    return table
+
+
+def tables_of(rows: list[dict]) -> list:
+    """Metrics of all cases together as tables of rich: one for each submission and set of cases."""
+    from rich.table import Table
+
+    tables = []
+    for submission, cases in dict.fromkeys((row.get("submission"), row["cases"]) for row in rows):
+        own = [row for row in rows if (row.get("submission"), row["cases"]) == (submission, cases)]
+        first = own[0]
+        about = {"all": "", "unseen": " that the model has not seen (unseen)"}
+        title = f"{submission + ': ' if submission else ''}{first['n']} cases{about.get(cases, f': {cases}')}"
+        table = Table(title=title, caption=f"{first['level']:g} % interval: BCa bootstrap over each "
+                      f"{first['resampled']}, {first['resamples']} resamples, seed {first['seed']}")
+        for name in ("metric", "class", "value", "low", "high"):
+            table.add_column(name, justify="left" if name in ("metric", "class") else "right")
+        for row in own:
+            if "low" in row:
+                places = 1 if row["unit"] == "%" else 3
+                numbers = ["–" if math.isnan(row[c]) else f"{row[c]:.{places}f}" for c in ("value", "low", "high")]
+                unit = " %" if row["unit"] == "%" else ""
+                table.add_row(row["metric"].replace("_", " "), row["class"], numbers[0] + unit, *numbers[1:])
+        tables.append(table)
+    return tables
+
+
+def confusion(rows: list[dict]):
+    """The rows `predicted <class>` of one set of cases as a confusion matrix; None without any."""
+    from rich.table import Table
+
+    cells = [row for row in rows if row["metric"].startswith("predicted ")]
+    if not cells:
+        return None
+    table = Table(title="true class, by predicted class")
+    table.add_column("")
+    for predicted in dict.fromkeys(row["metric"] for row in cells):
+        table.add_column(predicted, justify="right")
+    for true in dict.fromkeys(row["class"] for row in cells):
+        table.add_row(true, *(f"{row['value']:.0f}" for row in cells if row["class"] == true))
+    return table

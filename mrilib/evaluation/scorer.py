@@ -1,0 +1,359 @@
+"""The one road of scoring: submissions are matched with the reference, measured, summarised, ranked.
+
+What differs between label maps, classes, boxes and what a task brings itself is in a `Scorer`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from mrilib.errors import CaseError, MriError, UsageError
+from mrilib.evaluation import pairing, ranking, report
+from mrilib.evaluation.reference import Reference, units_of, unseen
+from mrilib.evaluation.settings import ScoreSettings
+from mrilib.evaluation.submissions import Submission, Tables
+
+log = logging.getLogger("mrilib")
+
+
+@dataclass
+class Entry:
+    """One submission. pairs: {case: id of its prediction}; predictions: as its scorer holds them; missing: cases that
+    are scored and have no prediction; cases: those whose metrics are given; seen: where the model had each of them
+    (train, validation or empty); faults: the number of things that are wrong with the submission."""
+
+    name: str
+    predictions: object
+    pairs: dict[str, str]
+    faults: int = 0
+    missing: list[str] = field(default_factory=list)
+    cases: list[str] = field(default_factory=list)
+    seen: dict[str, str] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+
+
+class Scorer:
+    """How one kind of predictions is read, measured and reported. A task has one: see Task.scorer.
+
+    The defaults suit tables whose metrics are computed from all cases together: such a scorer gives METRICS, `takes`,
+    `read`, `match`, `measures` and `case_row`.
+    """
+
+    KIND = "tables"  # in messages
+    METRICS: tuple[str, ...] = ()
+    LOWER: frozenset[str] = frozenset()  # metrics of which a low value is better
+    OF = "class"  # the column that tells what a metric is of
+    EXAMPLE = "mae=2"  # of --fail-under
+    MISSING = "counted as wrong"
+    settings: type[ScoreSettings] = ScoreSettings
+    columns = ("metric", "class", "value", "low", "high", "unit", "n", "cases", "level", "resamples", "seed",
+               "resampled")
+    columns_of_several = ("submission", "against", "missing", "rules")
+    has_workers = False  # whether cases are measured by workers (--jobs)
+
+    def __init__(self, settings: ScoreSettings):
+        self.settings_used = settings
+
+    @classmethod
+    def takes(cls, submission: Submission) -> bool:
+        """Whether a submission is of this kind."""
+        raise NotImplementedError
+
+    # reading and matching ---------------------------------------------------------------------------------------------
+
+    def reference(self, reference: Reference) -> Reference:
+        """The reference with the cases that can be scored. Raises UsageError when it does not suit."""
+        return reference
+
+    def read(self, text: str, where: object, before=None, problems: list | None = None):
+        """The predictions of a table, added to those of earlier tables: an object with `ids`, `seen` ({id: part}) and
+        leave_out(ids). problems takes what is wrong with a row; without it that is raised."""
+        raise NotImplementedError
+
+    def strange(self, predictions, reference: Reference) -> dict[str, list[str]]:
+        """Ids of predictions that do not suit the reference, by what is wrong with them."""
+        return {}
+
+    def match(self, entry: Entry, reference: Reference) -> object:
+        """The predictions of an entry beside the reference, for `measures`."""
+        return entry.predictions
+
+    def entry(self, submission: Tables, reference: Reference, several: bool) -> Entry:
+        """A submission set beside the reference. What is wrong with one of several is logged, the rest of it goes on; a
+        single one must be right as it is."""
+        if several:
+            predictions, problems = self.read_whole(submission, reference)
+            pairs, faults = paired(submission.name, predictions.ids, problems, reference, strict=False)
+        else:
+            predictions, faults = None, 0
+            for table in submission.tables:
+                predictions = self.read(table.text, table.where, predictions)
+            pairs = {case: name for name, case in pairing.pair(predictions.ids, reference.cases).items()}
+            if others := len(set(pairs) - set(reference.chosen)):
+                log.info("%d predictions are of cases that are not to be scored", others)
+        entry = Entry(submission.name, predictions, pairs, faults)
+        entry.missing = [case for case in reference.chosen if case not in pairs]
+        entry.seen = {case: predictions.seen.get(pairs.get(case), "") for case in reference.chosen}
+        entry.predictions = self.match(entry, reference)
+        return entry
+
+    def read_whole(self, submission: Tables, reference: Reference):
+        """All predictions of a submission that are well formed, and what is wrong with the others."""
+        predictions, problems = None, []
+        for table in submission.tables:
+            try:
+                predictions = self.read(table.text, table.where, predictions, problems)
+            except MriError as error:
+                problems.append(CaseError(error.what, where=error.where, remedy=error.remedy))
+        predictions = self.nothing() if predictions is None else predictions
+        for what, cases in self.strange(predictions, reference).items():
+            predictions.leave_out(cases)
+            problems.append(CaseError(f"{len(cases)} predictions {what}: {pairing.some(cases)}"))
+        return predictions, problems
+
+    def nothing(self):
+        """Predictions of no case."""
+        raise NotImplementedError
+
+    # metrics ----------------------------------------------------------------------------------------------------------
+
+    def begin(self, entries: list[Entry], reference: Reference, asked: Iterable[str]) -> None:
+        """Settle what depends on the cases. asked: metrics that --fail-under names. Raises UsageError."""
+
+    def measure(self, entries: list[Entry], reference: Reference, jobs, progress) -> None:
+        """Measure each case, where that takes work of its own. jobs, progress: as of `run`."""
+
+    def measures(self, entry: Entry, names: Sequence[str]) -> Callable:
+        """The metrics of some cases as a function: weights (r, n) -> {metric: (r,)}."""
+        raise NotImplementedError
+
+    def unit(self, metric: str) -> str:
+        return ""
+
+    def better(self, metric: str) -> int:
+        """1 where a higher value is better, -1 where a lower one is, 0 for neither."""
+        return -1 if metric in self.LOWER else 1
+
+    def rows(self, entry: Entry, names: Sequence[str], units, about: dict) -> list[dict]:
+        """A row for each metric over some cases, with its interval. units: (n,) what the bootstrap draws; about: what
+        every row tells."""
+        from mrilib.evaluation.statistics import bootstrap
+
+        made = bootstrap(self.measures(entry, names), units, level=about["level"], count=about["resamples"],
+                         seed=about["seed"])
+        return [{"metric": name, self.OF: "", "value": float(made[name][0]), "low": float(made[name][1]),
+                 "high": float(made[name][2]), "unit": self.unit(name), **about} for name in self.METRICS]
+
+    def about(self, names: Sequence[str], cases: str, resampled: str) -> dict:
+        """What every row tells of itself."""
+        used = self.settings_used
+        return {"n": len(names), "cases": cases, "level": used.level, "resamples": used.resamples, "seed": used.seed,
+                "resampled": resampled}
+
+    def ranked(self, entry: Entry, reference: Reference, metrics: Sequence[str]) -> Callable:
+        """The metrics that submissions are ranked by, weights (r, n) -> (r, metrics); NaN where one is undefined."""
+        import numpy as np
+
+        measures = self.measures(entry, reference.chosen)
+
+        def chosen(weights):
+            made = measures(weights)
+            return np.stack([made[name] for name in metrics], 1)
+
+        return chosen
+
+    def default_ranking(self, entries: list[Entry]) -> list[str]:
+        """The metrics that submissions are ranked by, unless the user names some."""
+        return list(self.METRICS[:1])
+
+    def leaderboard(self, entries: list[Entry], reference: Reference) -> list[dict]:
+        """Rows of the leaderboard, a missing prediction counted as wrong."""
+        metrics = ranking.ranked_metrics(self.settings_used.rank_by, self.default_ranking(entries), self.METRICS,
+                                         self.better)
+        units, resampled = units_of(reference.chosen, reference)
+        functions = [self.ranked(entry, reference, metrics) for entry in entries]
+        return ranking.by_metrics(entries, functions, metrics, [self.better(name) for name in metrics], units,
+                                  self.about(reference.chosen, "all", resampled))
+
+    # what is written --------------------------------------------------------------------------------------------------
+
+    def case_row(self, entry: Entry, name: str) -> dict:
+        """A row of the table of cases: case and what was predicted."""
+        raise NotImplementedError
+
+    def case_table(self, entries: list[Entry], several: bool) -> list[list]:
+        """The table of cases, its header first: [submission,]case,…,seen."""
+        lines = [{**({"submission": entry.name} if several else {}), **self.case_row(entry, name),
+                  "seen": entry.seen[name]} for entry in entries for name in entry.cases]
+        columns = list(dict.fromkeys(name for line in lines for name in line if name != "seen")) + ["seen"]
+        return [columns, *([line.get(name, "") for name in columns] for line in lines)]
+
+    def case_metrics(self, entries: list[Entry], several: bool) -> list[dict]:
+        """Rows of each case and metric that come before those of all cases; none where metrics are of all together."""
+        return []
+
+    def as_json(self, entry: Entry) -> dict:
+        """What the JSON tells of a submission beside its metrics."""
+        return {"missing": entry.missing, "seen": {name: part for name, part in entry.seen.items() if part}}
+
+    def header(self) -> dict:
+        """What the JSON begins with."""
+        return {}
+
+    def view(self, rows: list[dict], several: bool) -> list:
+        """Tables of rich for a person."""
+        return report.tables_of(rows)
+
+
+def paired(name: str, ids: Iterable[str], problems: list, reference: Reference, strict: bool,
+           named: bool | None = None) -> tuple[dict[str, str], int]:
+    """Which id of a submission belongs to which case that is scored, {case: id}, and the number of faults, each logged.
+
+    named: whether messages begin with the submission's name (default: unless strict). Raises UsageError, when strict,
+    for ids of which none belongs to a case.
+    """
+    prefix, ids = f"{name}: " if (not strict if named is None else named) else "", list(ids)
+    for error in problems:
+        log.warning("%s%s", prefix, error)
+    try:
+        pairs, left = pairing.pair_known(ids, reference.cases)
+    except UsageError as error:
+        if strict:
+            raise
+        log.warning("%s%s", prefix, error)
+        return {}, len(problems) + len(ids)
+    if left:
+        log.warning("%s%d predictions are of no case in the reference: %s", prefix, len(left), pairing.some(left))
+    chosen = set(reference.chosen)
+    if others := len(set(pairs.values()) - chosen):
+        log.info("%s%d predictions are of cases that are not to be scored", prefix, others)
+    return {case: name for name, case in pairs.items() if case in chosen}, len(problems) + len(left)
+
+
+@dataclass
+class Scores(Sequence):
+    """The result of scoring: rows of metrics with their intervals.
+
+    leaderboard: rows of ranks and paired tests of several submissions. entries: what was found of each submission.
+    failed: a line for each metric under its limit. complete: every case has a prediction and nothing is wrong.
+    """
+
+    scorer: Scorer
+    rows: list[dict]
+    leaderboard: list[dict]
+    entries: list[Entry]
+    failed: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return self.rows[index]
+
+    def __iter__(self) -> Iterator[dict]:
+        return iter(self.rows)
+
+    @property
+    def several(self) -> bool:
+        return len(self.entries) > 1
+
+    @property
+    def complete(self) -> bool:
+        allowed = self.scorer.settings_used.allow_missing
+        return not any(entry.faults or (entry.missing and not allowed) for entry in self.entries)
+
+    def value(self, metric: str, of: str = "", cases: str = "all") -> float:
+        """The value of a metric, of a part or class where there are several."""
+        for row in self.rows:
+            if (row["metric"], row[self.scorer.OF], row["cases"]) == (metric, of, cases):
+                return row["value"]
+        raise KeyError(f"{metric} {of} {cases}")
+
+    def csv(self) -> str:
+        """The table as CSV."""
+        columns = (*self.scorer.columns, *(self.scorer.columns_of_several if self.several else ()))
+        return report.as_csv(columns, self.scorer.case_metrics(self.entries, self.several) + self.rows
+                             + self.leaderboard)
+
+    def json(self) -> str:
+        """The table and what is known of each case as JSON."""
+        whole = {**self.scorer.header(), "figures": self.rows}
+        told = {entry.name: self.scorer.as_json(entry) for entry in self.entries}
+        whole |= {"leaderboard": self.leaderboard, "submissions": told} if self.several else told[self.entries[0].name]
+        return report.as_json(whole)
+
+    def per_case(self) -> str:
+        """A table of cases as CSV."""
+        return report.csv_of(self.scorer.case_table(self.entries, self.several))
+
+    def text(self) -> str:
+        """Tables for a person, as wide as the terminal."""
+        board = [report.leaderboard(self.leaderboard)] if self.leaderboard else []
+        return report.drawn(board + self.scorer.view(self.rows, self.several))
+
+    def below(self, limits: dict[str, float]) -> list[str]:
+        """A line for each metric of all cases that is under its limit. An undefined one is under it."""
+        return report.below(self.rows, limits, self.scorer.OF)
+
+
+class Silent:
+    """Progress that nobody is shown."""
+
+    def __init__(self, label: str, total: int | None = None):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def step(self, n: int = 1) -> None:
+        pass
+
+    def __exit__(self, *_):
+        pass
+
+
+def run(scorer: Scorer, submissions: list[Submission], reference: Reference, *,
+        groups: dict[str, list[str]] | None = None, seen: dict[str, str] | None = None, limits: Iterable[str] = (),
+        jobs=None, progress=Silent) -> Scores:
+    """Score submissions against a reference that the scorer accepted (`Scorer.reference`).
+
+    groups: more sets of cases whose metrics are given. seen: where models had cases, {case: part}. limits: metrics that
+    the caller needs. jobs: number of workers, or an executor. progress: as of mrilib.score. Raises UsageError.
+    """
+    several, allowed = len(submissions) > 1, scorer.settings_used.allow_missing
+    entries = [scorer.entry(submission, reference, several) for submission in submissions]
+    scorer.begin(entries, reference, limits)
+    scorer.measure(entries, reference, jobs, progress)
+    rows = []
+    for entry in entries:
+        prefix = f"{entry.name}: " if several else ""
+        if missing := [case for case in entry.missing if case not in entry.refused or not several]:
+            log.warning("%s%d cases have no prediction%s and are %s: %s", prefix, len(missing),
+                        " that can be scored" if scorer.has_workers else "",
+                        "left out" if allowed else scorer.MISSING, pairing.some(missing))
+        left_out = set(entry.missing) if allowed else set()
+        entry.cases = [case for case in reference.chosen if case not in left_out]
+        if not entry.cases and not several:
+            raise UsageError("no case is left to score")
+        entry.seen = {case: min({(seen or {}).get(case, ""), entry.seen[case]} - {""}, default="")
+                      for case in entry.cases}
+        rows += _rows(scorer, entry, reference, groups or {}, prefix, several)
+    board = scorer.leaderboard(entries, reference) if several else []
+    return Scores(scorer, rows, board, entries)
+
+
+def _rows(scorer: Scorer, entry: Entry, reference: Reference, groups: dict[str, list[str]], prefix: str,
+          several: bool) -> list[dict]:
+    """Rows over all cases, over those that the model never saw, and over each group."""
+    own = set(entry.cases)
+    sets = {"all": entry.cases, "unseen": unseen(entry.seen, prefix)}
+    sets |= {group: [name for name in names if name in own] for group, names in groups.items()}
+    rows = []
+    for cases, names in sets.items():
+        if names:
+            units, resampled = units_of(names, reference)
+            rows += scorer.rows(entry, names, units, scorer.about(names, cases, resampled))
+    return [{**row, "submission": entry.name, "missing": row.get("missing", len(entry.missing))} for row in rows] if (
+        several) else rows

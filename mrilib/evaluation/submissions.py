@@ -1,0 +1,270 @@
+"""Submissions: the tables of predictions, or the label maps in folders, archives or by name, that are to be scored."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import csv
+import io
+import logging
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mrilib import cases
+from mrilib.errors import CaseError, UsageError
+from mrilib.evaluation import tables
+from mrilib.evaluation.pairing import some
+from mrilib.store import csv_text, name_of, read_json
+
+log = logging.getLogger("mrilib")
+
+
+@dataclass
+class Table:
+    """A CSV of predictions: its text and where it came from."""
+
+    text: str
+    where: object
+
+    @property
+    def columns(self) -> list[str]:
+        return next((row for row in csv.reader(io.StringIO(self.text, newline="")) if row), [])
+
+    @property
+    def ids(self) -> set[str]:
+        """The cases that it names, up to the first line that is no row: whoever reads all of it says what is wrong."""
+        names = set()
+        with contextlib.suppress(csv.Error):
+            for row in csv.DictReader(io.StringIO(self.text.lstrip("\r\n"), newline="")):
+                names.add(row.get("case"))
+        return names - {None, "case"}
+
+
+@dataclass
+class Tables:
+    """A submission of one table, or of several that share no case, such as folds."""
+
+    name: str
+    tables: list[Table]
+
+    @property
+    def columns(self) -> list[str]:
+        return self.tables[0].columns
+
+
+@dataclass
+class Maps:
+    """A submission of label maps: id -> file (a path, or a member of an archive), and what is wrong with the rest."""
+
+    name: str
+    files: dict[str, object] = field(default_factory=dict)
+    problems: list[CaseError] = field(default_factory=list)
+
+
+Submission = Tables | Maps
+
+
+def read(predictions: object) -> list[Submission]:
+    """The submissions in paths, in rows of a table, or in one of these.
+
+    A folder or zip archive is a submission of label maps, and so are all single files together. Tables that share no
+    case are one submission. Raises UsageError for a mixture of both kinds or a missing file, CaseError for nothing.
+    """
+    if isinstance(predictions, str | os.PathLike):
+        return _of_paths([Path(predictions)])
+    items = list(predictions)
+    if items and isinstance(items[0], dict):
+        columns = list(dict.fromkeys(name for row in items for name in row))
+        rows = [["" if row.get(c) is None else str(row[c]) for c in columns] for row in items]
+        return of_tables([Table(csv_text([columns, *rows]), "predictions")])
+    if not items:
+        raise CaseError("nothing to do (no prediction was given)")
+    return _of_paths([Path(path) for path in items])
+
+
+def of_bytes(data: bytes, where: str, null: bool = False) -> list[Submission]:
+    """The submission in a table, or in names of label maps with a newline (null: a NUL) after each."""
+    if not data.strip():
+        raise CaseError("nothing to do (no line came)", where=where)
+    table = Table(tables.plain(tables.decoded(data)), where)
+    if "case" in table.columns and len(table.columns) > 1:
+        return of_tables([table])
+    names = data.removeprefix(codecs.BOM_UTF8).split(b"\0" if null else b"\n")
+    return [_by_name([Path(os.fsdecode(name)) for name in names if name])]
+
+
+def _of_paths(paths: list[Path]) -> list[Submission]:
+    table_files, whole, files = [], [], []
+    for path in paths:
+        if path.is_dir() or path.suffix.lower() == ".zip":
+            whole.append(path)
+        elif path.suffix.lower() == ".csv" or (path.is_file() and not cases.suffix_of(path)):
+            table_files.append(path)
+        elif os.path.lexists(path):
+            files.append(path)
+        else:
+            raise UsageError("no such file or folder", where=path, remedy="check the name")
+    if table_files and (whole or files):
+        raise UsageError(f"{table_files[0]} is a table, {(whole + files)[0]} is none", remedy="score them one by one")
+    if table_files:
+        return of_tables([Table(_text(path), path) for path in table_files])
+    found = [in_archive(path) if path.is_file() else in_folder(path) for path in whole]
+    return _named_apart(found + ([_by_name(files)] if files else []), whole)
+
+
+def of_tables(found: list[Table]) -> list[Tables]:
+    """The submissions in tables: those that share no case are parts of one; where some share one, each is its own."""
+    number = Counter(name for table in found[1:] and found for name in table.ids)
+    if max(number.values(), default=0) < 2:
+        return [Tables("predictions", found)]
+    log.info("some tables name the same cases: each of the %d is a submission of its own", len(found))
+    stems = Counter(Path(str(table.where)).stem for table in found)
+    names = [str(table.where) if stems[stem := Path(str(table.where)).stem] > 1 else stem for table in found]
+    if len(set(names)) < len(names):
+        raise UsageError(f"{names[0]} stands there twice", remedy="name each table once")
+    return [Tables(name, [table]) for name, table in zip(names, found, strict=True)]
+
+
+def _named_apart(found: list[Maps], paths: list[Path]) -> list[Maps]:
+    """Submissions with one folder name are called by their paths. Raises UsageError for a folder named twice."""
+    count = Counter(one.name for one in found)
+    for one, path in zip(found, paths, strict=False):
+        one.name = str(path) if count[one.name] > 1 else one.name
+    if twice := [name for name, times in Counter(one.name for one in found).items() if times > 1]:
+        raise UsageError(f"{twice[0]} stands there twice", remedy="name each submission once")
+    return found
+
+
+def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():  # a link to a device would never end
+        raise UsageError("is no file that can be read", where=path)
+    try:
+        text = tables.decoded(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
+    if text.lstrip()[:1] in ("[", "{"):
+        raise UsageError("is JSON, not a table", where=path,
+                         remedy="give a CSV, case,class or case,x0,y0,x1,y1,class,score: pixels, a row for each box")
+    return tables.plain(text)
+
+
+def _by_name(names: list[Path]) -> Maps:
+    """Single files, the id of each counted from its own root; a file that is named twice is one."""
+    found, named = Maps("predictions"), []
+    for path in {os.path.abspath(path): path for path in names}.values():
+        try:
+            if not path.is_file():
+                raise CaseError("no such file", where=path, remedy="is it a name, or the header case,class of a table?")
+            named.append((cases.of_file(path).id, path))
+        except CaseError as error:
+            found.problems.append(error)
+    return _collected(found, named)
+
+
+def in_folder(folder: Path) -> Maps:
+    """The label maps in a folder. A link that leads out of it is refused."""
+    from mrilib.evaluation import foreign
+
+    root = cases.recipe_root(folder) or folder
+    found, named = Maps(folder.resolve().name or str(folder)), []
+    inside = list(_files(folder, found.problems))
+    maps = {str(path)[: len(str(path)) - len(cases.suffix_of(path))] for path in inside if cases.suffix_of(path)}
+    beside = {path for path in inside if foreign.is_beside(path.as_posix(), maps)}
+    _tell_beside(folder, [path.relative_to(folder).as_posix() for path in sorted(beside)
+                          if str(path).removesuffix(".json") not in maps and path.name != "recipe.json"])
+    for path in (path for path in inside if path not in beside):
+        try:
+            if path.is_symlink() and foreign.leads_out(path, folder):
+                raise CaseError("is a link that leads out of the submission", where=path,
+                                remedy="copy the file itself there, or name the files one by one")
+            if not path.is_file():
+                raise CaseError("is no file that can be read", where=path)
+            if path.suffix.lower() == ".csv":
+                raise CaseError("is a table, in a folder that is taken for label maps", where=path,
+                                remedy=f"name tables one by one, as {folder}/*.csv")
+            named.append((cases.of_file(path, root).id, path))
+        except CaseError as error:
+            found.problems.append(error)
+    return _collected(found, named)
+
+
+def _files(folder: Path, problems: list[CaseError]) -> Iterator[Path]:
+    """Every file of a folder that is not hidden, in sorted order. A folder that is a link is not followed."""
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        problems.append(CaseError(f"cannot be opened: {error.strerror}", where=folder, remedy="check its permissions"))
+        return
+    for path in inside:
+        if path.name.startswith(".") or path.name == "__MACOSX":
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from _files(path, problems)
+        elif not path.is_dir():
+            yield path
+        else:
+            problems.append(CaseError("is a link to a folder and is not followed", where=path,
+                                      remedy="copy the folder itself there"))
+
+
+def _tell_beside(where: Path, names: list[str]) -> None:
+    """One line on the files that other tools write beside label maps."""
+    if names:
+        log.info("%s: %d files beside the label maps are left out: %s", where, len(names), some(names, 4))
+
+
+def in_archive(path: Path) -> Maps:
+    """The label maps in a zip archive, nothing unpacked. One folder around all of them is no part of the ids."""
+    from mrilib.evaluation import foreign
+
+    found = Maps(path.stem)
+    try:
+        members, found.problems, beside = foreign.checked_members(path)
+    except CaseError as error:
+        found.problems.append(error)
+        return found
+    _tell_beside(path, beside)
+    tops = {name.split("/")[0] for name in members if "/" in name}
+    around = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in members) else ""
+    named = [(name[len(around) : len(name) - len(cases.suffix_of(name))], member) for name, member in members.items()]
+    return _collected(found, named)
+
+
+def _collected(found: Maps, named: list[tuple[str, object]]) -> Maps:
+    """Files by id. Two files with one id are no prediction."""
+    by_id = defaultdict(list)
+    for name, path in named:
+        by_id[name].append(path)
+    for name, paths in by_id.items():
+        if len(paths) > 1:
+            listed = ", ".join(str(p).split("/")[-1] for p in paths)
+            found.problems.append(CaseError(f"{len(paths)} files for one case: {listed}", where=name,
+                                            remedy="give one prediction a case"))
+        else:
+            found.files[name] = paths[0]
+    return found
+
+
+def tell_mixed(files: Iterable[object]) -> None:
+    """Warn of each folder of mri-predict in which label maps are of another run than its recipe.json tells of: --force
+    leaves them there when it is interrupted, or given fewer cases. Folds have a folder each."""
+    from mrilib.evaluation import foreign
+
+    run_of: dict[Path, str] = {}
+    every, others = Counter(), Counter()
+    for path in files:
+        if not isinstance(path, Path) or (root := cases.recipe_root(path.parent)) is None:
+            continue
+        with contextlib.suppress(CaseError):  # a record that cannot be read is named where it is scored
+            if root not in run_of:
+                prediction = read_json(root / "recipe.json").get("prediction")
+                run_of[root] = name_of(prediction) if prediction else ""
+            if run_of[root] and (recipe := foreign.record(path).get("recipe")):
+                every[root] += 1
+                others[root] += recipe != run_of[root]
+    for root in +others:
+        log.warning("%s: %d of %d label maps are of another model, or other settings, than its recipe.json tells (run "
+                    "mri-predict on all cases again, or score them apart)", root, others[root], every[root])
