@@ -1,4 +1,4 @@
-"""What is said of files that no case uses, and of label maps that are used as images."""
+"""Reports of files that no case uses, and of label maps that are used as images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mrilib.cases import Case, Unused, stem_of, suffix_of
-from mrilib.cases.names import LABEL_WORDS, MASK_ENDINGS, MASK_FOLDERS, PICTURES, words_of
+from mrilib.cases.names import BRAIN_WORDS, LABEL_WORDS, MASK_ENDINGS, MASK_WORDS, PICTURES, is_mask_folder, words_of
 from mrilib.errors import CaseError
 
 REMEDIES = {
@@ -33,10 +33,8 @@ REMEDY_USED = ("name each as its image, x_mask.png or x_seg.nii.gz, put them int
                "file,label in a CSV, or move them away")
 REMEDY_ALL = "give the images too, if this folder is to be more than a reference or predictions"
 SHOWN = 3  # first names in a line
-SAMPLES = 24  # files looked into, of those whose names do not tell
-MASK_WORDS = {*LABEL_WORDS, "mask", "masks", "segs", "annotation", "annotations", "annot", "groundtruth", "truth",
-              "roi", "rois", "lesion", "lesions", "contour", "labelmap", "segmentations", "dseg", "probseg", "manual"}
-BRAIN_WORDS = {"brainmask", "brain", "bet", "skull", "head"}
+SAMPLES = 24  # number of files that are read because their names do not tell what they are
+LABEL_NAMES = {*LABEL_WORDS, *MASK_WORDS, "lesion", "lesions", "contour", "contours", "dseg", "probseg", "manual"}
 OTHER_FORMATS = {
     ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".ppm", ".pgm", ".pnm", ".pbm", ".tga", ".psd", ".svg",
     ".ico", ".raw", ".cr2", ".dng", ".exr", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".par", ".rec", ".brik", ".head",
@@ -92,7 +90,7 @@ class Note:
 def notes(unused: Unused, used_as_images: bool = True) -> list[Note]:
     """One note for each kind of file that no case of a folder uses, and one for label maps that are used as images.
 
-    Names decide where they can. Else a few files, one of each pattern of names, are looked into.
+    Names decide if they can. Else one file of each pattern of names is read, up to SAMPLES files.
     """
     kinds: dict[str, list[Path]] = defaultdict(list)
     by_name = [_named_as_label(path, unused.folder) for path in unused.images]
@@ -116,7 +114,7 @@ def notes(unused: Unused, used_as_images: bool = True) -> list[Note]:
 
 
 def summary(found: list[Note]) -> str:
-    """What several notes say, in one line."""
+    """Join several notes in one line."""
     def told(note):
         return f"{len(note.files)} {note.kind} ({note.names})"
 
@@ -127,13 +125,13 @@ def summary(found: list[Note]) -> str:
 
 
 def log(unused: Unused) -> None:
-    """Say in one line to the logger of the library what no case of a folder uses."""
+    """Log in one line the files of a folder that no case uses."""
     if found := notes(unused):
         logging.getLogger("mrilib").warning("%s", summary(found))
 
 
 def _used_as_images(unused: Unused) -> list[Note]:
-    """The images of cases that look like label maps; cases that this suite prepared are not looked into."""
+    """The images of cases that look like label maps. Prepared cases are not checked."""
     cases = [case for case in unused.cases if case.layout != "prepared"]
     files = list(dict.fromkeys(path for case in cases for path in _single_files(case)))
     labels = {path for case in cases for path in case.label_files}
@@ -151,12 +149,12 @@ def _single_files(case: Case) -> Iterable[Path]:
 
 
 def _holding_few_values(files: list[Path], is_suspect: Callable[[Path], bool] = lambda path: False) -> set[Path]:
-    """The files that hold few values, told by one file of each pattern of names, those that are suspect first."""
+    """The files that hold few values, by one file of each pattern of names. Suspect patterns are read first."""
     patterns: dict[tuple, list[Path]] = defaultdict(list)
     for path in files:
         patterns[_pattern(path)].append(path)
     chosen = sorted(patterns.values(), key=lambda members: not is_suspect(members[0]))
-    if len(chosen) > SAMPLES:  # names without a pattern: look at the first, and at as many of the rest, evenly taken
+    if len(chosen) > SAMPLES:  # names without a pattern: read the first ones and an even sample of the rest
         half = SAMPLES // 2
         rest = chosen[half:]
         chosen = chosen[:half] + [rest[i * len(rest) // half] for i in range(half)]
@@ -165,8 +163,8 @@ def _holding_few_values(files: list[Path], is_suspect: Callable[[Path], bool] = 
 
 def _named_as_label(path: Path, folder: Path) -> bool:
     words = {word.strip("0123456789") for word in words_of(path)}
-    folders = {name.lower() for name in Path(_below(path, folder)).parts[:-1]}
-    return bool(MASK_WORDS & words or _ends_as_mask(path) or folders & {name.lower() for name in MASK_FOLDERS})
+    folders = Path(_below(path, folder)).parts[:-1]
+    return bool(LABEL_NAMES & words) or _ends_as_mask(path) or any(map(is_mask_folder, folders))
 
 
 def _ends_as_mask(path: Path) -> bool:
@@ -178,7 +176,7 @@ def _is_jpeg(path: Path) -> bool:
 
 
 def _pattern(path: Path) -> tuple:
-    """What the names of files of one kind have in common: the suffix and all but the digits, in its folder's too."""
+    """The common pattern of the names of files of one kind: suffix, and names of file and folder without digits."""
     return suffix_of(path), re.sub(r"\d+", "0", stem_of(path)), re.sub(r"\d+", "0", path.parent.name)
 
 
@@ -187,13 +185,13 @@ def has_few_values(path: Path) -> bool:
     from mrilib.images.io import files
 
     if _is_jpeg(path):
-        return False  # compression spreads the values of a label map
+        return False  # compression changes the values of a label map
     try:
         if suffix_of(path) in PICTURES and (colours := _colours(path)) is not None:
             return 2 <= colours <= 5
         array = files.read(path, several=True, fix=True).array
     except CaseError:
-        return False  # said where the case is read
+        return False  # reported when the case is read
     middle = np.unique(array[len(array) // 2])
     if len(middle) > 5:
         return False
@@ -212,7 +210,7 @@ def _colours(path: Path) -> int | None:
             counts = picture.getcolors(5)
             return 6 if counts is None else len(counts)
     except (OSError, SyntaxError, ValueError, Picture.DecompressionBombError):
-        return 6  # damaged: said where the case is read
+        return 6  # damaged: reported when the case is read
 
 
 def _kind_of(path: Path) -> str | None:

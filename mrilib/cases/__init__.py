@@ -1,4 +1,4 @@
-"""Cases: what one prediction is made for, and how they are found in a folder."""
+"""Cases, the units of prediction, and how they are found in a folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from mrilib.store import of_case
 __all__ = ["CHANNELS", "LAYOUTS", "MASK_ENDINGS", "MASK_FOLDERS", "PICTURES", "VOLUMES", "Case", "Reading",
            "Unused", "channel_of", "explain", "find", "of_file", "recipe_root", "stem_of", "suffix_of"]
 
-# Looked for in this order; each takes the files that are its own and leaves the rest to the next.
+# Tried in this order. Each layout takes its files and leaves the rest to the next.
 LAYOUTS = {
     "csv": "mrilib.cases.layouts.tables:table",
     "prepared": "mrilib.cases.layouts.folders:prepared",
@@ -58,14 +58,13 @@ LAYOUTS = {
 def find(paths: Iterable[Path], layout: str | Reading | None = None, root: Path | None = None,
          on_error: Callable[[CaseError], object] | None = None,
          on_unused: Callable[[Unused], None] | None = None) -> Iterator[Case]:
-    """The cases below each path, which may be a folder, a file or a CSV of cases, each folder in sorted order.
+    """Yield the cases below each path: a folder, a file or a CSV of cases. The cases of a folder are sorted.
 
-    layout: a name of LAYOUTS, or all that its user says of how to read, or None to see by itself. root: what ids
-    are counted from; else the folder of the nearest recipe.json, else the folder given (its parent, when that
-    folder is itself one case), else (a file) the current one when relative and below that, else its own. on_error
-    takes what is wrong with one name while the others go on; without it that is raised. on_unused takes the files of
-    each folder that no case uses.
-    Raises UsageError for a folder in which no case is found or a table that cannot be right.
+    layout: a name of LAYOUTS, a Reading, or None to detect the layout. root: the folder that ids start from. Default:
+    the folder of the nearest recipe.json; else the folder given, or its parent if the folder is itself one case; else,
+    for a file, the current folder if the name is relative and below it, or the folder of the file. on_error takes the
+    errors of single cases; without it the first one is raised. on_unused takes the files of each folder that no case
+    uses. Raises UsageError for a folder without a case and for a wrong table.
     """
     def fail(error):
         if on_error is None:
@@ -101,10 +100,10 @@ def find(paths: Iterable[Path], layout: str | Reading | None = None, root: Path 
 
 
 def unite(cases: list[Case], reading: Reading, fail: Callable[[CaseError], object]) -> list[Case]:
-    """Cases of one root as they are meant: collisions named apart, records read, channels and classes named."""
-    # A file named twice is one case; two DICOM studies of one folder, whose path is the same, are two.
+    """Complete the cases of one root: make ids unique, read records, name channels, parts and classes."""
+    # A file that is named twice is one case. Two DICOM studies of one folder have the same path and are two cases.
     cases = list({(case.path, *case.image_files): case for case in cases}.values())
-    for _ in range(2):  # twice: what Y92.jpg is called now, Y92.jpg.png may have been called before
+    for _ in range(2):  # twice: the new id of Y92.jpg may be the old id of Y92.jpg.png
         taken = Counter(case.id for case in cases)
         cases = [replace(c, id=_with_suffix(c)) if taken[c.id] > 1 else c for c in cases]
     wrong = {} if reading.channels else missing_channels(cases)
@@ -129,12 +128,12 @@ def _with_suffix(case: Case) -> str:
 
 
 def _search(folder: Path, reading: Reading, root: Path | None, fail) -> tuple[Search, list[Path]]:
-    """What to know about a folder before its layout, and its images in sorted order."""
+    """The search of a folder, and its images in sorted order."""
     images, others = [], []
     for path in _files(folder, fail):
         if suffix_of(path):
             images.append(path)
-        elif path.is_file():  # no pipe, whose opening would wait
+        elif path.is_file():  # not a pipe: opening one would block
             others.append(path)
     found = root or recipe_root(folder)
     wrong: list[CaseError] = []
@@ -160,8 +159,8 @@ def _in_folder(search: Search, files: list[Path], on_unused) -> list[Case]:
 
 
 def _without_strays(files: list[Path], cases: list[Case], search: Search) -> list[Path]:
-    """The images that no layout took, without those that lie beside a data set as a logo or an atlas does: fewer than
-    the files of its cases, and pictures beside volumes, or in a folder above those of all cases."""
+    """Leave out the images that are no cases, such as a logo or an atlas beside a data set: fewer than the files of the
+    cases, and either pictures beside volumes or files in a folder above those of the cases."""
     used = [path for case in cases for path in (*case.image_files, *case.label_files)]
     if len(files) >= len(used) or (search.root / "recipe.json").is_file():
         return files
@@ -176,7 +175,7 @@ def _without_strays(files: list[Path], cases: list[Case], search: Search) -> lis
 
 
 def explain(name: str) -> str:
-    """What a layout is, in a few words."""
+    """Return a short description of a layout."""
     return _function(name).__doc__.strip().split("\n")[0]
 
 
@@ -185,8 +184,8 @@ def _function(name: str):
 
 
 def _files(folder: Path, fail, way: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """The files below a folder that are not hidden, in sorted order. way: the folders around it, without links. A link
-    to one of these, or to what holds one, is not followed: it leads back here, and again."""
+    """Yield the files below a folder in sorted order, without hidden ones. way: the real paths of the folders around
+    it. A link to one of these folders or to a parent of one is not followed, because it is a loop."""
     way = (*way, Path(os.path.realpath(folder)))
     try:
         inside = sorted(folder.iterdir())
@@ -211,7 +210,7 @@ def plain(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 
 
 def _with_record(case: Case) -> Case:
-    """What the record beside a prepared case says of it; other cases as they are."""
+    """Complete a prepared case from its record. Other cases stay unchanged."""
     record = of_case(case.root, case.id)
     if not record:
         return case
@@ -234,9 +233,9 @@ def _with_record(case: Case) -> Case:
 
 
 def _as_read(case: Case, reading: Reading) -> Case:
-    """A case with its channels named, or chosen, by Reading.channels, and the scheme that the user names.
+    """Name or choose the channels of a case by Reading.channels, and set the scheme of the user.
 
-    Raises CaseError when it has others.
+    Raises CaseError if the case lacks a channel.
     """
     case = replace(case, scheme=reading.scheme or case.scheme, fix=reading.fix)
     wanted, have = reading.channels, tuple(case.channels)

@@ -1,4 +1,4 @@
-"""The case: what one prediction is made for, and how its files belong together."""
+"""The case, the unit of prediction, and which files belong to it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ class Case:
     """A 2D image, a volume, a folder with a volume for each channel, a stack of slices, or a DICOM series.
 
     id: path below root without suffix, '/' between parts. channels: name -> file, in order ("image" alone for
-    a case of one file whose sequence is not known); a folder where the channel is a stack. label: label map file,
-    or the folder of its slices. class_name: category. boxes: ((x0, y0, x1, y1, class[, mark]), ...) in native
-    pixels; the mark `crowd` or `ignore` tells a region that is neither to be found nor counted against a model.
-    scheme: what the numbers of the label map mean (see labels.scheme), where the layout says so. layout: its name
-    in LAYOUTS. held: the channels that one source (a 4D file, colour slices) holds together, in its order;
-    `channels` may be some of them. slices: the files of a channel, or of "label", that is a stack, in order.
-    name: what the case goes by in a pipe, where that is neither its one file nor the folder of its channels.
-    fix: read a NIfTI header's place as well as it can be meant (see images.files.read).
-    part: "train", "validation" or "test" where the data set states it (a given split), else None.
+    a case of one file whose sequence is not known); the file is a folder if the channel is a stack. label: label map
+    file, or the folder of its slices. class_name: category. boxes: ((x0, y0, x1, y1, class[, mark]), ...) in native
+    pixels; a region with the mark `crowd` or `ignore` is neither expected nor counted as an error.
+    scheme: label scheme (see labels.scheme), if the layout states it. layout: a name of LAYOUTS. held: all channels
+    that one source file (a 4D file, colour slices) holds, in the order of the file; `channels` may be a part of them.
+    slices: the files, in order, of each channel (or "label") that is a stack. name: the name of the case in a pipe, if
+    that is neither its one file nor the folder of its channels. fix: accept a contradictory NIfTI header (see
+    images.io.files.read). part: "train", "validation" or "test" if the data set has a given split, else None.
     """
 
     id: str
@@ -44,26 +43,26 @@ class Case:
 
     @property
     def path(self) -> Path:
-        """The name the case goes by in a pipe: its file, or the folder of its channels or slices."""
+        """The name of the case in a pipe: its file, or the folder of its channels or slices."""
         first = next(iter(self.channels.values()))
         return self.name or (first if set(self.channels.values()) == {first} else first.parent)
 
     @property
     def image_files(self) -> list[Path]:
-        """Every file of its image once, channel by channel, slices in order."""
+        """Every image file once, channel by channel, slices in order."""
         return list(dict.fromkeys(p for name, path in self.channels.items() for p in self.slices.get(name, (path,))))
 
     @property
     def label_files(self) -> list[Path]:
-        """Every file of its label map; empty when it has none."""
+        """The files of the label map; empty if there is none."""
         return list(self.slices.get("label", () if self.label is None else (self.label,)))
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How cases are to be read, where their user says so. layout: a name of LAYOUTS. channels: their names, to name
-    what one file holds or to choose among named ones. slices: take stacks slice by slice. scheme: of label maps.
-    fix: read headers that place an image in two ways, or skewed, as well as they can be meant."""
+    """How the user wants cases to be read. layout: a name of LAYOUTS. channels: names for the channels of one file, or
+    a choice among named channels. slices: read each slice of a stack as a case. scheme: label scheme. fix: accept NIfTI
+    headers with contradictory or skewed axes."""
 
     layout: str | None = None
     channels: tuple[str, ...] = ()
@@ -74,11 +73,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Search:
-    """One look through a folder: where ids are counted from, how to read, whom to tell what is wrong with a case.
+    """The search for cases in one folder. root: the folder that ids start from. fail: takes the error of a case.
 
-    free: the root is the folder itself for want of another; a case that is this folder is then counted from above.
-    others: the files below the folder that are no images by their suffix. used: those of them that a layout has read.
-    wrong: the errors that fail has taken. memo: what layouts have read that another may need.
+    free: nothing but the folder itself determines the root; a case that is this folder is then named from its parent.
+    others: the files below the folder without the suffix of an image. used: those of them that a layout has read.
+    wrong: the errors that fail has taken. memo: file contents that several layouts need.
     """
 
     folder: Path
@@ -92,11 +91,11 @@ class Search:
     memo: dict = field(default_factory=dict)
 
     def id_of(self, folder: Path) -> str:
-        """The id of a case that is a folder, counted from the root."""
+        """The id of a case that is a folder."""
         return folder.absolute().relative_to(self.root.absolute()).as_posix()
 
     def place(self, folder: Path) -> tuple[str, Path] | None:
-        """(id, root) of a case that is a folder; None for one that would have no name."""
+        """(id, root) of a case that is a folder; None if it would have no name."""
         name = self.id_of(folder)
         if name != ".":
             return name, self.root
@@ -112,7 +111,7 @@ def recipe_root(path: Path) -> Path | None:
 
 
 def of_file(path: Path, root: Path | None = None) -> Case:
-    """The case that one image file is, before its record is looked at. Raises CaseError for a foreign suffix."""
+    """The case of one image file, before its record is read. Raises CaseError for an unknown suffix."""
     path = Path(path)
     if not suffix_of(path):
         raise CaseError("is not an image by its suffix", where=path, remedy=f"known: {' '.join(SUFFIXES)}")

@@ -1,4 +1,4 @@
-"""Given splits: folders such as train/ and test/ around any layout, which state the part of each case."""
+"""Given splits: folders such as train/ and test/ around any layout that state the part of each case."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NNUNET = {"imagesTr": "train", "imagesVal": "validation", "imagesTs": "test"}
 
 @lru_cache(maxsize=4096)
 def part_and_rest(folder: str) -> tuple[str | None, str, bool]:
-    """(part, the rest of the name, whether the name alone is proof) of a folder's name; (None, name, False) of others.
+    """(part, rest of the name, whether the name alone is proof) of a folder; (None, name, False) for other names.
 
     `Training`, `test_set` and `imagesTr` are proof. `MICCAI_TrainingData`, `train2017`, `train_glioma` and `tr` are
     parts only beside a folder of another part and the same rest.
@@ -39,8 +39,8 @@ def part_and_rest(folder: str) -> tuple[str | None, str, bool]:
 
 
 def part_folders(ids: Iterable[str]) -> dict[tuple[str, ...], tuple[str, str]]:
-    """Each folder, as the parts of its path, that is a part of a given split -> (part, the rest of its name), among
-    the folders in the ids of the cases of one root."""
+    """Path of each part folder, as a tuple of names -> (part, rest of the folder's name). ids: of the cases of one
+    root."""
     below: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for case_id in ids:
         way = tuple(case_id.split("/")[:-1])
@@ -73,8 +73,8 @@ def without_parts(case_id: str, folders: dict[tuple[str, ...], tuple[str, str]])
 
 
 def person(case_id: str, subject: str | None, folders: dict[tuple[str, ...], tuple[str, str]]) -> str | None:
-    """A subject that was named by its path below the root, without the part folders of that path, so that one person
-    in two parts is one subject. `train/p1` stays: such numbers often begin anew in each part."""
+    """The subject without the part folders of its path, so that one person in two parts is one subject. `train/p1`
+    stays as it is, because such numbers often restart in each part."""
     if not subject or not case_id.startswith(subject):
         return subject
     way = tuple(subject.split("/"))

@@ -1,4 +1,4 @@
-"""What file names say: suffixes, MRI sequences, masks, classes, subjects."""
+"""What file names tell: suffixes, MRI sequences, masks, classes, subjects."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ WITHOUT = {"no", "non", "pre", "without", "wo"}  # before a word of AGENTS: it w
 ORDER = ("t1", "t1ce", "t2", "flair", "red", "green", "blue")  # of the channels of a case; others follow by name
 COLOURS = ("red", "green", "blue")
 LABEL_WORDS = {"seg", "segm", "label", "labels", "gt", "ot", "otmulticlass", "segmentation"}
-OTHER_WORDS = {"brainmask", "mask"}  # of volumes that are neither a channel nor a label map
-TUMOUR = {"tumor", "tumour", "lesion"}  # words of the label map that is meant, where masks of the brain lie beside it
+OTHER_WORDS = {"brainmask", "mask"}  # end the names of volumes that are neither a channel nor a label map
+TUMOUR = {"tumor", "tumour", "lesion"}  # words of the tumour's label map among masks of the brain
 BRAIN_WORDS = {"brain", "brainmask", "head", "bet", "skull"}  # of masks that are no label maps of tumours
 CLASS_WORDS = {
     "yes", "no", "tumor", "tumour", "notumor", "notumour", "no_tumor", "no_tumour", "no-tumor", "no-tumour",
@@ -48,7 +48,7 @@ MASK_WORDS = {  # that end the name of a folder or file of label maps
 }  # fmt: skip
 IMAGE_WORDS = {"image", "images", "img", "imgs", "scan", "scans", "pic", "picture", "pictures", "slice", "raw", "orig",
                "original", "map", "maps", "data", "set", "dataset"}  # say no more than that it is an image
-SUBJECTS = (  # each finds the person at the beginning of a case's own name; what follows is the visit or the date
+SUBJECTS = (  # each matches the subject at the beginning of a case's name; the visit or the date follows
     r"BraTS-[A-Za-z]+-\d+(?=-\d+$)",
     r"TCGA[-_][A-Z0-9]{2}[-_][A-Z0-9]{4}",
     r"(?i:brats)\d*_(?:2013|TCIA\d*|CBICA|TMC|UAB|WashU)_\w+?(?=_\d+$)",
@@ -60,7 +60,7 @@ SUBJECTS = (  # each finds the person at the beginning of a case's own name; wha
 
 
 def suffix_of(path: Path | str) -> str:
-    """The suffix of an image file in lower case, `.nii.gz` whole; empty when it is none of ours."""
+    """The suffix of an image file in lower case, `.nii.gz` whole; empty for other files."""
     return _suffix(os.path.basename(path))
 
 
@@ -102,9 +102,9 @@ def bare_stem(path: Path) -> str:
 
 
 def channel_of(path: Path) -> str | None:
-    """Which MRI sequence a file name speaks of (`p07-t1c.nii.gz` -> t1ce), `label` for a label map, else None.
+    """The MRI sequence that a file name states (`p07-t1c.nii.gz` -> t1ce), `label` for a label map, else None.
 
-    Its last word decides; where that says nothing, the one sequence that any other word names
+    The last word decides. If it says nothing, the one sequence that any other word names decides
     (`Flair_subtrMeanDivStd`, `VSD.Brain.XX.O.MR_T1c.54541`). A T1 with a contrast agent named after it is a t1ce
     (`T1_post`, `AX_T1_SE_POST_GAD`).
     """
@@ -123,7 +123,7 @@ def channel_of(path: Path) -> str | None:
 
 
 def enhanced(words: list[str]) -> list[str]:
-    """The words from the T1 on in a name that speaks of a contrast agent after it; none in any other name."""
+    """The words from the T1 on, if the name states a contrast agent after it; else none."""
     after = next((words[i:] for i, word in enumerate(words) if CHANNELS.get(word) == "t1"), [])
     return after if has_agent(after) or after[1:2] == ["c"] else []
 
@@ -141,13 +141,13 @@ def is_agent(word: str) -> bool:
 
 
 def in_order(channels: dict[str, Path]) -> dict[str, Path]:
-    """Channels in the one order that every tool keeps: t1 t1ce t2 flair, then any others by name."""
+    """Channels in the order that every tool keeps: t1 t1ce t2 flair, then others by name."""
     names = [c for c in ORDER if c in channels]
     return {c: channels[c] for c in (*names, *sorted(set(channels) - set(names)))}
 
 
 def subject_of(case_id: str) -> str | None:
-    """The person, from a case's name as known sets build it (`BraTS-GLI-00005-100`: 100 is the visit); else None."""
+    """The subject, from a case id as known data sets build it (`BraTS-GLI-00005-100`: 100 is the visit); else None."""
     parts = case_id.split("/")
     for i, name in reversed(list(enumerate(parts))):
         for pattern in SUBJECTS:

@@ -11,7 +11,7 @@ from mrilib.cases.names import CHANNELS, MASK_WORDS, VOLUMES, in_order, stem_of,
 from mrilib.errors import CaseError
 
 LABELS = re.compile(r".*(mask|seg)|" + "|".join(sorted(MASK_WORDS)))  # the last part of a label map's name
-BRAIN = ("brain", "brainmask", "head", "bet", "gm", "wm", "csf")  # what a mask may be of that is no tumour
+BRAIN = ("brain", "brainmask", "head", "bet", "gm", "wm", "csf")  # regions of masks that are not tumours
 OTHERS = ("func", "dwi", "fmap", "perf", "meg", "eeg", "pet", "beh")  # folders of a session that hold other things
 
 
@@ -38,7 +38,7 @@ def bids(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     sessions = Counter(name.split("/")[0] for _, name in images)
     for (top, name), channels in images.items():
         subject = name.split("/")[0]
-        of_subject = labels.get(subject, []) if sessions[subject] == 1 else []  # a label map that names no session
+        of_subject = labels.get(subject, []) if sessions[subject] == 1 else []  # a label map whose name has no session
         try:
             cases.append(_case(search, top, name, channels, labels.get(name) or of_subject))
         except CaseError as error:
@@ -47,7 +47,7 @@ def bids(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 
 
 def _session(path: Path) -> tuple[Path, str] | None:
-    """(folder of the subject or its session, sub-LABEL[/ses-LABEL]) of a file that lies where BIDS puts it."""
+    """(folder of the subject or its session, sub-LABEL[/ses-LABEL]) of a file at its BIDS place; else None."""
     match = re.match(r"(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?_", path.name)
     if match is None:
         return None
@@ -59,7 +59,7 @@ def _session(path: Path) -> tuple[Path, str] | None:
 
 
 def _channel(kind: str, parts: dict[str, str]) -> str:
-    """The sequence of an image by the end of its name; a T1w with a ce- part is t1ce."""
+    """The sequence by the suffix of a BIDS name. A T1w with the entity ce- is t1ce."""
     channel = CHANNELS.get(kind.lower(), kind.lower())
     return "t1ce" if channel == "t1" and "ce" in parts else channel
 

@@ -89,7 +89,7 @@ def _json(path: Path) -> object:
     try:
         return json.loads(text_of(path), object_pairs_hook=without_picture)
     except (CaseError, ValueError):
-        return None  # said as a file that no case uses
+        return None  # reported as a file that no case uses
 
 
 def text_of(path: Path) -> str:

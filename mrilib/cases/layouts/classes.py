@@ -11,13 +11,13 @@ from mrilib.cases.given import without_parts
 from mrilib.cases.names import CLASS_WORDS, is_mask_folder
 from mrilib.errors import UsageError
 
-MOST, LEAST = 10, 3  # classes, and images of each, where nothing but the folders says that they are classes
+MOST, LEAST = 10, 3  # number of classes, and of images in each, if only the folders suggest classes
 
 
 def classes(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     """a folder for each class"""
     if search.reading.layout != "classes":
-        return [], files  # else seen when all cases are known
+        return [], files  # detected later, when all cases are known
     masks = [path for path in files if any(map(is_mask_folder, path.relative_to(search.folder).parts[:-1]))]
     masks = masks if len(masks) < len(files) else []
     images = [path for path in files if path not in set(masks)]
@@ -25,12 +25,12 @@ def classes(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 
 
 def with_classes(cases: list[Case], folders: dict, sure: bool) -> list[Case]:
-    """Cases with their class by class folders: known words anywhere in the path, or 2 to 10 folders of one level that
-    hold 3 images or more each. folders: those that are parts of a given split, which are never classes.
+    """Set the class of each case by class folders: known words anywhere in the path, or 2 to 10 folders of one level
+    with at least 3 images each. folders: the part folders of a given split, which are never classes.
 
-    Raises UsageError when it is sure that there are class folders, and a case lies in none.
+    Raises UsageError if sure is true and a case lies in no class folder.
     """
-    def other(case):  # several channels of one plain file are but named by the user
+    def other(case):  # in plain files, only the user names several channels
         return len(case.channels) > 1 and case.layout not in ("plain", "classes")
 
     if any(c.class_name is not None or c.label is not None or other(c) for c in cases):
@@ -52,8 +52,8 @@ def with_classes(cases: list[Case], folders: dict, sure: bool) -> list[Case]:
 
 
 def _at_one_level(ways: list[list[str]]) -> list[list[str]]:
-    """The folders around each case without those above the classes: one that all cases share, and one that holds
-    folders of the same names as lie beside it (a data set with a copy of itself in it)."""
+    """Remove the folders above the class folders: a folder that all cases share, and a folder that contains folders of
+    the same names as its siblings (a data set with a copy of itself inside)."""
     while all(ways):
         tops = {way[0] for way in ways}
         below = {top: {way[1] if way[1:] else None for way in ways if way[0] == top} for top in tops}

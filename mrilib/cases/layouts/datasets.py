@@ -30,7 +30,7 @@ def nnunet(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
         numbered = sum(map(len, grouped.values()))
         known = folder.absolute().name in IMAGES or about["channels"]
         if known:
-            whole = 2 * numbered > len(members)  # a few files without a number beside them are no channels
+            whole = 2 * numbered > len(members)  # a few files without a number are no channels
         else:
             whole = len(grouped) > 1 and len(counts) == 1 and len(min(counts)) > 1 and numbered == len(members)
         masks = folder != search.folder and is_mask_folder(folder.name)
@@ -50,12 +50,12 @@ def nnunet(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 
 def _of_numbers(search: Search, numbers: dict[int, Path], usual: tuple[int, ...], about: dict,
                 label: Path | None) -> Case:
-    """The case of NAME_0000, NAME_0001, …. Raises CaseError when one is missing or more are there than are named."""
+    """The case of NAME_0000, NAME_0001, …. Raises CaseError if a channel is missing or has no name."""
     first = numbers[min(numbers)]
     names, held = about["channels"], ()
     count = len(names) or len(usual)
     if len(names) > 1 and list(numbers) == [0] and suffix_of(first) in PICTURES:
-        held = names  # a colour picture is all channels in one file
+        held = names  # a colour picture holds all channels in one file
     elif missing := [n for n in range(count) if n not in numbers]:
         what = f" ({names[missing[0]]})" if names else ""
         raise CaseError(f"channel {missing[0]:04d}{what} is missing", where=first,
@@ -93,7 +93,7 @@ def msd(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 
 
 def _labels(folder: Path, folders: dict[Path, list[Path]]) -> dict[str, Path]:
-    """Name -> label map, for the images of a folder: in labelsTr beside imagesTr, among the files found or not."""
+    """Name -> label map, for the images of a folder: files in labelsTr beside imagesTr."""
     beside = {**{v: k for k, v in MASK_FOLDERS.items()}, **IMAGES}.get(folder.absolute().name)
     if beside is None:
         return {}
@@ -107,7 +107,7 @@ def _labels(folder: Path, folders: dict[Path, list[Path]]) -> dict[str, Path]:
 
 
 def _about(folder: Path, search: Search) -> dict:
-    """The channels and label scheme of the dataset.json beside or in a folder; empty where there is none."""
+    """The channels and the label scheme of the dataset.json beside or in a folder; empty without that file."""
     places = [place / "dataset.json" for place in (folder.absolute().parent, folder)]
     path = next((place for place in places if place.is_file()), None)
     empty = {"channels": (), "scheme": None}
@@ -132,6 +132,6 @@ def _about(folder: Path, search: Search) -> dict:
 
 
 def _channel(name: str) -> str:
-    """A channel as a dataset.json spells it (`T1-weighted`, `t1gd`), in our words."""
+    """A channel as a dataset.json spells it (`T1-weighted`, `t1gd`), by the suite's name."""
     plain = re.sub(r"[^a-z0-9]", "", name.lower()).replace("weighted", "w")
     return CHANNELS.get(plain, re.sub(r"[^\w+-]+", "-", name.lower()).strip("-") or "image")

@@ -1,4 +1,4 @@
-"""DICOM: the series of a study are the channels of one case, where their descriptions say which they are."""
+"""DICOM: the series of a study are the channels of one case if their descriptions name the sequences."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mrilib.cases.names import CHANNELS, has_agent, in_order
 # tags of a DICOM header
 STUDY, DESCRIPTION, PROTOCOL = "0020|000d", "0008|103e", "0018|1030"
 PATIENT, CONTRAST, MODALITY = "0010|0020", "0018|0010", "0008|0060"
-NO_IMAGES = ("SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "PR", "KO", "DOC")  # modalities of what is drawn or written
+NO_IMAGES = ("SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "PR", "KO", "DOC")  # modalities that are drawings or text
 TEXTS = (".txt", ".json", ".xml", ".csv", ".tsv", ".md", ".htm", ".html", ".py", ".yaml", ".yml", ".zip", ".pdf")
 
 
 @dataclass(frozen=True)
 class Series:
-    """One series: its files in order of place, and what their header says."""
+    """One series: its files in order of position, and what their header says."""
 
     files: tuple[Path, ...]
     study: str
@@ -50,18 +50,18 @@ def dicom(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 
 def _is_dicom(path: Path) -> bool:
     """Whether a file without the suffix of an image is DICOM, by its content: scanners and archives give any suffix, or
-    none. A DICOMDIR is a list of others."""
+    none. A DICOMDIR is only a directory of other files."""
     if path.suffix.lower() in TEXTS or path.stem.upper() == "DICOMDIR":
         return False
     try:
         with open(path, "rb") as file:
             return file.read(132)[128:] == b"DICM"
     except OSError:
-        return False  # said as a file that no case uses
+        return False  # reported as a file that no case uses
 
 
 def _is_image(path: Path) -> bool:
-    """Whether a single DICOM file beside series is an image of its own: not a report, a plan or a segmentation."""
+    """Whether a single DICOM file beside series is an image, not a report, a plan or a segmentation."""
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
@@ -75,7 +75,7 @@ def _is_image(path: Path) -> bool:
 
 
 def _series(folder: Path, members: set[Path]) -> list[Series]:
-    """The series of two slices or more in a folder, sorted by GDCM; single files are images of their own."""
+    """The series of at least two slices in a folder, sorted by GDCM. A single file is an image by itself."""
     import SimpleITK as sitk
 
     found = []
@@ -95,7 +95,7 @@ def _series(folder: Path, members: set[Path]) -> list[Series]:
 
 
 def channel_in(description: str, contrast: bool = False) -> str | None:
-    """Which MRI sequence a series description speaks of (`AX T1 POST GAD` -> t1ce); None when of none.
+    """Which MRI sequence a series description speaks of (`AX T1 POST GAD` -> t1ce); else None.
 
     contrast: whether the header names a contrast agent, which makes a T1 a t1ce.
     """
@@ -110,7 +110,7 @@ def channel_in(description: str, contrast: bool = False) -> str | None:
 
 
 def _of_study(search: Search, series: list[Series], taken: set[str]) -> list[Case]:
-    """One case of all series when each is another sequence, else a case for each series."""
+    """One case of all series if each is a different sequence, else one case for each series."""
     names = [one.channel for one in series]
     if len(series) > 1 and None not in names and len(set(names)) == len(names):
         folder = Path(os.path.commonpath([one.files[0].parent for one in series]))

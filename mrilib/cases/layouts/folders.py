@@ -1,4 +1,4 @@
-"""Cases that are a folder each, with a volume for each channel: BraTS of any year, and what this suite writes."""
+"""Cases that are folders with one volume per channel: BraTS of any year, and prepared cases of this suite."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ YEARS = {"seg": ("t1n", "t1c", "t2w", "t2f")}  # BraTS 2023 on: these spellings 
 
 
 def by_folder(files: list[Path]) -> dict[Path, list[Path]]:
-    """Files by the folder they lie in, folders in the order of their first file."""
+    """Files by their folder, in the order of the first file of each folder."""
     found = defaultdict(list)
     for path in files:
         found[path.parent].append(path)
@@ -65,8 +65,8 @@ def brats(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 
 
 def _by_case_folder(search: Search, files: list[Path]) -> dict[Path, list[Path]]:
-    """Files by the folder of their case. A volume alone in a folder of its channel, as BRATS 2013 to 2015 come
-    (`0001/VSD.Brain.XX.O.MR_T1.54513/VSD.Brain.XX.O.MR_T1.54513.mha`), is one of the folder above."""
+    """Files by the folder of their case. A single volume in a folder of the channel's name, as in BRATS 2013 to 2015
+    (`0001/VSD.Brain.XX.O.MR_T1.54513/VSD.Brain.XX.O.MR_T1.54513.mha`), belongs to the folder above."""
     found = defaultdict(list)
     for folder, members in by_folder(files).items():
         kinds = {channel_of(folder), *map(channel_of, members)}
@@ -86,7 +86,7 @@ def _case(name: str, root: Path, channels: dict[str, Path], labels: list[Path], 
 
 
 def _channels(members: list[Path]) -> tuple[dict[str, Path], list[Path], list[Path]]:
-    """(channels, label maps, files that are neither) of a folder; no channels where one is there twice.
+    """(channels, label maps, other files) of a folder. No channels if two files have the same channel.
 
     A file whose last word is the channel goes before one that names it elsewhere (`t1.nii` before `t1_bias.nii`).
     Of several label maps the one named as the channels are is meant, else that of a tumour; where neither tells, all
@@ -116,21 +116,21 @@ def _channels(members: list[Path]) -> tuple[dict[str, Path], list[Path], list[Pa
 
 
 def _before_channel(path: Path) -> str:
-    """What stands before the channel at the end of a volume's name; empty where no channel does."""
+    """The part of a volume's name before the channel at its end; empty if it does not end with a channel."""
     if suffix_of(path) not in VOLUMES or channel_of(path) is None:
         return ""
     return "".join(re.split(r"([-_. ]+)", stem_of(path))[: 1 - 2 * _at_end(path)]).rstrip("-_. ")
 
 
 def _at_end(path: Path) -> int:
-    """How many words at the end of a volume's name say its channel: of `p1_T1_post` two, else one."""
+    """The number of words at the end of a volume's name that state its channel: two in `p1_T1_post`, else one."""
     said = enhanced(words_of(path)) if channel_of(path) == "t1ce" else []
     return len(said) if said and all(is_agent(word) or word == "c" for word in said[1:]) else 1
 
 
 def _by_case(members: list[Path]) -> dict[str, list[Path]]:
-    """Files of many cases in one folder by what stands before the channel in their names. What only begins with the
-    name of a case of two channels or more is that case's too: `p1_tumor_seg` and `p1_adc` beside `p1_t1`, `p1_t2`."""
+    """Files of many cases in one folder by the part of their names before the channel. A file whose name only begins
+    with the name of a case of several channels belongs to that case, too: `p1_tumor_seg`, `p1_adc` beside `p1_t1`."""
     grouped = defaultdict(list)
     for path in members:
         grouped[_before_channel(path)].append(path)
@@ -148,7 +148,7 @@ def _by_case(members: list[Path]) -> dict[str, list[Path]]:
 
 
 def _scheme(channels: dict[str, Path], label: Path | None) -> str | None:
-    """The label scheme that a BraTS folder's spelling tells: OT of 2013 to 2015, _seg of 2017 to 2021, -seg of 2023."""
+    """The label scheme by the file names of a BraTS folder: OT of 2013 to 2015, _seg of 2017 to 2021, -seg of 2023."""
     if label is None:
         return None
     words = words_of(label)
@@ -181,7 +181,7 @@ def prepared(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]
 
 
 def read_record(search: Search, path: Path) -> dict:
-    """A record beside a case; empty, and said, when it cannot be read."""
+    """The record beside a case. If it cannot be read, report the error and return an empty record."""
     try:
         return read_json(path)
     except CaseError as error:
@@ -190,7 +190,7 @@ def read_record(search: Search, path: Path) -> dict:
 
 
 def missing_channels(cases: list[Case]) -> dict[str, CaseError]:
-    """Case id -> what is wrong with it, for cases of folders that lack a channel which half of the others have."""
+    """Case id -> its error, for cases that lack a channel which half of the others have."""
     named = [c for c in cases if c.layout in ("brats", "bids")]
     counts = Counter(name for case in named for name in case.channels)
     usual = [name for name in in_order(dict.fromkeys(counts)) if 2 * counts[name] >= len(named)]

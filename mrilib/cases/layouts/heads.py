@@ -1,4 +1,4 @@
-"""Whether folders of numbered pictures are classes of different heads, or each the slices of one head."""
+"""Whether folders of numbered pictures are classes (different heads) or stacks (slices of one head each)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def class_folders(search: Search, folders: dict[Path, list[Path]]) -> set[Path]:
 
 
 def is_class_name(name: str) -> bool:
-    """Whether a folder's name is that of a class, or holds such a word and no number: `brain_glioma`."""
+    """Whether a folder's name is a class, or contains such a word and no number: `brain_glioma`."""
     words = re.split(r"[-_. ]+", name.lower())
     return name.lower() in CLASS_WORDS or (not re.search(r"\d", name) and bool(CLASS_WORDS & {*words}))
 

@@ -76,13 +76,13 @@ def _named_alike(files: list[Path]) -> dict[Path, Path]:
 
 
 def _mask_folder(path: Path, top: Path) -> int | None:
-    """The place of a folder of label maps among the folders below `top` and around a path, counted from its end."""
+    """The position, from the end, of a folder of label maps among the folders between `top` and a path."""
     names = path.relative_to(top).parts[:-1] if path.is_relative_to(top) else path.parts[:-1]
     return next((i - len(names) for i in reversed(range(len(names))) if is_mask_folder(names[i])), None)
 
 
 def _place(path: Path, place: int) -> tuple[str, str]:
-    """The folder that a folder of label maps lies in, and the way from the latter to a file in it, in lower case."""
+    """The parent of a folder of label maps, and the path of a file inside that folder, in lower case."""
     parts = [part.lower() for part in path.parent.parts]
     return "/".join(parts[:place]), "/".join(parts[len(parts) + place + 1 :])
 
@@ -130,8 +130,8 @@ def _image_of(mask: Path, short: str | None, folders: dict[str, Named], place: i
 
 
 def without_label_maps(search: Search, files: list[Path], alone: bool) -> list[Path]:
-    """Files but those in folders of label maps, which are never images; alone: where no case is there and no other
-    file, label maps are what the folder is for (a reference), and all are returned."""
+    """Leave out the files in folders of label maps, which are never images. alone: if there is no case and no other
+    file, the folder is a reference of label maps, and all files are returned."""
     images = [path for path in files if _mask_folder(path, search.folder) is None]
     return images if images or not alone else files
 
@@ -170,8 +170,8 @@ def stacks(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 
 
 def _numbered(members: list[Path]) -> list[tuple[int, Path]]:
-    """(number, slice) in order of the number when a folder holds pictures of one name with numbers, else nothing. A few
-    files without a number beside them are no slices."""
+    """(number, slice) in order of the number, if a folder holds numbered pictures of one name; else nothing. A few
+    files without a number are no slices."""
     found, starts, others = [], set(), 0
     for path in members:
         match = re.fullmatch(r"(.*?)(\d+)", stem_of(path))
@@ -197,7 +197,7 @@ def _is_stack(search: Search, folder: Path, numbered: list[tuple[int, Path]], tw
 
 
 def _of_stack(search: Search, place: tuple[str, Path], folder: Path, numbered, twins: dict[Path, Path]) -> list[Case]:
-    """The case that a folder of slices is, or with Reading.slices each of them. Raises CaseError for gaps."""
+    """The case of a folder of slices, or with Reading.slices one case per slice. Raises CaseError for gaps."""
     numbers, slices = zip(*numbered, strict=True)
     name, root = place
     subject = subject_of(name) or name
@@ -225,9 +225,9 @@ def _of_stack(search: Search, place: tuple[str, Path], folder: Path, numbered, t
 
 
 def _held(path: Path) -> tuple[str, ...]:
-    """The channels of a stack by its first slice: red, green, blue when it is stored in colour, else none.
+    """The channels of a stack by its first slice: red, green, blue if it is stored in colour, else none.
 
-    Colours that happen to be equal in one slice are three channels all the same: other slices decide nothing.
+    The first slice decides, even if its three colours are equal.
     """
     from PIL import Image as Picture
     from PIL import UnidentifiedImageError

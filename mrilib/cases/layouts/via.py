@@ -100,7 +100,7 @@ def _in_csv(path: Path) -> dict[str, list[tuple[dict, dict]]]:
         with open(path, "rb") as file:
             head = file.read(1024)
     except OSError:
-        return {}  # said as a file that no case uses
+        return {}  # reported as a file that no case uses
     if b"region_shape_attributes" not in head.replace(b"\0", b""):
         return {}
     rows = csv.DictReader(io.StringIO(text_of(path).lstrip("#"), newline=""))

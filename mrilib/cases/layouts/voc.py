@@ -46,7 +46,7 @@ def _root(path: Path) -> ElementTree.Element | None:
     try:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, OSError):
-        return None  # said as a file that no case uses
+        return None  # reported as a file that no case uses
     known = root.tag == "annotation" and (root.find("object") is not None or root.find("size") is not None)
     return root if known else None
 
