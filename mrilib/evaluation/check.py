@@ -12,7 +12,7 @@ from mrilib.evaluation.boxes import BoxScorer
 from mrilib.evaluation.reference import Reference
 from mrilib.evaluation.scorer import Scorer, paired
 from mrilib.evaluation.submissions import Maps, Submission, tell_mixed
-from mrilib.parallel import cores, ordered
+from mrilib.parallel import Silent, cores, ordered
 
 log = logging.getLogger("mrilib")
 
@@ -33,7 +33,7 @@ class Checked:
 def check(scorer: Scorer, submissions: list[Submission], like: Reference, jobs=None, progress=None) -> list[Checked]:
     """Check submissions against cases; what is wrong is logged. jobs, progress: as of mrilib.score."""
     several = len(submissions) > 1
-    return [_checked(scorer, submission, like, several, jobs, progress) for submission in submissions]
+    return [_checked(scorer, submission, like, several, jobs, progress or Silent) for submission in submissions]
 
 
 def _checked(scorer: Scorer, submission: Submission, like: Reference, several: bool, jobs, progress) -> Checked:

@@ -1,17 +1,16 @@
-"""The one road of scoring: submissions are matched with the reference, measured, summarised, ranked.
-
-What differs between label maps, classes, boxes and what a task brings itself is in a `Scorer`.
-"""
+"""What scoring needs to know of one kind of predictions; `scores` is the road that all kinds take."""
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.evaluation import pairing, ranking, report
-from mrilib.evaluation.reference import Reference, units_of, unseen
+from mrilib.evaluation.reference import Reference, units_of
 from mrilib.evaluation.settings import ScoreSettings
 from mrilib.evaluation.submissions import Submission, Tables
 
@@ -34,11 +33,29 @@ class Entry:
     refused: set[str] = field(default_factory=set)
 
 
+@dataclass
+class Values:
+    """Predictions of one value for each case, by its id. seen: where the model had the case."""
+
+    of: dict[str, object] = field(default_factory=dict)
+    seen: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> Iterable[str]:
+        return self.of
+
+    def leave_out(self, ids: Iterable[str]) -> None:
+        """Forget the predictions of these cases."""
+        for name in ids:
+            self.of.pop(name, None)
+            self.seen.pop(name, None)
+
+
 class Scorer:
     """How one kind of predictions is read, measured and reported. A task has one: see Task.scorer.
 
-    The defaults suit tables whose metrics are computed from all cases together: such a scorer gives METRICS, `takes`,
-    `read`, `match`, `measures` and `case_row`.
+    The defaults suit tables with a row for each case whose metrics are computed from all cases together: such a scorer
+    gives METRICS, `takes`, `value`, `measures` and `case_row`.
     """
 
     KIND = "tables"  # in messages
@@ -70,6 +87,31 @@ class Scorer:
     def read(self, text: str, where: object, before=None, problems: list | None = None):
         """The predictions of a table, added to those of earlier tables: an object with `ids`, `seen` ({id: part}) and
         leave_out(ids). problems takes what is wrong with a row; without it that is raised."""
+        found = self.nothing() if before is None else before
+        skipped = len(text) - len(text.lstrip("\r\n"))
+        reader = csv.DictReader(io.StringIO(text[skipped:], newline=""))
+        for row in reader:
+            place = f"{where}, line {reader.line_num + text[:skipped].count(chr(10))}"
+            if row == {name: name for name in row}:
+                continue  # the header of a second table that follows
+            try:
+                if row["case"] in found.of:
+                    raise UsageError(f"names {row['case']} a second time", where=place,
+                                     remedy="give one prediction a case")
+                found.of[row["case"]], found.seen[row["case"]] = self.value(row), row.get("seen") or ""
+            except (KeyError, TypeError, ValueError) as error:
+                wrong = UsageError(f"cannot be read: {error}", where=place, remedy="give mri-predict's table")
+                if problems is None:
+                    raise wrong from error
+                problems.append(wrong)
+            except UsageError as error:
+                if problems is None:
+                    raise
+                problems.append(error)
+        return found
+
+    def value(self, row: dict[str, str]) -> object:
+        """The prediction in a row, by column. Raises ValueError or KeyError for a row without one."""
         raise NotImplementedError
 
     def strange(self, predictions, reference: Reference) -> dict[str, list[str]]:
@@ -77,8 +119,8 @@ class Scorer:
         return {}
 
     def match(self, entry: Entry, reference: Reference) -> object:
-        """The predictions of an entry beside the reference, for `measures`."""
-        return entry.predictions
+        """The predictions of an entry as `measures` needs them. By default {case: value}."""
+        return {case: entry.predictions.of[name] for case, name in entry.pairs.items()}
 
     def entry(self, submission: Tables, reference: Reference, several: bool) -> Entry:
         """A submission set beside the reference. What is wrong with one of several is logged, the rest of it goes on; a
@@ -115,7 +157,7 @@ class Scorer:
 
     def nothing(self):
         """Predictions of no case."""
-        raise NotImplementedError
+        return Values()
 
     # metrics ----------------------------------------------------------------------------------------------------------
 
@@ -230,130 +272,3 @@ def paired(name: str, ids: Iterable[str], problems: list, reference: Reference, 
     if others := len(set(pairs.values()) - chosen):
         log.info("%s%d predictions are of cases that are not to be scored", prefix, others)
     return {case: name for name, case in pairs.items() if case in chosen}, len(problems) + len(left)
-
-
-@dataclass
-class Scores(Sequence):
-    """The result of scoring: rows of metrics with their intervals.
-
-    leaderboard: rows of ranks and paired tests of several submissions. entries: what was found of each submission.
-    failed: a line for each metric under its limit. complete: every case has a prediction and nothing is wrong.
-    """
-
-    scorer: Scorer
-    rows: list[dict]
-    leaderboard: list[dict]
-    entries: list[Entry]
-    failed: list[str] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index):
-        return self.rows[index]
-
-    def __iter__(self) -> Iterator[dict]:
-        return iter(self.rows)
-
-    @property
-    def several(self) -> bool:
-        return len(self.entries) > 1
-
-    @property
-    def complete(self) -> bool:
-        allowed = self.scorer.settings_used.allow_missing
-        return not any(entry.faults or (entry.missing and not allowed) for entry in self.entries)
-
-    def value(self, metric: str, of: str = "", cases: str = "all") -> float:
-        """The value of a metric, of a part or class where there are several."""
-        for row in self.rows:
-            if (row["metric"], row[self.scorer.OF], row["cases"]) == (metric, of, cases):
-                return row["value"]
-        raise KeyError(f"{metric} {of} {cases}")
-
-    def csv(self) -> str:
-        """The table as CSV."""
-        columns = (*self.scorer.columns, *(self.scorer.columns_of_several if self.several else ()))
-        return report.as_csv(columns, self.scorer.case_metrics(self.entries, self.several) + self.rows
-                             + self.leaderboard)
-
-    def json(self) -> str:
-        """The table and what is known of each case as JSON."""
-        whole = {**self.scorer.header(), "figures": self.rows}
-        told = {entry.name: self.scorer.as_json(entry) for entry in self.entries}
-        whole |= {"leaderboard": self.leaderboard, "submissions": told} if self.several else told[self.entries[0].name]
-        return report.as_json(whole)
-
-    def per_case(self) -> str:
-        """A table of cases as CSV."""
-        return report.csv_of(self.scorer.case_table(self.entries, self.several))
-
-    def text(self) -> str:
-        """Tables for a person, as wide as the terminal."""
-        board = [report.leaderboard(self.leaderboard)] if self.leaderboard else []
-        return report.drawn(board + self.scorer.view(self.rows, self.several))
-
-    def below(self, limits: dict[str, float]) -> list[str]:
-        """A line for each metric of all cases that is under its limit. An undefined one is under it."""
-        return report.below(self.rows, limits, self.scorer.OF)
-
-
-class Silent:
-    """Progress that nobody is shown."""
-
-    def __init__(self, label: str, total: int | None = None):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def step(self, n: int = 1) -> None:
-        pass
-
-    def __exit__(self, *_):
-        pass
-
-
-def run(scorer: Scorer, submissions: list[Submission], reference: Reference, *,
-        groups: dict[str, list[str]] | None = None, seen: dict[str, str] | None = None, limits: Iterable[str] = (),
-        jobs=None, progress=Silent) -> Scores:
-    """Score submissions against a reference that the scorer accepted (`Scorer.reference`).
-
-    groups: more sets of cases whose metrics are given. seen: where models had cases, {case: part}. limits: metrics that
-    the caller needs. jobs: number of workers, or an executor. progress: as of mrilib.score. Raises UsageError.
-    """
-    several, allowed = len(submissions) > 1, scorer.settings_used.allow_missing
-    entries = [scorer.entry(submission, reference, several) for submission in submissions]
-    scorer.begin(entries, reference, limits)
-    scorer.measure(entries, reference, jobs, progress)
-    rows = []
-    for entry in entries:
-        prefix = f"{entry.name}: " if several else ""
-        if missing := [case for case in entry.missing if case not in entry.refused or not several]:
-            log.warning("%s%d cases have no prediction%s and are %s: %s", prefix, len(missing),
-                        " that can be scored" if scorer.has_workers else "",
-                        "left out" if allowed else scorer.MISSING, pairing.some(missing))
-        left_out = set(entry.missing) if allowed else set()
-        entry.cases = [case for case in reference.chosen if case not in left_out]
-        if not entry.cases and not several:
-            raise UsageError("no case is left to score")
-        entry.seen = {case: min({(seen or {}).get(case, ""), entry.seen[case]} - {""}, default="")
-                      for case in entry.cases}
-        rows += _rows(scorer, entry, reference, groups or {}, prefix, several)
-    board = scorer.leaderboard(entries, reference) if several else []
-    return Scores(scorer, rows, board, entries)
-
-
-def _rows(scorer: Scorer, entry: Entry, reference: Reference, groups: dict[str, list[str]], prefix: str,
-          several: bool) -> list[dict]:
-    """Rows over all cases, over those that the model never saw, and over each group."""
-    own = set(entry.cases)
-    sets = {"all": entry.cases, "unseen": unseen(entry.seen, prefix)}
-    sets |= {group: [name for name in names if name in own] for group, names in groups.items()}
-    rows = []
-    for cases, names in sets.items():
-        if names:
-            units, resampled = units_of(names, reference)
-            rows += scorer.rows(entry, names, units, scorer.about(names, cases, resampled))
-    return [{**row, "submission": entry.name, "missing": row.get("missing", len(entry.missing))} for row in rows] if (
-        several) else rows

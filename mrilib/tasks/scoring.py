@@ -10,8 +10,10 @@ from mrilib import config, tasks
 from mrilib.errors import CaseError, UsageError
 from mrilib.evaluation import check as checking
 from mrilib.evaluation import reference as references
-from mrilib.evaluation import report, scorer, submissions
-from mrilib.evaluation.scorer import Scorer, Scores
+from mrilib.evaluation import report, submissions
+from mrilib.evaluation import scores as scoring
+from mrilib.evaluation.scorer import Scorer
+from mrilib.evaluation.scores import Scores
 from mrilib.evaluation.submissions import Submission
 
 OF_NO_TASK = ("mrilib.evaluation.boxes:BoxScorer",)  # tables of any detector
@@ -63,8 +65,8 @@ def score(predictions: object, reference: str | Path, *, layout=None, split: str
     limits = report.limits(fail_under, chosen.METRICS, chosen.EXAMPLE)
     cases = chosen.reference(references.read(reference, layout, split, fold, part))
     groups = references.groups_of(group_by, cases.chosen) if group_by else {}
-    scores = scorer.run(chosen, found, cases, groups=groups, seen=seen_by(model, cases), limits=limits, jobs=jobs,
-                        progress=progress or scorer.Silent)
+    scores = scoring.run(chosen, found, cases, groups=groups, seen=seen_by(model, cases), limits=limits, jobs=jobs,
+                        progress=progress)
     scores.failed = scores.below(limits)
     return scores
 
@@ -76,7 +78,7 @@ def check(predictions: object, like: str | Path, *, layout=None, split: str | Pa
     found = _found(predictions)
     chosen = scorer_of(found, settings, defaults)
     cases = references.read(like, layout, split, fold, part)
-    return checking.check(chosen, found, cases, jobs, progress or scorer.Silent)
+    return checking.check(chosen, found, cases, jobs, progress)
 
 
 def pairs(predictions: object, reference: str | Path, *, layout=None, split: str | Path | None = None,

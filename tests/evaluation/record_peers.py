@@ -1,6 +1,6 @@
 """Record what MedPy and panoptica say of pairs of masks, for test_peers.py. Run by hand, not by the tests:
 
-    python -m venv peers && peers/bin/pip install medpy panoptica && peers/bin/python tests/metrics/record_peers.py
+    python -m venv peers && peers/bin/pip install medpy panoptica && peers/bin/python tests/evaluation/record_peers.py
 
 Both stay out of the extra `test`: MedPy is GPL, and panoptica holds NumPy and rich back at older versions than the
 suite is tested with. So each comparison runs everywhere, with the numbers of the library that defines the metric.
