@@ -34,9 +34,9 @@ class Setting:
     allowed; above, below: the same with the end excluded. choices: the allowed names. section: one of SECTIONS, the
     heading in `--help`. metavar: how `--help` writes the value. shown: the default in words, where it depends on other
     settings or on the data. parse: from the text of an option to the value. axes: the values are one for each axis, in
-    array order here and in x,y,z order on the command line. off: name of the flag that says no, for a yes-or-no setting
-    that has one. recorded: whether the setting decides the result and belongs in the record of a model. option: whether
-    the command line has an option for it. name, kinds, item and optional come from the field.
+    array order here and in x,y,z order on the command line. off: name of the flag that says no, without dashes, for a
+    yes-or-no setting that has one. recorded: whether the setting decides the result and belongs in the record of a
+    model. option: whether the command line has an option for it. name, kinds, item and optional come from the field.
     """
 
     help: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pkgutil import resolve_name
 
+from mrilib.config import choose
 from mrilib.errors import UsageError
 from mrilib.tasks.task import Task
 
@@ -34,3 +35,12 @@ def detect(cases, name: str = AUTO) -> Task:
         if misfit is None:
             return task
     raise misfits[0]
+
+
+def settings_of(task: Task, given: dict, kind: str = "settings"):
+    """The typed settings of a task from values by name; those that are None are not given.
+
+    kind: the attribute of the task that holds their class. Raises UsageError for a setting that only another task has,
+    for an unknown one, and for a wrong type or range.
+    """
+    return choose(getattr(task, kind), given, [getattr(other, kind) for other in every()], f"--task {task.name}")

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from mrilib.errors import UsageError
 from mrilib.tasks.task import Task, named
+
+if TYPE_CHECKING:
+    from mrilib.training.network import Network
+    from mrilib.training.segment_settings import SegmentSettings
+
+log = logging.getLogger("mrilib")
+MEMORY_SHARE = 0.25  # of the machine's memory that planning counts on by default
+GIB = 1 << 30
+SUPERVISION = 0.5  # weight of a coarser output, relative to the next finer one
 
 
 class Segment(Task):
@@ -16,14 +30,110 @@ class Segment(Task):
     predictor = "mrilib.inference.maps:MapPredictor"
     record = "mrilib.models.record:MapRecord"
     any_geometry = True
+    monitor = headline = "validation_dice"
+    higher_is_better = True
+    remedy = "a smaller --batch-size, --patch or --width"
     scorer = "mrilib.evaluation.maps:MapScorer"
     scoring = named("mrilib.evaluation.settings:MapSettings")
 
-    def misfit(self, cases) -> UsageError | None:
+    def misfit(self, cases: Sequence) -> UsageError | None:
         if any(case.label is not None for case in cases):
             return None
         return UsageError("no case has a label map", remedy="put label maps beside the images; mri-inspect shows what "
                           "is found")
+
+    def complete(self, given: SegmentSettings, *, validated: bool, cases: Sequence) -> SegmentSettings:
+        from mrilib.training import segment_settings
+
+        return segment_settings.complete(given, validated=validated)
+
+    def needs_validation(self, settings: SegmentSettings) -> bool:
+        return super().needs_validation(settings) or settings.tune_postprocess
+
+    def in_float32(self, settings: SegmentSettings) -> bool:
+        return super().in_float32(settings) and settings.weights is None
+
+    def load(self, cases: Sequence, others: Sequence, settings: SegmentSettings, context):
+        from mrilib.training.prepared import Prepared
+
+        return Prepared(cases, others, settings, cache=settings.cache or context.cache, jobs=context.jobs,
+                        progress=context.progress, fail=context.fail)  # fmt: skip
+
+    def plan(self, settings: SegmentSettings, data, setup) -> SegmentSettings:
+        from mrilib.training import plan
+
+        planned = plan.complete(settings, [v.size for v in data.of("train")], data.spacing,
+                                memory=(settings.memory or _memory()) * GIB, gpu=setup.device != "cpu")
+        log.info("plan: %s", plan.describe(planned, data.spacing))
+        return planned
+
+    def network(self, data, settings: SegmentSettings) -> Network:
+        from mrilib.models import unet
+        from mrilib.models.logits import with_logits
+        from mrilib.training import segment
+        from mrilib.training.network import Network
+
+        s, train = settings, data.of("train")
+        wanted = segment.targets(data.scheme, s)
+        loss = segment.loss(s, wanted, segment.class_weights(s, data, wanted))
+        low, high = segment.pixel_range(train) if s.backbone else (None, None)
+        shape = (*s.patch, len(data.channels) * (2 * s.context + 1))
+        model = segment.build(s, shape, wanted.outputs, data.spacing, wanted.regions is None, low, high)
+        kept, model = unet.without_supervision(model), with_logits(model)
+        spacing = data.known_spacing
+        record = {
+            "dimension": s.dimension, "context": s.context, "patch": list(s.patch),
+            "spacing": spacing and list(spacing), "scheme": str(data.scheme) if data.scheme.name else "",
+            "values": list(data.values), "regions": wanted.regions, "paint": wanted.paint, "postprocess": {},
+            "architecture": {"backbone": s.backbone, "width": s.width, "levels": s.levels, "depth": s.depth,
+                             "stem": s.stem, "residual": s.residual, "norm": s.norm, "low": low, "high": high},
+        }  # fmt: skip
+        outputs = len(unet.outputs_of(model))
+        if outputs == 1:
+            return Network(model, kept, loss, record)
+        each = [SUPERVISION**i for i in range(outputs)]
+        return Network(model, kept, [loss] * outputs, record, [weight / sum(each) for weight in each])
+
+    def batches(self, data, settings: SegmentSettings, setup, network: Network):
+        from mrilib.models import unet
+        from mrilib.training import segment
+        from mrilib.training.augment import augmenter
+        from mrilib.training.patches import Patches
+
+        shapes = [tuple(output.shape[1:-1]) for output in unet.outputs_of(network.model)]
+        return Patches(data.of("train"), settings, segment.targets(data.scheme, settings), shapes,
+                       augmenter(settings.augment, len(data.channels)), threads=max(1, setup.threads))
+
+    def validation(self, network: Network, data, settings: SegmentSettings):
+        from mrilib.training import segment
+        from mrilib.training.fit import Validation
+
+        volumes = data.of("validation")
+        if not volumes:
+            return None
+        record = {**network.record, "channels": data.channels}
+        seconds = segment.validation_seconds(network.kept, record, volumes) if settings.budget else 0.0
+        return Validation(lambda: segment.whole_volumes(network.kept, record, volumes), self.monitor,
+                          self.higher_is_better, seconds, passes=2 if settings.tune_postprocess else 1)
+
+    def metrics_text(self, metrics: dict[str, float]) -> str:
+        each = ", ".join(f"{name.removeprefix('validation_dice_')} {value:.3f}" for name, value in metrics.items()
+                         if name != "validation_dice")
+        return f"mean Dice {metrics['validation_dice']:.3f} ({each})"
+
+    def identity(self, data) -> dict:
+        return {"scheme": str(data.scheme), "values": list(data.values)}
+
+    def finish(self, network: Network, data, settings: SegmentSettings, record: dict) -> None:
+        from mrilib.training.segment import tune_postprocess
+
+        if settings.tune_postprocess:
+            record["postprocess"], lines = tune_postprocess(network.kept, record, data.of("validation"))
+            for line in lines or ["none helps on the validation cases"]:
+                log.info("post-processing: %s", line)
+
+    def finishing(self, settings: SegmentSettings) -> dict:
+        return {"tune_postprocess": True} if settings.tune_postprocess else {}
 
     def describe(self, record: dict) -> list[tuple[str, str]]:
         from mrilib import labels as schemes
@@ -39,3 +149,9 @@ class Segment(Task):
         return [("labels", f"{values} (scheme {record.get('scheme') or 'not known'})"), ("regions learned", regions),
                 ("patch", patch + context + (f", at {spacing} mm" if spacing else "")),
                 ("post-processing", postprocess)]
+
+
+def _memory() -> float:
+    """GiB that planning counts on: a share of the memory of the machine, not of what is free, so that a plan is the
+    same every day."""
+    return max(1.0, MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB)

@@ -6,15 +6,17 @@ this package. Task modules are imported by `--help`: heavy imports belong inside
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from mrilib.config import Settings
 from mrilib.errors import UsageError
 
 if TYPE_CHECKING:
     from mrilib.evaluation.settings import ScoreSettings
     from mrilib.inference.settings import PredictSettings
+    from mrilib.training.network import Network
+    from mrilib.training.settings import TrainSettings
 
 
 class named:
@@ -29,14 +31,22 @@ class named:
 
 
 class Task:
-    """One kind of model. name: as on the command line. title: what it does, in a few words. settings: the typed
-    settings of training (below mrilib.training.settings.TrainSettings). scorer: "module:class" of the
-    mrilib.evaluation.scorer.Scorer of its predictions; empty where they are not scored. scoring: the typed settings of
-    that scorer."""
+    """One kind of model.
+
+    name: as on the command line. title: what a model predicts, in a few words. settings: typed settings of training
+    (mrilib.training.settings.TrainSettings, or a class below it). monitor: the validation metric that tells the best
+    epoch, and whether higher is better. headline: the validation metric that progress shows. remedy: what to do when
+    the device is out of memory. scorer: "module:class" of the mrilib.evaluation.scorer.Scorer of its predictions; empty
+    where they are not scored. scoring: the typed settings of that scorer.
+    """
 
     name: str
     title: str
-    settings: type[Settings]
+    settings: type[TrainSettings] = named("mrilib.training.settings:TrainSettings")
+    monitor = "validation_loss"
+    higher_is_better = False
+    headline = "validation_loss"
+    remedy = "a smaller --batch-size or --width, or smaller images: mri-normalize --size"
     scorer: str = ""
     scoring: type[ScoreSettings] = named("mrilib.evaluation.settings:ScoreSettings")
 
@@ -48,7 +58,9 @@ class Task:
     record = "mrilib.models.record:ImageRecord"
     any_geometry = False
 
-    def misfit(self, cases) -> UsageError | None:
+    # Does it fit?
+
+    def misfit(self, cases: Sequence) -> UsageError | None:
         """None when the cases suit the task, else why they do not and what to do. Reads no voxels."""
         raise NotImplementedError
 
@@ -73,3 +85,97 @@ class Task:
     def as_json(self, record: dict, row: dict) -> dict:
         """A row, `case` and `seen` with it, as --json gives it."""
         return row
+
+    # Training
+
+    def complete(self, given: TrainSettings, *, validated: bool, cases: Sequence) -> TrainSettings:
+        """The settings with every default filled in that does not depend on voxels.
+
+        validated: whether there are validation cases. cases: those that are trained on. Raises UsageError for settings
+        that have no effect, exclude each other or do not fit the cases.
+        """
+        raise NotImplementedError
+
+    def needs_validation(self, settings: TrainSettings) -> bool:
+        """Whether a setting has no effect without validation cases."""
+        from mrilib.training.settings import needs_validation
+
+        return needs_validation(settings)
+
+    def in_float32(self, settings: TrainSettings) -> bool:
+        """Whether a CPU computes the network fastest in float32, whatever else it can do."""
+        from mrilib.training.settings import DEPTHWISE
+
+        return settings.backbone in DEPTHWISE
+
+    def load(self, cases: Sequence, others: Sequence, settings: TrainSettings, context):
+        """What `data(parts)` takes the cases of one fold from. cases: all that take part in a fold. others: cases that
+        take part in no fold of this run but in another run of the same split. context: a mrilib.training.run.Loading.
+        The default reads images into memory."""
+        from mrilib.training.images import Images
+
+        with context.progress("reading", len(cases), "case") as bar:
+            return Images(cases, self.targets, step=bar.step, fail=context.fail)
+
+    def targets(self, cases: Sequence, images, unread: Sequence) -> tuple:
+        """(targets (n, output) float32, names of the outputs, class of each case (n,) or None) of images in memory.
+
+        unread: cases that take part and could not be read.
+        """
+        raise NotImplementedError
+
+    def plan(self, settings: TrainSettings, data, setup) -> TrainSettings:
+        """The settings with what is planned from the data and the device filled in."""
+        return settings
+
+    def network(self, data, settings: TrainSettings) -> Network:
+        """The network, its loss and its record. Raises UsageError for settings that do not fit the data."""
+        raise NotImplementedError
+
+    def start(self, network: Network, data, settings: TrainSettings) -> None:
+        """Prepare the weights before the first epoch."""
+
+    def batches(self, data, settings: TrainSettings, setup, network: Network):
+        """A PyDataset of one epoch after another, with begin(epoch), smallest and close()."""
+        from mrilib.training.augment import augmenter
+        from mrilib.training.batches import Batches
+
+        train = data.places("train")
+        groups = data.classes[train] if getattr(settings, "sampling", "") == "equal" else None
+        return Batches(data.images[train], data.targets[train], [data.ids[i] for i in train], settings,
+                       augmenter(settings.augment, len(data.channels)), data.spacing, groups=groups,
+                       workers=max(1, setup.threads // 2) if setup.device != "cpu" else 1)
+
+    def validation(self, network: Network, data, settings: TrainSettings):
+        """How the network is validated (mrilib.training.fit.Validation), None without validation cases."""
+        from mrilib.training.fit import Validation
+
+        places = data.places("validation")
+        if not len(places):
+            return None
+        images, targets = data.images[places], data.targets[places]
+
+        def measure():
+            return self.metrics(targets, network.kept.predict(images, batch_size=settings.batch_size, verbose=0))
+
+        return Validation(measure, self.monitor, self.higher_is_better)
+
+    def metrics(self, targets, predicted) -> dict[str, float]:
+        """Validation metrics by name, of targets and predictions (n, output)."""
+        return {"validation_loss": float(((targets - predicted) ** 2).mean())}
+
+    def metrics_text(self, metrics: dict[str, float]) -> str:
+        """Validation metrics in words, for the summary."""
+        return ", ".join(f"{name.removeprefix('validation_').replace('_', ' ')} {value:.4g}"
+                         for name, value in metrics.items())  # fmt: skip
+
+    def identity(self, data) -> dict:
+        """What of the data decides a result beside channels and contents: {what: value}."""
+        return {"outputs": data.outputs, "shape": list(data.images.shape[1:])}
+
+    def finish(self, network: Network, data, settings: TrainSettings, record: dict) -> None:
+        """Change the record after the fit, before the model file is written."""
+
+    def finishing(self, settings: TrainSettings) -> dict:
+        """The settings that only `finish` depends on, those with an effect: a checkpoint does not."""
+        return {}

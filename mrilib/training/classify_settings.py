@@ -37,7 +37,7 @@ class ClassifySettings(TrainSettings):
     freeze: bool | None = setting(None, "Train the head only; keep the features of --weights.")
     unfreeze_from: str | None = setting(None, "Train this layer and all after it; keep those before.", metavar="LAYER")
     head_start: bool | None = setting(None, "Fit the head to the features of --weights before the first epoch.",
-                                      off="--no-head-start", shown="yes with --weights")
+                                      off="no-head-start", shown="yes with --weights")
     size: tuple[int, ...] | None = setting(None, "Refuse images of another size.", low=1, axes=True, unit="pixels",
                                            section="input", recorded=False)
     loss: str = setting("ce", "Loss function.", choices=LOSSES, section="loss and sampling")
@@ -46,7 +46,8 @@ class ClassifySettings(TrainSettings):
         parse=weights_by_name, shown="balanced with weighted-ce, else none", section="loss and sampling")
     label_smoothing: float = setting(0.05, "Probability spread over all classes in the reference.", low=0, below=1,
                                      section="loss and sampling")
-    sampling: str = setting("natural", "natural: every case once an epoch; equal: every class equally often.",
+    sampling: str = setting("natural", "How cases are sampled: natural: every case once an epoch; equal: every "
+                            "class equally often.",
                             choices=SAMPLINGS, section="loss and sampling")
     epochs: int | None = changed(TrainSettings, "epochs", help="Number of epochs: passes over the training cases. 0: "
                                  "only the head start.",

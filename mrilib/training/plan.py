@@ -38,19 +38,19 @@ def spacing_of(spacings: Sequence[tuple[float, ...]], stated: bool = True) -> tu
 
 
 def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacing: Sequence[float], *, memory: float,
-             wide: bool) -> SegmentSettings:  # fmt: skip
+             gpu: bool) -> SegmentSettings:  # fmt: skip
     """The settings with dimension, window, levels, stem, depth, width, norm and batch filled in.
 
     sizes: (z, y, x) of the prepared training volumes, z = 1 for pictures. spacing: mm, (z, y, x), of all of them.
-    memory: bytes that a training step may take. wide: a GPU: 32 filters at the first level, and 3D where it fits.
+    memory: bytes that a training step may take. gpu: a GPU: 32 filters at the first level, and 3D where it fits.
     Raises UsageError for a window that does not fit the network.
     """
     middle = np.median(np.asarray(sizes), 0)
-    dimension = settings.dimension or _dimension(settings, middle, spacing, wide)
+    dimension = settings.dimension or _dimension(settings, middle, spacing, gpu)
     if dimension == 3 and middle[0] < SMALLEST * 2:
         raise UsageError(f"volumes of {middle[0]:g} slices are too thin for a 3D network", remedy="--dimension 2")
-    stem = settings.stem or (2 if dimension == 2 and not wide and settings.backbone is None else 1)
-    width = settings.width or (1.0 if settings.backbone else 32 if wide else 16)
+    stem = settings.stem or (2 if dimension == 2 and not gpu and settings.backbone is None else 1)
+    width = settings.width or (1.0 if settings.backbone else 32 if gpu else 16)
     batch_norm = settings.backbone is not None or dimension == 2 and len(sizes) >= FEW
     norm = settings.norm or ("batch" if batch_norm else "instance")
     most = settings.levels or LEVELS[dimension] - (stem > 1)
@@ -60,7 +60,7 @@ def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacin
         window *= dimension
     side, mm = middle[-dimension:], np.asarray(spacing, float)[-dimension:]
     room = memory / batch / (ACTIVATIONS * 4 * max(width, 8)) * stem**dimension
-    if dimension == 3 and not wide:
+    if dimension == 3 and not gpu:
         room = min(room, CPU_VOXELS)
     for levels in range(most, 1, -1):  # as many as there is room for, unless they are given
         patch = window or _patch(side, mm, dimension, levels, stem, settings, room)
@@ -76,9 +76,9 @@ def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacin
                    **({} if settings.backbone else {"levels": levels, "depth": settings.depth or 2, "stem": stem}))
 
 
-def _dimension(settings: SegmentSettings, middle, spacing, wide: bool) -> int:
+def _dimension(settings: SegmentSettings, middle, spacing, gpu: bool) -> int:
     """3 on a GPU for volumes of about cubic voxels and shape; on a CPU slices learn far more in the same minutes."""
-    if settings.backbone is not None or settings.context or (settings.stem or 1) > 1 or not wide:
+    if settings.backbone is not None or settings.context or (settings.stem or 1) > 1 or not gpu:
         return 2
     thick = middle.max() / middle.min() > COARSE  # few slices for their size: their true distance may not be stated
     if middle.min() < THIN or thick or max(spacing) / min(spacing) > COARSE:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mrilib.config import changed, setting
 from mrilib.errors import UsageError
-from mrilib.models import voxel_losses
 from mrilib.models.normalise import NORMS
 from mrilib.models.registry import VOXEL_LOSSES
 from mrilib.training.settings import TrainSettings, check_shared, filled, weights_by_name
@@ -45,10 +44,10 @@ class SegmentSettings(TrainSettings):
                                high=4, shown="1; 2 on a CPU")
     depth: int | None = setting(None, "Number of convolutions, or residual blocks, at each level of the encoder.",
                                 low=1, high=8, shown="2")
-    residual: bool = setting(False, "Use a residual encoder.", off="--plain", shown="plain")
+    residual: bool = setting(False, "Use a residual encoder.", off="plain", shown="plain")
     norm: str | None = setting(None, "Normalisation between convolutions.", choices=NORMS,
                                shown="batch with a backbone, or in 2D with 8 training cases or more; else instance")
-    deep_supervision: bool = setting(False, "Compute the loss on coarser outputs, too.", off="--no-deep-supervision",
+    deep_supervision: bool = setting(False, "Compute the loss on coarser outputs, too.", off="no-deep-supervision",
                                      shown="no")
     targets: str = setting("labels", "Learn labels, or the regions of the label scheme.", choices=TARGETS)
     loss: str = setting("dice+ce", f"Loss function: a sum of {', '.join(VOXEL_LOSSES)}, such as dice+0.5*ce.",
@@ -115,6 +114,8 @@ def complete(given: SegmentSettings, *, validated: bool) -> SegmentSettings:
 
 
 def _check(given: SegmentSettings, s: SegmentSettings, validated: bool) -> None:
+    from mrilib.models import voxel_losses
+
     terms = {name for _, name in voxel_losses.parse(s.loss)}
     if s.backbone is not None:
         for name in ("levels", "depth", "stem", "residual"):

@@ -150,9 +150,9 @@ def resolved(settings: TrainSettings) -> TrainSettings:
 def check_weights(settings: TrainSettings) -> None:
     """Raise UsageError that says where ImageNet weights are missing, before any work is done."""
     if settings.weights == IMAGENET:
-        from mrilib.models.applications import imagenet_file
+        from mrilib.models.applications import check_imagenet
 
-        imagenet_file(settings.backbone, settings.width or 1.0)
+        check_imagenet(settings.backbone, settings.width or 1.0)
 
 
 def check_class_weights(weights, names: Sequence[str], kind: str = "classes") -> None:

@@ -1,9 +1,9 @@
-"""Prepared volumes on disk, read window by window: training needs no more memory for a thousand cases than for one.
+"""Prepared volumes on disk, read patch by patch: training needs no more memory for a thousand cases than for one.
 
 Each case has a folder of its own below the cache: image.npy (z, y, x, channel) float16, label.npy (z, y, x) uint8
-places in the label numbers, places.npz (some positions of each label, so that drawing a window scans nothing), and
-case.json. Its name says of what files, steps, spacing and label numbers it is, it is there whole or not at all, and
-nothing in it is ever changed: runs of all kinds share a cache, side by side too, and none prepares a case again.
+indices into the label values (one more for ignored voxels), places.npz (positions of each label, so that the sampler
+scans nothing), and case.json. The name of the folder depends on files, steps, spacing and label values. A folder is
+complete or absent and never changed, so that runs share a cache, even at the same time, and prepare no case twice.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ FORMAT = 3
 PLACES = 4096  # positions kept of each label in a volume
 PLACES_SLICE = 16  # and of each label in a slice, for 2D networks: every slice counts, however small its part
 LARGEST = 60000.0  # float16 ends at 65504
+UNKNOWN = 255
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Volume:
         return np.load(self.folder / "image.npy", mmap_mode="r")
 
     def label(self) -> np.ndarray:
-        """(z, y, x) uint8, places in the label numbers, mapped from disk."""
+        """(z, y, x) uint8, indices into the label values, one more where it is ignored, mapped from disk."""
         return np.load(self.folder / "label.npy", mmap_mode="r")
 
     def places(self, in_slices: bool = False) -> dict[int, np.ndarray]:
@@ -73,17 +74,18 @@ def folder_of(cache: Path, key: dict) -> Path:
 
 
 def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[float] | None, values: Sequence[int],
-            cache: Path) -> str:  # fmt: skip
-    """Take a case to what a model is given (inference.prepare), and write of it what prediction would compute below
+            cache: Path, ignore: int | None = None) -> str:  # fmt: skip
+    """Prepare a case as prediction would (inference.prepare) and write the part that prediction would compute below
     `cache`, unless it is there.
 
-    steps, channels, spacing: as in inference.prepare.prepare_volume. values: label numbers in order, background
-    first. Returns the name of the case's folder. Raises CaseError for a label that is none of `values`, and
-    as preparing does.
+    steps, channels, spacing: as in inference.prepare.prepare_volume. values: label values in order, background
+    first. ignore: the value of voxels that nobody labelled. Returns the name of the case's folder. Raises CaseError
+    for another label, and as preparing does.
     """
     key = {"format": FORMAT, "sources": [records.stamp(path) for path in recipe.input_files(case)],
            "steps": [step.as_dict() for step in steps], "channels": list(channels), "values": list(values),
-           "spacing": None if spacing is None else list(spacing), "held": list(case.held), "id": case.id}  # fmt: skip
+           "spacing": None if spacing is None else list(spacing), "held": list(case.held), "id": case.id,
+           **({} if ignore is None else {"ignore": ignore})}  # fmt: skip
     folder = folder_of(cache, key)
     if _is_whole(folder):
         return folder.name
@@ -93,12 +95,12 @@ def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[fl
     if np.abs(array).max() > LARGEST:
         raise CaseError(f"holds values beyond {LARGEST:g}", where=case.path,
                         remedy="bring them to a common scale first: mri-normalize")
-    label = _places_in(values, recipe.label_on(case, made.given_grid, made.grid, steps).array, case)
+    label = _indices(values, ignore, recipe.label_on(case, made.given_grid, made.grid, steps).array, case)
     label = label[None] if flat else label
-    inside = _box(array, label)
+    inside = _box(array, np.where(label < len(values), label, 0))
     array, label = array[inside], label[inside]
     air = [float(border(array[..., i]).min()) for i in range(array.shape[-1])]
-    counts = np.bincount(label.ravel(), minlength=len(values))
+    counts = np.bincount(label.ravel(), minlength=len(values))[: len(values)]
     with records.whole(folder) as making:
         making.mkdir(exist_ok=True)
         np.save(making / "image.npy", array.astype(np.float16))
@@ -134,16 +136,18 @@ def _box(array: np.ndarray, label: np.ndarray) -> tuple[slice, ...]:
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
-def _places_in(values: Sequence[int], array: np.ndarray, case) -> np.ndarray:
-    """A label map as places in `values`: uint8. Raises CaseError for a number that is none of them."""
-    table = np.full(256, 255, np.uint8)
+def _indices(values: Sequence[int], ignore: int | None, array: np.ndarray, case) -> np.ndarray:
+    """A label map as indices into `values`, len(values) where it is to be ignored: uint8. Raises CaseError for a value
+    that is none of them."""
+    table = np.full(256, UNKNOWN, np.uint8)
     table[list(values)] = np.arange(len(values), dtype=np.uint8)
-    found = table[array]
-    if (found == 255).any():
-        raise CaseError(f"holds the label {int(array[found == 255].ravel()[0])}, which is none of "
-                        f"{' '.join(map(str, values))}", where=case.path,
-                        remedy="name what the numbers mean with --scheme")
-    return found
+    if ignore is not None:
+        table[ignore] = len(values)
+    indices = table[array]
+    if (indices == UNKNOWN).any():
+        raise CaseError(f"holds the label {int(array[indices == UNKNOWN].ravel()[0])}, which is none of "
+                        f"{' '.join(map(str, values))}", where=case.path, remedy="name the label values with --scheme")
+    return indices
 
 
 def look(case, steps: Sequence) -> tuple[tuple[float, ...], tuple[str, ...], list[int]]:

@@ -1,17 +1,16 @@
 """Time and validation: a budget holds the last one, and the record tells what the network that is kept came to."""
 
-import time
-
 import numpy as np
 import pytest
+from conftest import fit as fit_task
 from segment_data import volumes
 
 
 @pytest.mark.parametrize("every", [1, 100])
-def test_a_budget_holds_its_last_validation(device, every):
+def test_a_budget_holds_its_last_validation(device, every, monkeypatch):
     import keras
 
-    from mrilib.training import loop
+    from mrilib.training import fit
     from mrilib.training.segment_settings import SegmentSettings, complete
 
     class Batches(keras.utils.PyDataset):
@@ -19,23 +18,25 @@ def test_a_budget_holds_its_last_validation(device, every):
             return 5
 
         def __getitem__(self, index):
+            now[0] += 0.01
             return np.ones((2, 1)), np.ones((2, 1))
 
         def begin(self, epoch):
             pass
 
-    def look(model):
-        time.sleep(1.5)
+    now = [0.0]
+    monkeypatch.setattr(fit.time, "monotonic", lambda: now[0])  # seconds pass with steps and validations only
+
+    def measure():
+        now[0] += 1.5
         return {"validation_dice": 0.5}
 
     s = complete(SegmentSettings(budget=4, average=0, validate_every=every), validated=True)
     model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
-    model.compile(loop.optimizer(s, 5), loss="mse", jit_compile=False)
-    model.fit(Batches(), verbose=0)  # what is slow the first time
-    judge = loop.Judge(look, "validation_dice", more=True, every=every, seconds=1.5)
-    began = time.monotonic()
-    state = loop.fit(model, Batches(), judge, s, path=None, resume=False, run={}, watch=lambda *_: None)
-    assert time.monotonic() - began < 4.5
+    model.compile(fit.optimizer(s, 5), loss="mse", jit_compile=False)
+    validation = fit.Validation(measure, "validation_dice", higher_is_better=True, seconds=1.5)
+    state = fit.fit(model, Batches(), validation, s, path=None, resume=False, run={}, watch=lambda *_: None)
+    assert 2 < now[0] <= 4
     assert "validation_dice" in state.curve[-1]
 
 
@@ -47,12 +48,12 @@ def test_the_record_tells_the_validation_of_its_network(tmp_path, device, more):
     from mrilib.training.segment_settings import SegmentSettings, complete
 
     parts = ["train", "train", "validation", "validation"]
-    data = segment.Data(volumes(tmp_path, 4), parts, scheme("1=one,2=two"), (0, 1, 2), Recipe())
+    data = segment.SegmentData(volumes(tmp_path, 4), parts, scheme("1=one,2=two"), Recipe())
     given = SegmentSettings(epochs=3, dimension=3, patch=(8, 8, 8), width=4, levels=2, steps=2, warmup=0, average=1.0,
                             learning_rate=0.03, augment="none", batch_size=2, validate_every=1, **more)  # fmt: skip
     settings = plan.complete(complete(given, validated=True), [v.size for v in data.of("train")], data.spacing,
-                             memory=1 << 30, wide=False)  # fmt: skip
-    model, record = segment.fit(data, settings, device)
+                             memory=1 << 30, gpu=False)  # fmt: skip
+    model, record = fit_task("segment", data, settings, device)
     known, held = record["training"], data.of("validation")
     assert segment.whole_volumes(model, record, held) == known["validation"]
     assert known["validation"]["validation_dice"] == known["curve"][known["best_epoch"] - 1]["validation_dice"]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import fit as fit_task
 
 from mrilib.errors import UsageError
-from mrilib.training import classify
+from mrilib.training.augment import augmenter
 from mrilib.training.checkpoint import difference
 from mrilib.training.classify_settings import ClassifySettings, complete
 
@@ -23,8 +24,15 @@ def fit(data, device, watch=lambda *_: None, checkpoint=None, resume=False, **gi
 
     settings = complete(ClassifySettings(**{**BASE, **given}), validated="validation" in data.parts)
     keras.utils.set_random_seed(settings.seed)
-    model, record = classify.fit(data, settings, device, watch=watch, checkpoint=checkpoint, resume=resume)
+    model, record = fit_task("classify", data, settings, device, watch=watch, path=checkpoint, resume=resume)
     return model, record["training"]
+
+
+def described(data, settings, device, name="classify"):
+    from mrilib import tasks
+    from mrilib.training import record
+
+    return record.description(tasks.get(name), data, settings, device)
 
 
 def weights(model) -> bytes:
@@ -66,7 +74,7 @@ def test_momentum_counts_with_sgd(data, device):
 
 
 def test_it_learns_and_patience_keeps_the_best_epoch(data, device):
-    from mrilib.training import loop
+    from mrilib.training import classify
 
     model, known = fit(data, device, epochs=25, patience=4, schedule="constant", average=0.5, dropout=0.0)
     curve = known["curve"]
@@ -74,16 +82,27 @@ def test_it_learns_and_patience_keeps_the_best_epoch(data, device):
     assert known["best_epoch"] == int(np.argmin(losses)) + 1
     assert len(curve) == 25 or len(curve) == known["best_epoch"] + 4
     held = data.places("validation")
-    truth = np.eye(2, dtype=np.float32)[data.classes[held]]
-    assert loop.judge(model, data.images[held], truth, 8) == known["validation"]
+    predicted = model.predict(data.images[held], batch_size=8, verbose=0)
+    assert classify.metrics(data.targets[held], predicted) == known["validation"]
     assert known["validation"]["validation_loss"] == pytest.approx(min(losses), abs=1e-6)
     assert known["validation"]["validation_accuracy"] == 1.0
 
 
 def test_plateau_lowers_the_rate_when_nothing_gets_better(data, device):
-    _, known = fit(data, device, epochs=4, schedule="plateau", learning_rate=1e-9, patience=2)
-    rates = [row["learning_rate"] for row in known["curve"]]
-    assert rates[0] == pytest.approx(1e-9) and rates[-1] <= 1e-9 and len(rates) >= 3
+    """At a learning rate of 1e-9 no weight changes, so that no epoch is better than the first."""
+    _, known = fit(data, device, epochs=9, schedule="plateau", learning_rate=1e-9, patience=6, optimizer="sgd",
+                   momentum=0.0, dropout=0.0)
+    curve = known["curve"]
+    assert len({row["validation_loss"] for row in curve}) == 1 and len(curve) == 7  # stopped by patience
+    # half the patience: three epochs that are not better
+    assert [row["learning_rate"] for row in curve] == pytest.approx([1e-9] * 4 + [1e-10] * 3, rel=1e-6)
+
+
+def test_plateau_keeps_the_rate_while_epochs_get_better(data, device):
+    _, known = fit(data, device, epochs=4, schedule="plateau", patience=2, dropout=0.0, learning_rate=0.003)
+    losses = [row["validation_loss"] for row in known["curve"]]
+    assert losses == sorted(losses, reverse=True)
+    assert [row["learning_rate"] for row in known["curve"]] == pytest.approx([0.003] * 4)
 
 
 class Stop(Exception):
@@ -155,24 +174,24 @@ def test_other_weights_under_the_same_name_are_another_run(data, device, given, 
     runs = []
     for content in (Path(given[0]).read_bytes(), b"others"):
         path.write_bytes(content)
-        runs.append(classify.description(data, ClassifySettings(weights=str(path)), device))
+        runs.append(described(data, ClassifySettings(weights=str(path)), device))
     assert difference(*runs).startswith("weights was lenet.h5 (SHA-256 ")
 
 
 def test_a_batch_keeps_the_head_in_view_and_a_lone_channel_has_no_tones_apart(device):
-    from mrilib.training.loop import Batches
+    from mrilib.training.batches import Batches
 
     images = np.zeros((8, 40, 40, 1), np.float32)
     images[:, 3:12, 25:37] = 1
-    augment = classify.augmenter("shift=40% flip=lr", 1)
+    augment = augmenter("shift=40% flip=lr", 1)
     names = [str(i) for i in range(8)]
     settings = complete(ClassifySettings(**BASE), validated=False)
     batches = Batches(images, np.eye(2, dtype=np.float32)[[0, 1] * 4], names, settings, augment, (1.0, 1.0))
     moved = batches[0][0]
     assert np.allclose(moved.sum((1, 2, 3)), 9 * 12, rtol=1e-3) and not np.array_equal(moved, images)
     with pytest.raises(UsageError, match="one channel, and tones apart is for several"):
-        classify.augmenter("gamma=0.3 tones=apart", 1)
-    assert classify.augmenter("gamma=0.3 tones=apart", 2)
+        augmenter("gamma=0.3 tones=apart", 1)
+    assert augmenter("gamma=0.3 tones=apart", 2)
 
 
 def test_other_channels_of_the_same_files_are_another_run(data, device, tmp_path):
@@ -184,11 +203,11 @@ def test_other_channels_of_the_same_files_are_another_run(data, device, tmp_path
     from mrilib.training.segment_settings import SegmentSettings
 
     volume, = volumes(tmp_path, 1)
-    chosen = [segment.Data([replace(volume, channels=names)], ["train"], scheme("1=one,2=two"), (0, 1, 2), Recipe())
+    chosen = [segment.SegmentData([replace(volume, channels=names)], ["train"], scheme("1=one,2=two"), Recipe())
               for names in (("t1ce", "flair"), ("flair", "t1ce"))]
-    old, new = (segment.describe(each, SegmentSettings(), device) for each in chosen)
+    old, new = (described(each, SegmentSettings(), device, "segment") for each in chosen)
     assert difference(old, new) == 'channels was ["t1ce", "flair"], now ["flair", "t1ce"]'
-    old, new = (classify.description(each, ClassifySettings(), device)
+    old, new = (described(each, ClassifySettings(), device)
                 for each in (data, replace(data, channels=["flair"])))
     assert difference(old, new).endswith('now ["flair"]')
 
@@ -201,13 +220,12 @@ def test_class_weights_must_name_the_classes(data, device):
 TWO = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from conftest import make_data
+from conftest import fit, make_data
 from mrilib import gpu
-from mrilib.training import classify
 from mrilib.training.classify_settings import ClassifySettings, complete
 device = gpu.setup("cpu", mixed="off", seed=0, replicas=2)
 settings = complete(ClassifySettings(**json.loads(sys.argv[2])), validated=True)
-model, record = classify.fit(make_data(), settings, device)
+model, record = fit("classify", make_data(), settings, device)
 print(json.dumps([type(device.strategy).__name__, record["training"]["curve"]]))
 """
 
@@ -229,6 +247,7 @@ import json, sys
 from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+from conftest import fit
 from segment_data import volumes
 from mrilib import gpu
 from mrilib.errors import UsageError
@@ -242,13 +261,13 @@ given = SegmentSettings(epochs=2, dimension=3, patch=(8, 8, 8), width=4, levels=
                         norm="instance", loss="ce", optimizer="sgd", clip=0.0, augment="none",
                         batch_size=2)
 settings = replace(complete(given, validated=False), context=0)
-data = segment.Data(volumes(Path(sys.argv[2]), 2), ["train"] * 2, scheme("1=one,2=two"), (0, 1, 2), Recipe())
+data = segment.SegmentData(volumes(Path(sys.argv[2]), 2), ["train"] * 2, scheme("1=one,2=two"), Recipe())
 curves = []
 for setup in (device, replace(device, strategy=None, replicas=1)):
     keras.utils.set_random_seed(0)
-    curves.append(segment.fit(data, settings, setup)[1]["training"]["curve"])
+    curves.append(fit("segment", data, settings, setup)[1]["training"]["curve"])
 try:
-    segment.fit(data, settings, replace(device, replicas=4))
+    fit("segment", data, settings, replace(device, replicas=4))
 except UsageError as error:
     print(json.dumps([*curves, str(error)]))
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrilib import labels
+from mrilib import config, labels
 from mrilib.errors import MachineError, UsageError
 from mrilib.recipe import Recipe
 from mrilib.training import checkpoint, sampling, segment_settings, volumes
@@ -34,17 +34,16 @@ def test_schedules_follow_their_formulas():
 
 
 def test_natural_sampling_shows_every_case_once_in_another_order():
-    classes = np.array([0] * 7 + [1] * 4)
-    first, second = (sampling.order(classes, "natural", 5, epoch) for epoch in (0, 1))
+    first, second = (sampling.natural(11, 5, epoch) for epoch in (0, 1))
     assert sorted(first) == sorted(second) == [(i, 0) for i in range(11)] and first != second
-    assert first == sampling.order(classes, "natural", 5, 0) != sampling.order(classes, "natural", 6, 0)
+    assert first == sampling.natural(11, 5, 0) != sampling.natural(11, 6, 0)
 
 
 def test_equal_sampling_equalises_the_classes():
     classes = np.array([0] * 80 + [1] * 15 + [2] * 5)
     seen = set()
     for epoch in range(8):
-        drawn = sampling.order(classes, "equal", 0, epoch)
+        drawn = sampling.equal(classes, 0, epoch)
         assert len(drawn) == len(set(drawn)) == 100
         assert sorted(np.bincount(classes[[i for i, _ in drawn]])) == [33, 33, 34]
         rare = np.bincount([i for i, _ in drawn if classes[i] == 2], minlength=100)[95:]
@@ -61,14 +60,14 @@ def test_batches_hold_all_and_leave_none_alone(n, size):
     assert not sizes or (max(sizes) <= size and max(sizes) - min(sizes) <= 1)
 
 
-def test_chance_depends_on_seed_epoch_case_and_copy():
-    draws = {sampling.chance_of(*key).random() for key in
+def test_random_numbers_depend_on_seed_epoch_case_and_copy():
+    draws = {sampling.generator(*key).random() for key in
              [(0, 0, "a", 0), (1, 0, "a", 0), (0, 1, "a", 0), (0, 0, "b", 0), (0, 0, "a", 1)]}
-    assert len(draws) == 5 and sampling.chance_of(0, 0, "a", 0).random() in draws
+    assert len(draws) == 5 and sampling.generator(0, 0, "a", 0).random() in draws
 
 
 def test_balanced_weights_even_out_the_classes():
-    weights = sampling.balanced(np.array([0] * 30 + [1] * 10), 2)
+    weights = sampling.balanced(np.array([0] * 30 + [1] * 10))
     assert 30 * weights[0] == pytest.approx(10 * weights[1])
     assert 30 * weights[0] + 10 * weights[1] == pytest.approx(40)
 
@@ -79,12 +78,13 @@ def test_a_label_that_no_case_has_leaves_the_weights_of_the_others_as_they_are()
 
     settings, scheme = SegmentSettings(loss="weighted-ce", class_weights="balanced"), labels.scheme("brats2020")
     volume = volumes.Volume("a", Path(), (1, 1, 1), (1, 1, 1), ("t1",), np.zeros(1), {0: 90_000, 1: 900, 2: 9}, "", "")
-    data = segment.Data([volume], ["train"], scheme, (0, 1, 2, 4), Recipe())
-    found = segment.class_weights(settings, data, np.eye(4), None)
+    data = segment.SegmentData([volume], ["train"], scheme, Recipe())
+    found = segment.class_weights(settings, data, segment.targets(scheme, settings))
     assert found == pytest.approx([3 / 111, 30 / 111, 300 / 111, 1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert segment.class_weights(settings, replace(data, volumes=[], parts=[]), np.eye(4)[:, 1:], None) == [1, 1, 1]
+        regions = segment.targets(scheme, replace(settings, targets="regions"))
+        assert segment.class_weights(settings, replace(data, volumes=[], parts=[]), regions) == [1, 1, 1]
 
 
 def test_single_slices_teach_a_model_nothing_of_how_far_apart_slices_are():
@@ -92,7 +92,7 @@ def test_single_slices_teach_a_model_nothing_of_how_far_apart_slices_are():
 
     def known(size, spacing=(1, 0.5, 0.5), **more):
         volume = volumes.Volume("a", Path(), size, spacing, ("t1",), np.zeros(1), {}, "", "")
-        return segment.Data([volume], ["train"], labels.scheme("binary"), (0, 1), Recipe(), **more).known_spacing
+        return segment.SegmentData([volume], ["train"], labels.scheme("binary"), Recipe(), **more).known_spacing
 
     assert known((1, 9, 9)) == (0.5, 0.5) and known((3, 9, 9)) == (1, 0.5, 0.5)
     assert known((1, 9, 9), stated=False) is None and known((3, 9, 9), brought_to=(2, 2), stated=False) == (2, 2)
@@ -107,8 +107,7 @@ def test_a_region_is_painted_with_a_label_of_its_own(known, paint):
     from mrilib.training import segment
     from mrilib.training.segment_settings import SegmentSettings
 
-    data = segment.Data([], [], labels.scheme(known), labels.scheme(known).values, Recipe())
-    assert segment.targets(data, SegmentSettings(targets="regions"))[2] == paint
+    assert segment.targets(labels.scheme(known), SegmentSettings(targets="regions")).paint == paint
 
 
 @pytest.mark.parametrize(("given", "validated", "what"), [
@@ -153,18 +152,20 @@ def test_defaults_depend_on_given_weights():
     assert None not in (scratch.backbone, scratch.augment, scratch.dropout, scratch.average, scratch.weight_decay)
 
 
-def test_the_help_of_mri_train_names_the_defaults_that_are_taken():
-    from mri_tools.mri_train import main
-
-    words = {option.name: re.findall(r"[a-z]+|\d[.\de-]*", (option.help or "").partition("[default: ")[2])
-             for option in main.params if hasattr(option, "help")}
-    told = {name: {float(word) if word[0].isdigit() else word for word in found} for name, found in words.items()}
-    made = [complete(ClassifySettings(weights=weights), validated=False) for weights in (None, "imagenet")]
-    made += [segment_settings.complete(segment_settings.SegmentSettings(optimizer=name), validated=True)
-             for name in ("adamw", "sgd")]
-    for name in ("epochs", "batch_size", "learning_rate", "warmup", "average", "dropout", "augment", "momentum",
-                 "weight_decay", "validate_every", "foreground"):
-        assert {getattr(done, name, None) for done in made} - {None} <= told[name], name
+@pytest.mark.parametrize("settings, completed", [
+    (ClassifySettings, [complete(ClassifySettings(weights=weights), validated=True) for weights in (None, "imagenet")]),
+    (segment_settings.SegmentSettings, [
+        segment_settings.complete(segment_settings.SegmentSettings(optimizer=name), validated=True)
+        for name in ("adamw", "sgd")])], ids=["classify", "segment"])  # fmt: skip
+def test_help_names_the_defaults_that_are_used(settings, completed):
+    for described in config.fields_of(settings):
+        if described.name not in ("epochs", "batch_size", "learning_rate", "warmup", "average", "dropout", "augment",
+                                  "momentum", "weight_decay", "validate_every", "foreground", "backbone", "head"):
+            continue
+        words = re.findall(r"[a-z][a-z-]+|\d[.\de-]*", described.shown or "")
+        named = {float(word) if word[0].isdigit() else word for word in words}
+        used = {getattr(done, described.name) for done in completed} - {None}
+        assert used <= named, described.name
 
 
 def test_a_checkpoint_of_another_run_is_refused_with_the_difference(tmp_path):

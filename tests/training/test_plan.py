@@ -10,19 +10,19 @@ from mrilib.training.segment_settings import SegmentSettings, complete
 GIB = 1 << 30
 
 
-def planned(sizes, spacing, memory=6 * GIB, wide=False, **more):
+def planned(sizes, spacing, memory=6 * GIB, gpu=False, **more):
     given = complete(SegmentSettings(**more), validated=False)
-    return plan.complete(given, sizes, spacing, memory=memory, wide=wide)
+    return plan.complete(given, sizes, spacing, memory=memory, gpu=gpu)
 
 
 def test_isotropic_volumes_get_a_network_of_volumes_and_stacks_one_of_slices():
-    head = planned([(140, 170, 140)], (1, 1, 1), wide=True)
+    head = planned([(140, 170, 140)], (1, 1, 1), gpu=True)
     assert head.dimension == 3 and head.norm == "instance" and head.context == 0
     assert planned([(140, 170, 140)], (1, 1, 1)).dimension == 2  # on a CPU
-    assert planned([(140, 170, 140)], (1, 1, 1), wide=True, stem=2).dimension == 2
+    assert planned([(140, 170, 140)], (1, 1, 1), gpu=True, stem=2).dimension == 2
     for sizes, spacing in (([(36, 235, 190)], (1, 1, 1)), ([(20, 230, 190)], (5.5, 0.9, 0.9)),
                            ([(1, 256, 256)], (1, 1, 1))):  # fmt: skip
-        assert planned(sizes, spacing, wide=True).dimension == 2
+        assert planned(sizes, spacing, gpu=True).dimension == 2
     stack = planned([(36, 235, 190)], (1, 1, 1))
     assert stack.context == 1 and planned([(1, 256, 256)], (1, 1, 1)).context == 0
     assert stack.norm == "instance" and planned([(36, 235, 190)], (1, 1, 1), backbone="mobilenet").norm == "batch"
@@ -36,7 +36,7 @@ def test_windows_fit_the_levels_the_volume_and_the_memory():
         strides = plan.strides_of(made.patch, spacing[-made.dimension :], made.levels, made.stem)
         assert made.stem == (2 if made.dimension == 2 else 1)  # on a CPU
         assert (np.array(made.patch) % (np.prod(strides, axis=0) * made.stem) == 0).all()
-    voxels = [p[0] * p[1] * p[2] for p in (planned([(140, 170, 140)], (1, 1, 1), memory=m * GIB, wide=True).patch
+    voxels = [p[0] * p[1] * p[2] for p in (planned([(140, 170, 140)], (1, 1, 1), memory=m * GIB, gpu=True).patch
                                            for m in (2, 8, 64))]
     assert voxels[0] < voxels[1] <= voxels[2]
 
@@ -54,8 +54,8 @@ def test_spacing_is_the_median_where_cases_differ_and_is_left_alone_where_they_d
 
 def test_a_window_says_whether_the_network_is_of_volumes():
     assert planned([(99, 99, 99)], (1, 1, 1), patch=(64, 64, 64)).dimension == 3
-    assert planned([(99, 99, 99)], (1, 1, 1), patch=(64, 64), wide=True).dimension == 2
-    assert planned([(99, 99, 99)], (1, 1, 1), patch=(64,), wide=True).patch == (64, 64, 64)
+    assert planned([(99, 99, 99)], (1, 1, 1), patch=(64, 64), gpu=True).dimension == 2
+    assert planned([(99, 99, 99)], (1, 1, 1), patch=(64,), gpu=True).patch == (64, 64, 64)
     assert planned([(99, 99, 99)], (1, 1, 1), patch=(64,), backbone="mobilenet").patch == (64, 64)
     for more, what in (({"context": 1}, "--context is for 2D networks"), ({"stem": 2}, "--stem 2 is for 2D networks"),
                        ({"backbone": "mobilenet"}, "a backbone is 2D"),

@@ -10,7 +10,7 @@ from mrilib.images.io import files
 from mrilib.labels import SCHEMES
 from mrilib.recipe import Recipe
 from mrilib.training import volumes
-from mrilib.training.segment import Data
+from mrilib.training.segment import SegmentData
 
 WAYS = [(None, [0, 1, 2]), ((2.0, 2.0, 2.0), [0, 1, 2]), (None, [0, 2, 1])]
 
@@ -50,6 +50,6 @@ def test_label_maps_that_were_corrected_are_other_data(tmp_path):
         files.write(next(tmp_path.glob("in/*/*_seg.nii.gz")), Image(mended, Grid.of(label.shape, (1.0, 1.0, 1.0))))
         names = [volumes.prepare(c, (), ["t1ce", "flair"], None, [0, 1, 2], tmp_path / "cache")
                  for c in find([tmp_path / "in"])]
-        data = Data(volumes.load(tmp_path / "cache", names), ["train"], SCHEMES["brats2020"], (0, 1, 2), Recipe())
+        data = SegmentData(volumes.load(tmp_path / "cache", names), ["train"], SCHEMES["brats2020"], Recipe())
         hashes.append(data.hash)
     assert hashes[0] != hashes[1]

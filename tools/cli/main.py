@@ -28,6 +28,7 @@ def entry(command: click.Command):
         output.begin(-1 if quiet else int(verbose), "\0" if given.get("null") else "\n")
         logging.getLogger("mrilib").addHandler(output.Messages())
         logging.getLogger("mrilib").setLevel(logging.DEBUG)
+        logging.getLogger("mrilib").propagate = False  # TensorFlow gives the root logger a handler
         try:
             if settings:
                 from mri_tools.cli.settings import write_config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,12 +20,24 @@ LAST = "common"  # the section of the options that every tool has
 class Option(click.Option):
     """An option with the section of `--help` that it stands in.
 
-    settings: for an option that is generated, its description by the name of each task that has it ("" for all tasks).
+    settings: for an option that is generated, its description by the name of each task that has it, and under "" that
+    for all tasks, where all have it.
     """
 
     def __init__(self, *names, section: str = OTHERS, settings: dict[str, Setting] | None = None, **more):
         super().__init__(*names, **more)
         self.section, self.settings = section, settings or {}
+
+    def describe(self, task: str) -> bool:
+        """Take help and values from the description for a task; False when the task ("": all) lacks the option."""
+        if self.settings and task not in self.settings:
+            return False
+        if self.settings:
+            described = self.settings[task]
+            self.help, self.metavar = _help_of(described), described.metavar
+            if not self.is_flag and not self.secondary_opts:
+                self.type = click.types.convert_type(_type_of(described))
+        return True
 
 
 def option(*names, **more):
@@ -41,14 +54,12 @@ class Command(click.Command):
 
     def format_options(self, ctx, formatter):
         rows: dict[str, list] = {}
+        task = ctx.meta.get("task")
+        task = task if task and _is_task(self, task) else ""
         for param in (p for p in self.get_params(ctx) if isinstance(p, click.Option)):
             section = getattr(param, "section", OTHERS)
-            if isinstance(param, Option) and param.settings:
-                task = ctx.meta.get("task")
-                if task and task not in param.settings and "" not in param.settings and _is_task(self, task):
-                    continue
-                described = param.settings.get(task) or next(iter(param.settings.values()))
-                param.help = _help_of(described)
+            if isinstance(param, Option) and not param.describe(task):
+                continue
             if (row := param.get_help_record(ctx)) is not None:
                 rows.setdefault(LAST if row[0] == "--help" or row[0] == "--version" else section, []).append(row)
         rest = [section for section in rows if section not in (*SECTIONS, LAST)]
@@ -69,6 +80,24 @@ def _value_of(name: str, args: list[str]) -> str | None:
         if text.startswith(f"{name}="):
             return text.partition("=")[2]
     return None
+
+
+class AnyOf(click.ParamType):
+    """A value that one of several types takes: those of the tasks, of which one is chosen later."""
+
+    name = "VALUE"
+
+    def __init__(self, *kinds):
+        self.kinds = [click.types.convert_type(kind) for kind in kinds]
+
+    def convert(self, value, param, ctx):
+        errors = []
+        for kind in self.kinds:
+            try:
+                return kind.convert(value, param, ctx)
+            except click.BadParameter as error:
+                errors.append(error)
+        raise errors[0]
 
 
 class Parsed(click.ParamType):
@@ -96,6 +125,9 @@ def from_settings(*classes: type, tasks: Iterable[str] = (), leave: Iterable[str
         for described in fields_of(cls):
             if described.option and described.name not in leave:
                 by_name.setdefault(described.name, {})[task] = described
+    for name, settings in by_name.items():
+        if len(settings) == len(tasks) > 1:
+            settings[""] = _for_all(name, list(settings.values()), classes)
 
     def decorate(command):
         for name in reversed(by_name):
@@ -105,8 +137,23 @@ def from_settings(*classes: type, tasks: Iterable[str] = (), leave: Iterable[str
     return decorate
 
 
+def _for_all(name: str, settings: list[Setting], classes: tuple[type, ...]) -> Setting:
+    """The description of a setting for all tasks: that of the class that all of them derive from, where one has it."""
+    first = settings[0]
+    if all(described == first for described in settings):
+        return first
+    base = next((cls for cls in classes[0].__mro__ if all(issubclass(other, cls) for other in classes)
+                 and name in getattr(cls, "__dataclass_fields__", ())), None)
+    described = next(s for s in fields_of(base) if s.name == name) if base else first
+    shown = {other.shown or other.default for other in settings}
+    if not base:  # the help of each task goes on after a colon
+        described = replace(described, help=f"{first.help.partition(':')[0].removesuffix('.')}.",
+                            metavar="|".join(dict.fromkeys(s.metavar or "NAME" for s in settings)))
+    return replace(described, shown="depends on the task") if len(shown) > 1 else described
+
+
 def _option_of(name: str, settings: dict[str, Setting]):
-    described = next(iter(settings.values()))
+    described = settings.get("") or next(iter(settings.values()))
     more: dict = {"help": _help_of(described), "section": described.section, "settings": settings, "default": None}
     flag = described.flag
     if bool in described.kinds:
@@ -117,7 +164,8 @@ def _option_of(name: str, settings: dict[str, Setting]):
     elif described.metavar:
         more["metavar"] = described.metavar
     if bool not in described.kinds:
-        more["type"] = _type_of(described)
+        kinds = {(s.choices, s.range, s.parse): _type_of(s) for s in settings.values()}
+        more["type"] = next(iter(kinds.values())) if len(kinds) == 1 else AnyOf(*kinds.values())
     if tuple in described.kinds and not described.axes and described.parse is None:
         more |= {"multiple": True, "default": None}
     return option(flag, name, **more)

@@ -1,4 +1,4 @@
-"""Windows of volumes: what is drawn, that it fits, and that it hangs on seed, epoch and number alone."""
+"""Patches of volumes: what is sampled, that it fits, and that it depends on seed, epoch and number alone."""
 
 import os
 import resource
@@ -17,11 +17,13 @@ def settings(**more):
                               "steps": 5, **more})  # fmt: skip
 
 
-def windows(made, table=None, shapes=None, augment=None, **more):
-    from mrilib.training.windows import Windows
+def patches(made, shapes=None, augment=None, scheme="1=one,2=two", **more):
+    from mrilib.labels import scheme as named
+    from mrilib.training.patches import Patches
+    from mrilib.training.segment import targets
 
     s = settings(**more)
-    return Windows(made, s, np.eye(3, dtype=np.float32) if table is None else table, shapes or [s.patch], augment, 2)
+    return Patches(made, s, targets(named(scheme), s), shapes or [s.patch], augment, 2)
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +34,18 @@ def made(tmp_path_factory, device):
 @pytest.mark.parametrize(("sampling", "low", "high"), [("uniform", 0, 0.35), ("foreground", 0.45, 0.7),
                                                        ("equal", 0.6, 0.95)])  # fmt: skip
 def test_sampling_shows_labels_as_often_as_its_name_says(made, sampling, low, high):
-    chances = windows(made, sampling=sampling).chances
+    sampler = patches(made, sampling=sampling).sampler
     rng = np.random.default_rng(0)
-    seen = [int(made[case].label()[tuple(place)]) for case, place in (chances.draw(rng) for _ in range(400))]
+    seen = [int(made[case].label()[tuple(place)]) for case, place in (sampler.draw(rng) for _ in range(400))]
     assert low <= np.mean(np.array(seen) > 0) <= high
     if sampling == "equal":
         assert np.bincount(seen, minlength=3).min() > 70
 
 
-def test_windows_are_the_same_whoever_makes_them(made):
-    from mrilib.training.classify import augmenter
+def test_patches_are_the_same_whichever_thread_makes_them(made):
+    from mrilib.training.augment import augmenter
 
-    one, two = (windows(made, augment=augmenter("medium", 2)) for _ in range(2))
+    one, two = (patches(made, augment=augmenter("medium", 2)) for _ in range(2))
     for part in (one, two):
         part.begin(3)
     first = [one[i] for i in range(5)]
@@ -60,14 +62,14 @@ def test_more_cases_than_files_that_may_be_open(made):
     os.close(lowest)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 16, known[1]))
     try:
-        part = windows(made * 10)
+        part = patches(made * 10)
         assert all(part[i][0].shape == (2, 8, 8, 8, 2) for i in range(5))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, known)
 
 
 def test_image_and_label_stay_in_step_and_coarser_targets_follow(made):
-    part = windows(made, shapes=[(8, 8, 8), (4, 4, 4)])
+    part = patches(made, shapes=[(8, 8, 8), (4, 4, 4)])
     images, (fine, coarse) = part[0]
     assert images.shape == (2, 8, 8, 8, 2) and images.dtype == np.float32
     assert fine.shape == (2, 8, 8, 8, 3) and coarse.shape == (2, 4, 4, 4, 3)
@@ -76,7 +78,7 @@ def test_image_and_label_stay_in_step_and_coarser_targets_follow(made):
 
 
 def test_slices_bring_their_neighbours_and_edges_repeat(made):
-    from mrilib.training.windows import cut
+    from mrilib.training.patches import cut
 
     image = made[0].image()
     got = cut(image, np.array([0, 2, 2]), np.array([1, 8, 8]), made[0].air, context=1)
@@ -85,7 +87,7 @@ def test_slices_bring_their_neighbours_and_edges_repeat(made):
 
 
 def test_outside_is_air(made):
-    from mrilib.training.windows import cut
+    from mrilib.training.patches import cut
 
     got = cut(made[0].image(), np.array([-2, -2, -2]), np.array([4, 4, 4]), np.array([7, 8], np.float32))
     assert (got[:2] == (7, 8)).all() and np.array_equal(got[2:, 2:, 2:], made[0].image()[:2, :2, :2])
@@ -93,14 +95,14 @@ def test_outside_is_air(made):
 
 def test_label_maps_without_a_label_cannot_be_learned(tmp_path, device):
     with pytest.raises(UsageError, match="no training case has a labelled voxel"):
-        windows(volumes(tmp_path, 2, empty=True))
+        patches(volumes(tmp_path, 2, empty=True))
 
 
 def test_mixed_batches_keep_their_shares_and_come_again(made):
-    plain, mixed = windows(made)[0], windows(made, mixup=0.4)[0]
-    again = windows(made, mixup=0.4)[0]
+    plain, mixed = patches(made)[0], patches(made, mixup=0.4)[0]
+    again = patches(made, mixup=0.4)[0]
     assert all(np.array_equal(a, b) for a, b in zip(mixed, again, strict=True))
     assert not np.array_equal(plain[0], mixed[0])
     assert np.allclose(mixed[1].sum(-1), 1) and 0 < mixed[1].max(-1).min() < 1
-    cut = windows(made, cutmix=1.0)[0]
+    cut = patches(made, cutmix=1.0)[0]
     assert set(np.unique(cut[1])) == {0, 1} and np.array_equal(cut[1].argmax(-1) > 0, cut[0][..., 0] > 5)

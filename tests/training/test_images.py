@@ -6,7 +6,9 @@ from PIL import Image
 
 from mrilib import cases
 from mrilib.errors import CaseError, UsageError
-from mrilib.training import data
+from mrilib.tasks.classify import Classify
+from mrilib.training.classify import check_classes
+from mrilib.training.images import Images
 
 
 def write(path, array):
@@ -14,9 +16,16 @@ def write(path, array):
     Image.fromarray(array.astype(np.uint8)).save(path)
 
 
-def load(folder, held=(), **more):
+def raise_it(error):
+    raise error
+
+
+def load(folder, held=(), fail=raise_it):
     found = list(cases.find([folder]))
-    return data.load(found, {c.id: "validation" if c.id in held else "train" for c in found}, **more)
+    images = Images(found, Classify().targets, step=lambda: None, fail=fail)
+    data = images.data({c.id: "validation" if c.id in held else "train" for c in found})
+    check_classes(data)
+    return data
 
 
 @pytest.mark.parametrize("colour", ["no/1.png", "yes/3.png"])
@@ -30,7 +39,7 @@ def test_a_folder_of_grey_and_colour_is_taken_as_grey(tmp_path, colour):
     luminance = grey * 0.299 + grey // 2 * 0.587 + grey // 3 * 0.114
     assert np.allclose(found.images[place, ..., 0], luminance, atol=1e-3)
     assert found.counts("train") == {"no": 1, "yes": 2} and found.counts("validation") == {"no": 1, "yes": 0}
-    assert (found.low, found.names) == (0.0, ["no", "yes"]) and 200 < found.high <= 255
+    assert (found.low, found.outputs) == (0.0, ["no", "yes"]) and 200 < found.high <= 255
 
 
 def test_what_the_hash_names(tmp_path):
@@ -51,8 +60,8 @@ def test_bad_cases_and_bad_sets(tmp_path):
     with pytest.raises(CaseError, match="1.png"):
         load(tmp_path)
     failed = []
-    assert load(tmp_path, fail=lambda case, error: failed.append(case.id)).ids == ["no/2", "yes/3", "yes/4"]
-    assert failed == ["no/1"]
+    assert load(tmp_path, fail=failed.append).ids == ["no/2", "yes/3", "yes/4"]
+    assert [error.where.name for error in failed] == ["1.png"]
     for name in ("no/1.png", "no/2.png", "yes/3.png", "yes/4.png"):
         write(tmp_path / name, np.zeros((16, 16)))
     with pytest.raises(UsageError, match="all training images are empty"):

@@ -1,0 +1,30 @@
+"""Augmentation of training images, drawn anew for each image in each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mrilib.errors import UsageError
+from mrilib.images.augment import draw as transforms
+from mrilib.images.grid import Grid
+
+
+def augmenter(augment: str | dict, kinds: int) -> Callable | None:
+    """A function of (image ([z,] y, x, channel) float32, label map or None, generator, spacing in mm[, outline of the
+    head, see images.augment.draw]) -> (image, label map); None when nothing would be changed.
+
+    kinds: number of channels that differ in kind, see appearance.change. Raises UsageError for what needs several.
+    """
+    chosen = transforms.settings(augment)
+    if not chosen:
+        return None
+    if kinds == 1 and (unused := transforms.of_several_channels(chosen)):
+        raise UsageError(f"--augment: the images have one channel, and {unused} is for several", remedy="leave it out")
+
+    def apply(image: np.ndarray, label, rng: np.random.Generator, spacing, head: np.ndarray | None = None):
+        drawn = transforms.draw(chosen, rng, Grid.of(image.shape[:-1], tuple(spacing)), head)
+        return transforms.apply_pair(image, label, drawn, spacing, kinds)
+
+    return apply
