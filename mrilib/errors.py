@@ -1,10 +1,10 @@
-"""The errors the library raises: what is wrong, where, and what to do about it."""
+"""The errors of the library: what is wrong, where, and what to do about it."""
 
 
 class MriError(Exception):
-    """Something the user can mend. `where` names the file or case, `remedy` says what to do.
+    """An error that the user can mend. `where` names the file or case, `remedy` says what to do.
 
-    Its text is `where: what (remedy)`, the one line that a tool prints after its own name.
+    Its text is `where: what (remedy)`, the line that a tool prints after its name.
     """
 
     def __init__(self, what: str, *, where: object = None, remedy: str | None = None):
@@ -16,7 +16,7 @@ class MriError(Exception):
         tail = f" ({self.remedy})" if self.remedy else ""
         return f"{head}{self.what}{tail}".replace("\n", " ")
 
-    def __reduce__(self):  # crosses from a worker process to its parent whole
+    def __reduce__(self):  # keeps its parts on the way from a worker process to its parent
         return (_rebuild, (type(self), self.what, self.where, self.remedy))
 
 
@@ -25,12 +25,12 @@ def _rebuild(kind, what, where, remedy):
 
 
 class CaseError(MriError):
-    """One case cannot be done; the others go on (exit 1)."""
+    """One case fails; the others are processed (exit 1)."""
 
 
 class UsageError(MriError):
-    """The command as given cannot be right; nothing is done (exit 2)."""
+    """The command is wrong; nothing is done (exit 2)."""
 
 
 class MachineError(MriError):
-    """The machine cannot do it: no such device, no memory, no space (exit 3)."""
+    """The machine cannot: no such device, no memory, no space (exit 3)."""

@@ -1,9 +1,9 @@
-"""Made-up heads with and without a tumour, in 2D and 3D: labelled data without end, for demos and tests.
+"""Synthetic heads with and without a tumour, in 2D and 3D: labelled data for demos and tests.
 
 A head is a warped ellipsoid of scalp, skull, fluid, folded cortex, white matter, deep nuclei and ventricles, each
-tissue with the brightness that its sequence gives it; a tumour is a lumpy core with an enhancing rim and oedema that
-runs out. Then come a bias field and Rician noise. Everything of a head hangs on the seed and its number alone. None
-of it is anatomy: a model trained on phantoms knows nothing of people.
+tissue with the brightness of its sequence. A tumour is a lumpy core with an enhancing rim and oedema that fades out.
+Bias field and Rician noise are added. A head depends on the seed and its number alone. Phantoms are not anatomy: a
+model trained on them is of no use for people.
 
 How hard the default slices are, learned from numbers 0 to 399 and tested on 1000 to 1399 (95 % interval over those
 400 heads), all prepared by `mri-normalize --crop --method percentile --size 96`, every choice made on the former:
@@ -35,11 +35,11 @@ LOOKS = {
 }
 LABELS = {NECROSIS: 1, OEDEMA: 2, ENHANCING: 3}  # the brats2023 scheme
 CLASSES = ("healthy", "tumour")
-HEAD_MM = 200.0  # about as long as a head, and the picture around it, is
+HEAD_MM = 200.0  # about the length of a head with the margin around it
 
 
 def _smooth(rng, size, length: float) -> np.ndarray:
-    """Smooth noise of mean 0 and deviation 1, its waves about `length` of the image long; float32 of `size`."""
+    """Smooth noise, mean 0, standard deviation 1, float32 of `size`. length: wavelength as a fraction of the image."""
     from scipy import ndimage
 
     knots = [max(int(np.ceil(2 / length)) + 3, 4)] * len(size)
@@ -50,7 +50,7 @@ def _smooth(rng, size, length: float) -> np.ndarray:
 
 
 def _coordinates(rng, size) -> np.ndarray:
-    """Where each voxel lies in the head, (axes, *size): the skin at radius 1, turned, scaled and warped by chance."""
+    """Position of each voxel in the head, (axes, *size), randomly rotated, scaled and warped. The skin has radius 1."""
     axes = [np.linspace(-1, 1, s, dtype=np.float32) * s / max(size) for s in size]
     place = np.stack(np.meshgrid(*axes, indexing="ij"))
     n = len(size)
@@ -63,7 +63,7 @@ def _coordinates(rng, size) -> np.ndarray:
             turn = spin @ turn
     extent = np.array([rng.uniform(0.80, 0.92), rng.uniform(0.66, 0.76)][-n:] if n == 2 else
                       [rng.uniform(0.75, 0.85), rng.uniform(0.82, 0.92), rng.uniform(0.66, 0.76)])
-    extent *= min(1.0, 0.96 * float((np.asarray(size) / max(size) / extent).min()))  # all of it within the picture
+    extent *= min(1.0, 0.96 * float((np.asarray(size) / max(size) / extent).min()))  # the whole head is inside
     shift = rng.normal(0, 0.015, n)
     place = np.tensordot(turn.astype(np.float32), place - shift.reshape(-1, *[1] * n).astype(np.float32), 1)
     place = place / extent.reshape(-1, *[1] * n).astype(np.float32)
@@ -71,7 +71,7 @@ def _coordinates(rng, size) -> np.ndarray:
 
 
 def _tissues(rng, size) -> tuple[np.ndarray, np.ndarray]:
-    """A head without a tumour: tissue of each voxel (uint8), and the distance from its middle (skin at 1)."""
+    """A head without a tumour: tissue of each voxel (uint8), and the distance from the centre (1 at the skin)."""
     place = _coordinates(rng, size)
     n = len(size)
     radius = np.sqrt((place**2).sum(0))
@@ -89,7 +89,7 @@ def _tissues(rng, size) -> tuple[np.ndarray, np.ndarray]:
     up, side = place[-2], np.abs(place[-1] - rng.normal(0, 0.015))
     below = place[0] if n == 3 else 0.0
     gap = brain & (side < rng.uniform(0.004, 0.012)) & (np.abs(up) > 0.35)
-    for sign in (-1, 1):  # each side a little its own, so that asymmetry alone tells nothing
+    for sign in (-1, 1):  # the sides differ a little, so that asymmetry alone is no proof of a tumour
         wide, long = rng.uniform(0.04, 0.11), rng.uniform(0.18, 0.34)
         x, y = place[-1] * sign - rng.uniform(0.08, 0.14), up + rng.normal(0.02, 0.03)
         ventricle = ((x - 0.25 * y * y) / wide) ** 2 + (y / long) ** 2 + (below / 0.22) ** 2 < 1
@@ -102,7 +102,7 @@ def _tissues(rng, size) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _grow_tumour(rng, tissue: np.ndarray, depth: np.ndarray) -> None:
-    """Put a tumour into the tissue, in place: necrosis within an enhancing rim, oedema around, in the brain only."""
+    """Put a tumour into the tissue, in place: necrosis, an enhancing rim, oedema around it; in the brain only."""
     size = tissue.shape
     choices = np.flatnonzero((depth < 0.62) & (depth > 0.2))
     middle = np.array(np.unravel_index(rng.choice(choices), size))
@@ -122,7 +122,7 @@ def _grow_tumour(rng, tissue: np.ndarray, depth: np.ndarray) -> None:
 
 
 def _paste_tumour(rng, tissue: np.ndarray, depth: np.ndarray, shape: np.ndarray) -> None:
-    """Put a tumour of a given shape into the tissue, in place, turned over and scaled by chance, in the brain only.
+    """Put a tumour of a given shape into the tissue, in place, randomly flipped and scaled, in the brain only.
 
     shape: (z, y, x) of brats2023 numbers in voxels of 1 mm. Raises UsageError for one without a tumour.
     """
@@ -147,7 +147,7 @@ def _paste_tumour(rng, tissue: np.ndarray, depth: np.ndarray, shape: np.ndarray)
 
 
 def _picture(rng, tissue: np.ndarray, channel: str, noise: float, contrast: float = 0.08) -> np.ndarray:
-    """How a sequence shows the tissue, float32 of about 0 to 1: brightness, texture, bias field, Rician noise."""
+    """The image of a tissue map in a sequence, float32 of about 0 to 1, with texture, bias field and Rician noise."""
     from scipy import ndimage
 
     looks = np.array(LOOKS[channel], np.float32)
@@ -161,7 +161,7 @@ def _picture(rng, tissue: np.ndarray, channel: str, noise: float, contrast: floa
 
 
 def _spots(rng, image: np.ndarray, depth: np.ndarray) -> None:
-    """Bright vessels and dark calcifications, tumour or not, in place: a bright spot alone proves nothing."""
+    """Add bright vessels and dark calcifications, in place, with and without a tumour: a bright spot is no proof."""
     choices = np.flatnonzero(depth < 0.75)
     for _ in range(rng.poisson(5)):
         middle = np.unravel_index(rng.choice(choices), image.shape)
@@ -178,7 +178,8 @@ def head(seed: int, number: int, size, tumour: bool, shape: np.ndarray | None = 
     shape: of its tumour, (z, y, x) of brats2023 numbers in voxels of 1 mm; None grows one.
     """
     if min(size) < 32:
-        raise UsageError(f"a head of {'x'.join(map(str, size))} voxels is too small", remedy="at least 32 each way")
+        raise UsageError(f"a head of {'x'.join(map(str, size))} voxels is too small",
+                         remedy="use at least 32 along each axis")
     rng = np.random.default_rng([seed, number, len(size)])
     tissue, depth = _tissues(rng, size)
     if tumour and shape is not None:
@@ -191,7 +192,7 @@ def head(seed: int, number: int, size, tumour: bool, shape: np.ndarray | None = 
 def slice2d(seed: int, number: int, tumour: bool, size=None, noise: float = 0.04) -> tuple[np.ndarray, np.ndarray]:
     """One slice and its label map: (y, x) uint8 each, the labels of the brats2023 scheme.
 
-    size: (y, x), by chance about 200 unless given. noise: deviation as a share of the brightest tissue.
+    size: (y, x), random and about 200 by default. noise: standard deviation as a fraction of the brightest tissue.
     """
     start = np.random.default_rng([seed, number, 9])
     size = tuple(size) if size is not None else tuple(int(v) for v in start.integers(168, 257, 2))
@@ -208,7 +209,7 @@ def volume(seed: int, number: int, tumour: bool = True, size=(96, 112, 96), nois
            contrast: float = 0.08, shape: np.ndarray | None = None):  # fmt: skip
     """Four channels {name: (z, y, x) int16} and the label map (uint8, brats2023 scheme) of one head.
 
-    contrast: how much the brightness of each tissue varies from head to head, as a deviation. shape: see `head`.
+    contrast: relative standard deviation of the brightness of each tissue between heads. shape: see `head`.
     """
     tissue, _, rng = head(seed, number, size, tumour, shape)
     images = {c: (_picture(rng, tissue, c, noise, contrast) * 800).astype(np.int16) for c in CHANNELS}
@@ -237,9 +238,9 @@ def write_slice(out: Path, seed: int, number: int, tumour: bool, size, noise: fl
 
 def write_volume(out: Path, seed: int, number: int, tumour: bool, size, noise: float, contrast: float = 0.08,
                  shape=None) -> Path:  # fmt: skip
-    """Write volume `number` as a folder of BraTS 2023's naming, label map and all; returns the folder.
+    """Write volume `number` with its label map as a folder named as in BraTS 2023; return the folder.
 
-    shape: (case, scheme) whose label map the tumour takes its shape from, resampled to 1 mm.
+    shape: (case, scheme) of the label map that gives the tumour its shape, resampled to 1 mm.
     """
     from mrilib import labels as schemes
     from mrilib.images.io.files import read_label, write

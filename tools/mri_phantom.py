@@ -1,4 +1,4 @@
-"""mri-phantom: made-up heads with and without a tumour."""
+"""mri-phantom: synthetic heads with and without a tumour."""
 
 from pathlib import Path
 
@@ -12,19 +12,20 @@ from mri_tools.cli.settings import Command
 
 @click.command(cls=Command)
 @options.output("phantoms")
-@click.option("-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many.")
-@click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first one.")
+@click.option("-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="Number of phantoms.")
+@click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first phantom.")
 @click.option("--kind", type=click.Choice(["slices", "volumes"]), default="slices", show_default=True,
               help="Slices in class folders, or volumes of four channels with label maps.")
 @click.option("--tumours", type=click.FloatRange(0, 1), default=None,
-              help="Share that has a tumour.  [default: 0.5 of slices, all volumes]")
-@click.option("--size", type=options.Pair(), help="Voxels, x,y or x,y,z.  [default: by chance; 96,112,96]")
+              help="Fraction of phantoms with a tumour.  [default: 0.5 of slices, all volumes]")
+@click.option("--size", type=options.Pair(),
+              help="Size in voxels.  [default: random for slices; 96,112,96 for volumes]")
 @click.option("--noise", type=click.FloatRange(0, 1), default=0.04, show_default=True,
-              help="Rician noise, as a share of the brightest tissue.")
+              help="Standard deviation of the Rician noise, as a fraction of the brightest tissue.")
 @click.option("--contrast", type=click.FloatRange(0, 0.35), default=0.08, show_default=True,
-              help="How much a tissue's brightness varies from volume to volume, as a deviation.")
+              help="Relative standard deviation of a tissue's brightness between volumes.")
 @click.option("--shapes", type=click.Path(path_type=Path), metavar="DIR",
-              help="Volumes: tumours take their shapes from the label maps below this folder.  [default: grown]")
+              help="Take the tumour shapes of volumes from the label maps in this folder.  [default: generated]")
 @options.scheme
 @options.seed
 @options.jobs
@@ -32,15 +33,15 @@ from mri_tools.cli.settings import Command
 @options.dry_run
 @options.common
 def main(output, number, first, kind, tumours, size, noise, contrast, shapes, scheme, seed, jobs, force, dry_run):
-    """Make up heads with and without a tumour, labelled.
+    """Generate synthetic heads with and without a tumour, labelled.
 
-    Slices come as PNG in the folders healthy/ and tumour/, volumes as a
-    folder each, their files named as those of BraTS 2023; what their labels
-    mean, --scheme brats2023 tells the other tools. Each depends on the seed
-    and its own number only, so --first makes more of the same. They are no
-    anatomy: a model trained on them knows nothing of people.
+    Slices are written as PNG into the folders healthy/ and tumour/. Volumes
+    are written as one folder per case with the file names of BraTS 2023; use
+    --scheme brats2023 with them in the other tools. Each phantom depends on
+    the seed and its number only: --first continues a set. Phantoms are not
+    anatomy. A model trained on them is of no use for people.
 
-    Of 400 new slices a constant guess has 50 % right, a threshold on the
+    Accuracy on 400 new slices: constant guess 50 %, threshold on the
     brightest pixel 50 %, logistic regression on 32x32 pixels 56 %, a small
     network of mri-train (40 epochs) 93 %.
 
@@ -59,7 +60,7 @@ def main(output, number, first, kind, tumours, size, noise, contrast, shapes, sc
         raise UsageError(f"--size has {len(size)} numbers, a {'slice' if axes == 2 else 'volume'} {axes} axes")
     voxels = options.xyz_to_array(size, axes)
     if voxels and min(voxels) < 32:
-        raise UsageError("--size: a head needs at least 32 voxels each way")
+        raise UsageError("--size: a head needs at least 32 voxels along each axis")
     if not force and output.is_dir() and any(output.iterdir()):
         raise UsageError("is not empty", where=output, remedy="--force adds to it and replaces, or choose another -o")
     if axes == 2 and (shapes or contrast != 0.08):
@@ -82,7 +83,7 @@ def main(output, number, first, kind, tumours, size, noise, contrast, shapes, sc
 
 
 def shapes_of(folder: Path, scheme: str | None) -> list:
-    """(case, label scheme) of every label map below a folder, whether it has an image or is alone."""
+    """(case, label scheme) of every label map below a folder, with or without an image."""
     from dataclasses import replace
 
     from mrilib import cases
@@ -92,7 +93,7 @@ def shapes_of(folder: Path, scheme: str | None) -> list:
         raise UsageError("no such file or folder", where=folder, remedy="check the name after --shapes")
     found = [case if case.label else replace(case, label=case.path) for case in cases.find([folder])]
     if without := next((case for case in found if not (scheme or case.scheme)), None):
-        raise UsageError("what its numbers mean is not known", where=without.label, remedy="name it with --scheme")
+        raise UsageError("has no label scheme", where=without.label, remedy="name it with --scheme")
     return [(case, scheme or case.scheme) for case in found]
 
 

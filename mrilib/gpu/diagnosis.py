@@ -1,4 +1,4 @@
-"""Why a GPU is used or not, and the one command that mends it: facts are collected, then explained."""
+"""Diagnosis: why a GPU is used or not, and the command that mends it. Facts are collected, then explained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from mrilib.gpu.start import cpu_flags, cpu_policy, gpu_policy, usable_cores
 
 NEEDED_DRIVER = {11: 450.80, 12: 525.60, 13: 580.65}  # oldest driver for each CUDA release (NVIDIA's release notes)
-# the suite is on no index: pip finds its extras where it is installed, and cannot install it anew
+# the suite is on no package index: pip finds the extras of the installed suite only
 ANEW = "pip uninstall -y tensorflow tensorflow-cpu && pip install 'mri-suite[{}]'"
 NVIDIA = "0x10de"
 
@@ -38,20 +38,20 @@ with open(3, "w") as out:
 
 
 def diagnose() -> list[str]:
-    """What this machine offers a network and, when a GPU lies idle, why and the one command that mends it.
+    """Describe the devices of this machine and, if a GPU is idle, the reason and one command that mends it.
 
-    TensorFlow is started in a child process, so that this one stays as it is. Takes some seconds.
+    TensorFlow is started in a child process and does not change this one. Takes some seconds.
     """
     return explain(facts())
 
 
 def facts() -> dict:
-    """What can be learned about this machine, as plain JSON values; explain() says what they mean.
+    """Collect facts about this machine, as plain JSON values; explain() interprets them.
 
     cards: names of NVIDIA cards on the bus or known to the driver. driver: its version or None. nodes: device
     files. smi: a row of nvidia-smi for each card, or None. visible: CUDA_VISIBLE_DEVICES or None. tensorflow:
-    version or None. cuda_build, cuda: what its wheel was built for. gpus: what it finds. said: what it wrote
-    to standard error. trial: why a first computation failed. cores, flags: of the CPU.
+    version or None. cuda_build, cuda: what its wheel was built for. gpus: those that it finds. said: its output
+    on standard error. trial: why a first computation failed. cores, flags: of the CPU.
     """
     found = {
         "cards": _cards(), "driver": _driver(), "nodes": sorted(str(p) for p in Path("/dev").glob("nvidia[0-9]*")),
@@ -66,7 +66,7 @@ def facts() -> dict:
 
 
 def _cards() -> list[str]:
-    """NVIDIA cards: as the driver calls them, else as the bus shows them (class 03, a display controller)."""
+    """Names of NVIDIA cards by the driver, else by the bus (class 03, a display controller)."""
     known = []
     for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         match = re.search(r"^Model:\s*(.+)$", path.read_text(errors="replace"), re.M)
@@ -102,7 +102,7 @@ def _nvidia_smi() -> list[dict] | None:
 
 
 def _tensorflow() -> dict:
-    """What TensorFlow says of itself in a child process; {} when it is not installed."""
+    """The facts that TensorFlow reports in a child process; {} if it is not installed."""
     read, wrote = os.pipe()
     try:
         child = subprocess.run(["/bin/sh", "-c", f'exec "$0" -c "$1" 3>&{wrote}', sys.executable, _ASK],
@@ -123,9 +123,9 @@ def _tensorflow() -> dict:
 
 
 def explain(known: dict) -> list[str]:
-    """Lines for the user from what facts() found: the CPU, each GPU, and the first thing that stands in the way.
+    """Lines for the user from facts(): the CPU, each GPU, and the first obstacle.
 
-    Where something can be mended the last line starts with `mend: ` and holds one command.
+    If the user can remove it, the last line starts with `mend: ` and holds one command.
     """
     fast = cpu_policy(set(known["flags"])).replace("_", " ")
     lines = [f"CPU: {known['cores']} core{'s' * (known['cores'] != 1)}, {' '.join(known['flags']) or 'no AVX'}; "
@@ -152,7 +152,7 @@ def _card(known: dict, i: int) -> str:
 
 
 def _reason(known: dict) -> tuple[str, str | None]:
-    """The first obstacle on the road from card to network, in that order, and the command that removes it."""
+    """The first obstacle between card and network, and the command that removes it."""
     said = f"{known['said']}\n{known['trial']}"
     if known["tensorflow"] is None:
         extra = "gpu" if known["cards"] else "cpu"

@@ -1,4 +1,4 @@
-"""Start TensorFlow on the device asked for, in silence; must run before anything imports keras."""
+"""Start TensorFlow on the device asked for, without its messages. Must run before anything imports keras."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mrilib import stderr
 from mrilib.errors import MachineError, UsageError
 
 PRECISIONS = ("auto", "off", "float16", "bfloat16")
-# What TensorFlow's libraries write to descriptor 2 when they start; any other line there is somebody else's.
+# Lines that TensorFlow's libraries write to descriptor 2 when they start; other lines are kept.
 CHATTER = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before absl::"
                      r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] |(INFO|WARNING|ERROR):tensorflow:"
                      r"|To enable the following instructions: |Skipping registering GPU devices")
@@ -22,7 +22,7 @@ INSTALL = "pip install 'mri-suite[cpu]', or 'mri-suite[gpu]' for an NVIDIA GPU"
 
 @dataclass(frozen=True)
 class Setup:
-    """What a run uses. line: one sentence for the user. policy: Keras dtype policy. replicas: copies of the model."""
+    """Device of a run. line: one sentence for the user. policy: Keras dtype policy. replicas: copies of the model."""
 
     line: str
     device: str
@@ -38,7 +38,7 @@ class Setup:
 
 def setup(device: str = "auto", *, mixed: str = "auto", threads: int | None = None, seed: int | None = None,
           replicas: int = 1, depthwise: bool = False) -> Setup:
-    """Import TensorFlow without its chatter and bring it to one device, precision, number of threads and seed.
+    """Import TensorFlow without its messages and set device, precision, number of threads and random seed.
 
     device: cpu; gpu (all that are visible, a MirroredStrategy when there are several); gpu:N (that one); auto
     (the first GPU, else the CPU). mixed: auto takes what the device does fast (bfloat16 on a CPU with
@@ -66,7 +66,7 @@ def setup(device: str = "auto", *, mixed: str = "auto", threads: int | None = No
     try:
         _once(tf, chosen, threads, replicas)
     except RuntimeError as error:
-        raise MachineError(f"TensorFlow was already started otherwise in this process: {error}",
+        raise MachineError(f"TensorFlow was already started with other settings in this process: {error}",
                            remedy="call setup first, in a fresh process") from error
     policy, reason = _policy(tf, mixed, chosen, depthwise)
     import keras
@@ -74,7 +74,7 @@ def setup(device: str = "auto", *, mixed: str = "auto", threads: int | None = No
     keras.config.set_dtype_policy(policy)
     if seed is not None:
         keras.utils.set_random_seed(seed)
-        if not chosen:  # on a GPU some gradients (depthwise convolution) have no repeatable form and would fail
+        if not chosen:  # on a GPU some gradients (depthwise convolution) have no deterministic kernel and would fail
             tf.config.experimental.enable_op_determinism()
     copies = len(chosen) or replicas
     strategy = None
@@ -90,9 +90,9 @@ def setup(device: str = "auto", *, mixed: str = "auto", threads: int | None = No
 
 
 def quiet_tensorflow():
-    """The tensorflow module, imported without a word on standard error. Raises MachineError when it is missing."""
+    """Import tensorflow without output on standard error. Raises MachineError if it is missing."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # TensorFlow's own default is only for processors with AVX-512; elsewhere a step costs two to three times as much
+    # TensorFlow enables it only with AVX-512; elsewhere a step without it takes two to three times as long
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     if "keras" in sys.modules and "tensorflow" not in sys.modules:
@@ -115,12 +115,12 @@ def quiet_tensorflow():
 
 
 def usable_cores() -> int:
-    """The cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def nvidia_present() -> bool:
-    """Whether an NVIDIA card or its driver shows itself, used or not."""
+    """Whether there is an NVIDIA card or driver, used or not."""
     return Path("/proc/driver/nvidia/version").exists() or any(Path("/dev").glob("nvidia[0-9]*"))
 
 
@@ -137,7 +137,7 @@ def gpu_policy(capability: tuple[int, int] | None) -> str:
 
 
 def cpu_flags(text: str | None = None) -> set[str]:
-    """The feature flags in /proc/cpuinfo (or its text); none where there is no such file."""
+    """The CPU feature flags in /proc/cpuinfo (or in a given text); none without that file."""
     if text is None:
         path = Path("/proc/cpuinfo")
         text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
@@ -153,7 +153,7 @@ def _parse(device: str) -> tuple[str, int | None]:
 
 
 def _once(tf, chosen, threads: int, replicas: int) -> None:
-    """What can only be set before the first operation; RuntimeError when it was set otherwise."""
+    """Set what can only be set before the first operation. Raises RuntimeError if it was set to other values."""
     if tf.config.threading.get_intra_op_parallelism_threads() != threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
     between = max(1, replicas)
@@ -168,7 +168,7 @@ def _once(tf, chosen, threads: int, replicas: int) -> None:
         if tf.config.get_logical_device_configuration(cpu) != parts:
             tf.config.set_logical_device_configuration(cpu, parts)
     with stderr.silenced(CHATTER):
-        tf.constant(0.0) + 1.0  # the devices are made now, with what they say to standard error
+        tf.constant(0.0) + 1.0  # creates the devices now, while their output on standard error is caught
 
 
 def _policy(tf, mixed: str, chosen, depthwise: bool) -> tuple[str, str]:

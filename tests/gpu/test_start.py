@@ -34,7 +34,7 @@ def test_a_process_starts_on_the_cpu_in_silence_and_repeatably():
     assert (ran.returncode, ran.stderr) == (0, "")
     assert lines[0] == "device cpu, 1 thread, float32|float32|float32|True"
     assert lines[1] == lines[2] and "TensorFlow finds no GPU here (mri-inspect --device says why" in lines[1]
-    assert "TensorFlow was already started otherwise in this process" in lines[3]
+    assert "TensorFlow was already started with other settings in this process" in lines[3]
 
 
 def test_missing_tensorflow_says_what_to_install():
