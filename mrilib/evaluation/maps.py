@@ -71,33 +71,60 @@ class MapScorer(Scorer):
 
     def measure(self, entries: list[Entry], reference: Reference, jobs, progress) -> None:
         """Fill in what is found of each case, in the order of the reference. Raises UsageError when the reference is
-        wrong."""
+        wrong.
+
+        Without a scheme, that of the values in the first label map is taken until another one holds more: so each is
+        read once."""
         if jobs is None:
             jobs = min(cores(), max(len(reference.chosen) * len(entries) // PER_WORKER, 1))
-        self.rules = rules_of(self.settings_used, reference, jobs)
+        scheme, how = scheme_of(self.settings_used, reference)
+        # a region of the user's own may unite values that the first label map lacks
+        values = set() if scheme else _values(reference, None if self.settings_used.region else 1, jobs)
+        while True:
+            self.rules, told = rules_of(self.settings_used, scheme or labels.of_values(values), how, guessed=not scheme)
+            if scheme:
+                log.info("%s", told)
+            warnings: list[str] = []
+            more = self._results(entries, reference, jobs, progress,
+                                 warnings.append if not scheme else lambda text: log.warning("%s", text))
+            if not more:
+                break
+            values |= more
+        if not scheme:
+            log.info("%s", told)
+        for text in warnings:
+            log.warning("%s", text)
+
+    def _results(self, entries: list[Entry], reference: Reference, jobs, progress, warn) -> set[int]:
+        """Fill in the results of each case. Returns the values of a label map that do not suit a guessed scheme."""
         several = len(entries) > 1
         fate = "left out" if self.settings_used.allow_missing else self.MISSING
         calls = ((name, (reference.cases[name], reference.itself,
                          [entry.predictions.files.get(name) for entry in entries], self.rules))
                  for name in reference.chosen)
         alike = dict.fromkeys((entry.name for entry in entries), 0)
+        for entry in entries:
+            entry.missing, entry.refused = [], set()
         with progress("score", len(reference.chosen)) as bar:
             for name, found in ordered("mrilib.evaluation.pairs:score", calls, jobs):
-                _raise(name, found, "mend the reference first")
+                _raise(name, found)
+                if isinstance(found, set):
+                    return found
                 for entry, one in zip(entries, found, strict=True):
                     entry.predictions.results[name] = one
                     entry.seen[name] = one.seen
                     alike[entry.name] += one.same_file
                     if one.error is not None:
-                        log.warning("%s", f"{entry.name}: {fate}: {one.error}" if several else one.error)
+                        warn(f"{entry.name}: {fate}: {one.error}" if several else str(one.error))
                         entry.refused.add(name)
                     if one.error is not None or name not in entry.predictions.files:
                         entry.missing.append(name)
                 bar.step()
         for entry in entries:
             if alike[entry.name]:
-                log.warning("%s%d predictions are the very label maps of the reference: is the truth scored against "
-                            "itself?", f"{entry.name}: " if several else "", alike[entry.name])
+                warn(f"{entry.name + ': ' if several else ''}{alike[entry.name]} predictions are the very label maps "
+                     "of the reference: is the truth scored against itself?")
+        return set()
 
     def unit(self, metric: str) -> str:
         from mrilib.evaluation.metrics.segmentation import known
@@ -219,58 +246,60 @@ class MapScorer(Scorer):
         return tables
 
 
-def rules_of(settings: MapSettings, reference: Reference, jobs):
-    """The rules of a score, as pairs.Rules. Which scheme is used, and how it came to be known, is logged.
+def scheme_of(settings: MapSettings, reference: Reference) -> tuple[labels.Scheme | None, str]:
+    """The label scheme of the reference, and how it came to be known; None where only the values in it can tell.
 
-    Raises UsageError for cases of different schemes, a label map of the reference that cannot be read, or settings
-    that do not suit the scheme.
+    Raises UsageError for cases of different schemes.
+    """
+    told = {case.scheme for case in reference.scored if case.scheme}
+    if settings.scheme:
+        return labels.scheme(settings.scheme), "--scheme"
+    if len(told) == 1:
+        return labels.scheme(told.pop()), "as the layout says"
+    if told:
+        raise UsageError(f"cases of {len(told)} schemes ({', '.join(sorted(told))})", where=reference.path,
+                         remedy="score them one by one")
+    if dataset := reference.dataset_scheme:
+        return labels.scheme(dataset), "as the dataset.json of the reference says"
+    return None, "by the numbers in the reference"
+
+
+def rules_of(settings: MapSettings, scheme: labels.Scheme, how: str, guessed: bool):
+    """The rules of a score, as pairs.Rules, and a line about the scheme. how: how it came to be known.
+
+    Raises UsageError for settings that do not suit the scheme.
     """
     from mrilib.evaluation import pairs
 
-    measured = settings.measured()
-    told = {case.scheme for case in reference.scored if case.scheme}
-    if settings.scheme:
-        scheme, how = labels.scheme(settings.scheme), "--scheme"
-    elif len(told) == 1:
-        scheme, how = labels.scheme(told.pop()), "as the layout says"
-    elif told:
-        raise UsageError(f"cases of {len(told)} schemes ({', '.join(sorted(told))})", where=reference.path,
-                         remedy="score them one by one")
-    elif dataset := reference.dataset_scheme:
-        scheme, how = labels.scheme(dataset), "as the dataset.json of the reference says"
-    else:
-        scheme, how = labels.of_values(_values(reference, jobs)), "by the numbers in the reference"
     parts = pairs.parts_of(scheme, settings.labels)
     if settings.region:
         parts = {**settings.region, **(scheme.single if settings.labels else {})}
         if strange := {value for values in parts.values() for value in values} - set(scheme.values):
             raise UsageError(f"--region: label {min(strange)} is not in scheme {scheme}")
     predicted = labels.scheme(settings.predicted_scheme) if settings.predicted_scheme else None
-    rules = pairs.Rules(scheme, parts, predicted, measured)
+    rules = pairs.Rules(scheme, parts, predicted, settings.measured(), guessed)
     numbers = ", ".join(f"{name} {'+'.join(map(str, values))}" for name, values in parts.items())
     if scheme.name:
         ignored = "" if scheme.ignore is None else f"; voxels of value {scheme.ignore} are left out"
-        log.info("scheme %s, %s: %s%s", scheme, how, numbers, ignored)
-    else:
-        log.info("no scheme is known by the numbers %s: each is a label of its own (for regions and names --scheme %s)",
-                 " ".join(map(str, scheme.values)), "|".join(labels.SCHEMES))
-    return rules
+        return rules, f"scheme {scheme}, {how}: {numbers}{ignored}"
+    return rules, (f"no scheme is known by the numbers {' '.join(map(str, scheme.values))}: each is a label of its own "
+                   f"(for regions and names --scheme {'|'.join(labels.SCHEMES)})")
 
 
-def _values(reference: Reference, jobs) -> set[int]:
-    """The values that occur in the label maps of the reference."""
-    calls = ((case.id, (case, reference.itself)) for case in reference.scored)
+def _values(reference: Reference, count: int | None, jobs) -> set[int]:
+    """The values in the first `count` label maps of the reference, in all where it is None."""
+    calls = ((case.id, (case, reference.itself)) for case in reference.scored[:count])
     values: set[int] = set()
-    for name, some in ordered("mrilib.evaluation.pairs:numbers_in", calls, jobs):
-        _raise(name, some, "mend the reference first")
+    for name, some in ordered("mrilib.evaluation.pairs:values_in", calls, 1 if count == 1 else jobs):
+        _raise(name, some)
         values |= set(some)
     return values
 
 
-def _raise(name: str, found: object, remedy: str) -> None:
-    """Raise what came in place of a result: what is wrong with the reference is a UsageError."""
+def _raise(name: str, found: object) -> None:
+    """Raise what came in place of a result. What is wrong with the reference is a UsageError."""
     if isinstance(found, CaseError):
-        raise UsageError(found.what, where=found.where, remedy=found.remedy or remedy)
+        raise UsageError(found.what, where=found.where, remedy=found.remedy or "mend the reference first")
     if isinstance(found, BaseException):
         raise found if isinstance(found, MriError | MemoryError) else RuntimeError(f"{name}: {found!r}")
 

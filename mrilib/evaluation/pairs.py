@@ -26,13 +26,15 @@ OTHER_SCHEME = "give its numbers, or name those of the predictions with --predic
 
 @dataclass(frozen=True)
 class Rules:
-    """How label maps are scored. parts: name -> numbers, of `scheme`, the reference's. predicted: the scheme of
-    predictions whose record does not say; None for the reference's."""
+    """How label maps are scored. parts: name -> values, of `scheme`, the reference's. predicted: the scheme of
+    predictions whose record does not tell it; None for the reference's. guessed: the scheme is that of the values in
+    some label maps of the reference, and another of them may hold more."""
 
     scheme: Scheme
     parts: dict[str, tuple[int, ...]]
     predicted: Scheme | None = None
     settings: segmentation.Settings = field(default_factory=segmentation.Settings)
+    guessed: bool = False
 
 
 def parts_of(scheme: Scheme, each_label: bool = False) -> dict[str, tuple[int, ...]]:
@@ -86,14 +88,18 @@ def reference_of(case: Case, itself: bool) -> Image:
     return files.read_label(replace(case, scheme=None))  # the rules of the run say which numbers may be there
 
 
-def numbers_in(case: Case, itself: bool) -> list[int]:
-    """The numbers that occur in the label map of a case of the reference."""
-    image = reference_of(case, itself)
-    found = np.flatnonzero(overlap.numbers_of(image.array)).tolist()
-    if len(found) > MOST_LABELS:
-        raise CaseError(f"holds {len(found)} different numbers: an image, no label map", where=case.path,
+def values_in(case: Case, itself: bool) -> list[int]:
+    """The values that occur in the label map of a case of the reference."""
+    return _values_of(reference_of(case, itself), case)
+
+
+def _values_of(reference: Image, case: Case) -> list[int]:
+    """Raises CaseError for more values than a label map has."""
+    values = np.flatnonzero(overlap.numbers_of(reference.array)).tolist()
+    if len(values) > MOST_LABELS:
+        raise CaseError(f"holds {len(values)} different numbers: an image, no label map", where=case.path,
                         remedy="is the reference the folder of the label maps?")
-    return found
+    return values
 
 
 @dataclass(frozen=True)
@@ -108,12 +114,15 @@ class Scored:
     same_file: bool = False
 
 
-def score(case: Case, itself: bool, paths: list[Path | Member | None], rules: Rules) -> list[Scored]:
+def score(case: Case, itself: bool, paths: list[Path | Member | None], rules: Rules) -> list[Scored] | set[int]:
     """Several predictions of one case, each on its own; None stands for a missing one.
 
-    Raises CaseError when it is the reference that is wrong.
+    Returns the values in the reference instead, where these tell that its scheme was guessed wrong.
+    Raises CaseError when the reference is wrong.
     """
     reference = reference_of(case, itself)
+    if rules.guessed and not {*(values := _values_of(reference, case))} <= {*rules.scheme.values}:
+        return set(values)
     labels.check(np.flatnonzero(overlap.numbers_of(reference.array)), rules.scheme, case.path)
     truth = case.path if itself else case.label
     references = [reference] if itself else [reference, *_on_image(case, reference.grid)]

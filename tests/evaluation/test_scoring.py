@@ -87,6 +87,25 @@ def test_the_reference_is_not_changed(maps):
     assert reference.with_label_maps(alone).itself and not alone.itself
 
 
+def test_a_scheme_that_only_the_last_label_map_tells(tmp_path, caplog):
+    """The values of the first label map are those of binary, of the second brats2020, of the third neither."""
+    for n, (values, parts) in enumerate([((1, 1, 1), {"tumour"}), ((1, 4, 2), {"WT", "TC", "ET"}),
+                                         ((1, 4, 3), {"1", "3", "4"})]):
+        for i, value in enumerate(values):
+            label = np.zeros((6, 6, 6), np.uint8)
+            label[1:4], label[4] = 1, value
+            save(tmp_path / f"{n}/truth/p{i}.nii.gz", label)
+            save(tmp_path / f"{n}/pred/p{i}.nii.gz", label[::-1].copy())
+        with caplog.at_level("INFO", "mrilib"):
+            scores = score(tmp_path / f"{n}/pred", tmp_path / f"{n}/truth", jobs=1)
+        assert {row["part"] for row in scores} == parts and scores[0]["n"] == 3 and scores.complete
+        assert sum("by the numbers" in text for text in caplog.messages) == 1
+        caplog.clear()
+    with pytest.raises(UsageError, match="label 7 is not in scheme"):
+        score(tmp_path / "1/pred", tmp_path / "1/truth", jobs=1, region={"x": (7,)})
+    assert score(tmp_path / "1/pred", tmp_path / "1/truth", jobs=1, region=("x=2+4",)).value("dice", "x") < 1
+
+
 def test_a_dataset_json_beside_label_maps_alone_tells_their_scheme(tmp_path):
     label = np.zeros((6, 6, 6), np.uint8)
     label[2:4], label[4:] = 1, 9
