@@ -63,7 +63,8 @@ def grid(path: Path, image_format: str = "") -> Grid:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise CaseError(f"cannot be read: {reason(error)}", where=path, remedy="check what it holds") from error
-    return _grid(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection()).flattened()
+    origin, direction = (np.asarray(part) + 0.0 for part in (reader.GetOrigin(), reader.GetDirection()))  # no -0.0
+    return _grid(reader.GetSize(), reader.GetSpacing(), tuple(origin), direction).flattened()
 
 
 def _grid(size, spacing, origin, direction) -> Grid:
