@@ -23,13 +23,12 @@ from mrilib import labels
 from mrilib.cases import PICTURES, stem_of, suffix_of
 from mrilib.errors import CaseError, MriError
 from mrilib.images.grid import Grid, Image
-from mrilib.images.io import files, itk, label_maps, nifti, placement
+from mrilib.images.io import files, itk, label_maps, nifti
 
 WIDEST = 8  # bytes of a voxel
 MOST_CHANNELS = 32  # of a one-hot label map
 SPARE = 1 << 20  # bytes of headers and padding
 WRITTEN_BESIDE = ("plans.pkl", "postprocessing.pkl", "inference_information.txt", "Thumbs.db", "desktop.ini")
-NIFTI_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,8 @@ def read(source: Path | Member, likes: Sequence[Grid] = (), fix: bool = False, s
 def grid(path: Path, fix: bool = False) -> Grid:
     """The grid of a volume, by its header alone. Raises CaseError as read does."""
     with _blamed(path):
-        if wrong := nifti.misnamed(path, suffix_of(path)):
-            raise CaseError(wrong[0], remedy=wrong[1])
-        place = _mended(path, suffix_of(path), (), fix)
-        if place and place.size[0] == 1:
-            return files.read(path, fix=fix).grid
-        return place or _grid(_header(path))
+        suffix = suffix_of(path)
+        return nifti.grid(path, suffix, fix) if suffix in (".nii", ".nii.gz") else itk.grid(path)
 
 
 @contextlib.contextmanager
@@ -118,24 +113,21 @@ def _read(path: Path, likes: Sequence[Grid], fix: bool, scheme: str | None, sour
                 _same_size(picture.size, likes)
         return files.read(path, labels=True)
     _alone(path, suffix)
-    nifti_file = suffix in (".nii", ".nii.gz")
-    if nifti_file and (wrong := nifti.misnamed(path, suffix)):
-        raise CaseError(wrong[0], remedy=wrong[1])
-    if nifti_file and (grid := _mended(path, suffix, likes, fix)):
-        array = None if grid.size[0] == 1 else _nifti(path, suffix, grid.size[::-1])  # one slice is a 2D image
-        return files.read(path, fix=fix) if array is None else Image(array.reshape(grid.size), grid)
-    header = _header(path)
+    is_nifti = suffix in (".nii", ".nii.gz")
     if likes:
-        if found := _of_several(path, header, likes, scheme, source):
+        size, count = nifti.size(path, suffix) if is_nifti else itk.size(path)
+        if found := _of_several(path, size, count, likes, scheme, source):
             return found
-        _same_size(header.GetSize(), likes)
-    array = _nifti(path, suffix, header.GetSize()) if nifti_file else None
-    return files.read(path) if array is None else _image(array, header)  # ITK knows more kinds
+        _same_size(size, likes)
+    return nifti.read(path, suffix, fix=fix, exact=bool(likes)) if is_nifti else files.read(path)
 
 
-def _of_several(path: Path, header, likes: Sequence[Grid], scheme: str | None, source: object) -> Image | None:
-    """The label map in a file that holds several channels or segments, for one of some grids; None for others."""
-    size, count = header.GetSize(), header.GetNumberOfComponents()
+def _of_several(path: Path, size: tuple[int, ...], count: int, likes: Sequence[Grid], scheme: str | None,
+                source: object) -> Image | None:  # fmt: skip
+    """The label map in a file that holds several channels or segments, for one of some grids; None for others.
+
+    size: in x, y, z and a fourth axis. count: components of a voxel.
+    """
     if (parts := label_maps.segments(path)) is not None:
         if count > MOST_CHANNELS or int(np.prod(size)) > max(int(np.prod(like.size)) for like in likes):
             raise CaseError(f"is larger than the reference: size {_text(size)} and {_text(likes[0].size[::-1])}",
@@ -149,7 +141,10 @@ def _of_several(path: Path, header, likes: Sequence[Grid], scheme: str | None, s
         if first or (last > 1 and size[: len(own)] == own):
             if (extra := size[0] if first else last) > MOST_CHANNELS:
                 raise CaseError(f"is no label map: it holds {extra} channels", remedy="save one number for each voxel")
-            return label_maps.single(files.read(path, grey=False, several=True), like, source)
+            suffix = suffix_of(path)
+            image = (nifti.read(path, suffix, several=True, exact=True) if suffix in (".nii", ".nii.gz")
+                     else files.read(path, grey=False, several=True))
+            return label_maps.single(image, like, source)
     return None
 
 
@@ -174,92 +169,6 @@ def _alone(path: Path, suffix: str) -> None:
         other = line.partition(b"=")[2].strip() != b"LOCAL"
     if other:
         raise CaseError("keeps its voxels in another file, or nowhere", remedy="give one file a case, such as .nii.gz")
-
-
-def _header(path: Path):
-    """The reader that has seen the header, and nothing more."""
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise CaseError(f"cannot be read: {itk.reason(error)}", remedy="check what it holds") from error
-    return reader
-
-
-def _mended(path: Path, suffix: str, likes: Sequence[Grid], fix: bool) -> Grid | None:
-    """The grid of a volume whose header places it in two ways, or skewed, as files.read mends it; None for others.
-
-    Raises CaseError for one that is to be mended only if fix says so.
-    """
-    with open(path, "rb") as file:
-        head = file.read(1 << 12)
-    head = zlib.decompressobj(31).decompress(head, 544) if suffix == ".nii.gz" else head[:544]
-    if (header := nifti.header(head)) is None:
-        return None
-    found = placement.of(header)
-    if not fix and (wrong := placement.wrong(found)):
-        raise CaseError(wrong[0], remedy=wrong[1])
-    place = placement.own_grid(found, fix)
-    if place and likes:
-        _same_size(found.size, likes)
-    return place
-
-
-def _nifti(path: Path, suffix: str, size: Sequence[int]) -> np.ndarray | None:
-    """The voxels of a NIfTI file in file order, unpacked once; None for what is better left to ITK."""
-    with open(path, "rb") as file:
-        if suffix == ".nii.gz":
-            unpack = zlib.decompressobj(31)
-            head = unpack.decompress(file.read(1 << 12), nifti.HEAD)
-            need = _length(head)
-            file.seek(0)
-            unpack = zlib.decompressobj(31)
-            data = unpack.decompress(file.read(), (need or 0) + 1)
-            while need and len(data) <= need and unpack.eof and unpack.unused_data.strip(b"\0"):
-                rest, unpack = unpack.unused_data, zlib.decompressobj(31)  # gzip files may be joined
-                data += unpack.decompress(rest, need + 1 - len(data))
-        else:
-            head = file.read(nifti.HEAD)
-            need = _length(head)
-            data = head + file.read(max((need or 0) - len(head) + 1, 0))
-    order = next((o for o in "<>" if int.from_bytes(head[:4], "little" if o == "<" else "big") == 348), None)
-    if need is None or order is None:
-        return None  # not NIfTI-1: ITK knows more
-    if len(data) != need:
-        raise CaseError(f"is cut short: {len(data)} of {need} bytes" if len(data) < need
-                        else "holds more than its header says", remedy="copy it again")
-    number = int(np.frombuffer(head, f"{order}i2", 1, 70)[0])
-    start, slope, shift = (float(np.frombuffer(head, f"{order}f4", 1, place)[0]) for place in (108, 112, 116))
-    if number not in NIFTI_TYPES or start != int(start) or not np.isfinite([slope, shift]).all():
-        return None
-    array = np.frombuffer(data, f"{order}{NIFTI_TYPES[number]}", -1, int(start)).astype(NIFTI_TYPES[number], copy=False)
-    if array.size != int(np.prod([float(s) for s in size])):
-        return None
-    if slope not in (0, 1) or (shift and slope):
-        array = array * np.float64(slope) + shift
-    return array
-
-
-def _length(head: bytes) -> int | None:
-    """How many bytes a NIfTI file has by its header; None for any other file."""
-    return None if (found := nifti.header(head)) is None else nifti.length(found)
-
-
-def _image(array: np.ndarray, header) -> Image:
-    """Voxels in file order on the grid of a header."""
-    where = _grid(header)
-    return Image(array.reshape(where.size), where)
-
-
-def _grid(header) -> Grid:
-    """The grid of a header, that of a single slice in 2D."""
-    size = header.GetSize()
-    n = min(len(size), 3)
-    direction = np.asarray(header.GetDirection()).reshape(len(size), -1)[:n, :n][::-1, ::-1]
-    return Grid.of(size[:n][::-1], header.GetSpacing()[:n][::-1], header.GetOrigin()[:n][::-1], direction).flattened()
 
 
 def record(source: Path | Member) -> dict:

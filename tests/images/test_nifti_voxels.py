@@ -10,6 +10,7 @@ from pipeline_data import cut
 
 from mrilib.cases import Case
 from mrilib.errors import CaseError
+from mrilib.images.grid import Grid
 from mrilib.images.io import files, itk
 
 CODES = {"uint8": 2, "int16": 4, "int32": 8, "float32": 16, "float64": 64, "int8": 256, "uint16": 512, "uint32": 768,
@@ -140,3 +141,23 @@ def test_a_nifti_file_with_the_wrong_suffix_is_to_be_renamed(tmp_path, read):
     cut(tmp_path / "a.nii.gz", 0.1)
     with pytest.raises(CaseError, match="damaged|cut short|cannot be read"):
         reader(tmp_path / "a.nii.gz")
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_stranger_s_file_is_read_within_the_bounds_of_its_reference(version, suffix, tmp_path):
+    from mrilib.evaluation import foreign
+
+    array, pack = np.arange(105, dtype=np.uint8).reshape(7, 5, 3), gzip.compress if suffix == ".nii.gz" else bytes
+    (path := tmp_path / f"a{suffix}").write_bytes(pack(raw_nifti(array, version=version)))
+    like = foreign.grid(path)
+    assert like.size == (3, 5, 7) and like.same_as(files.read(path).grid)
+    assert np.array_equal(foreign.read(path, [like]).array, array.T)
+    with pytest.raises(CaseError, match="grid differs from the reference's: size 7,5,3 and 7,5,4"):
+        foreign.read(path, [Grid.of((4, 5, 7))])
+    path.write_bytes(pack(raw_nifti(array, version=version) + b"more"))
+    with pytest.raises(CaseError, match="holds more than its header says"):
+        foreign.read(path, [like])
+    path.write_bytes(pack(raw_nifti(array, version=version, offset=(1 << 20) + 16)))
+    with pytest.raises(CaseError, match="is too large"):
+        foreign.read(path, [like])

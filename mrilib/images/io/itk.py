@@ -53,6 +53,19 @@ def grid(path: Path, image_format: str = "") -> Grid:
 
     image_format: name of the ImageIO to use; found by the content without it.
     """
+    reader = _header(path, image_format)
+    origin, direction = (np.asarray(part) + 0.0 for part in (reader.GetOrigin(), reader.GetDirection()))  # no -0.0
+    return _grid(reader.GetSize(), reader.GetSpacing(), tuple(origin), direction).flattened()
+
+
+def size(path: Path) -> tuple[tuple[int, ...], int]:
+    """(voxels along x, y and further axes, components of a voxel), by the header. Raises CaseError as read does."""
+    reader = _header(path)
+    return tuple(reader.GetSize()), reader.GetNumberOfComponents()
+
+
+def _header(path: Path, image_format: str = ""):
+    """SimpleITK's reader, which has read the header."""
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
@@ -63,8 +76,7 @@ def grid(path: Path, image_format: str = "") -> Grid:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise CaseError(f"cannot be read: {reason(error)}", where=path, remedy="check what it holds") from error
-    origin, direction = (np.asarray(part) + 0.0 for part in (reader.GetOrigin(), reader.GetDirection()))  # no -0.0
-    return _grid(reader.GetSize(), reader.GetSpacing(), tuple(origin), direction).flattened()
+    return reader
 
 
 def _grid(size, spacing, origin, direction) -> Grid:
