@@ -38,7 +38,7 @@ ALLOWED = {
                    "models", "gpu"},
     "stderr": set(),
     "parallel": {"stderr", "store"},
-    "gpu": {"stderr"},
+    "gpu": {"parallel", "stderr"},
     "models": {"gpu", "labels", "store", "targets"},
     "inference": {"labels", "parallel", "splits", "targets", "models", "gpu", "evaluation", "recipe", "images", "cases",
                   "store"},

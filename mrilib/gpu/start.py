@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mrilib import stderr
 from mrilib.errors import MachineError, UsageError
+from mrilib.parallel import cores
 
 PRECISIONS = ("auto", "off", "float16", "bfloat16")
 # Lines that TensorFlow's libraries write to descriptor 2 when they start; other lines are kept.
@@ -54,7 +55,7 @@ def setup(device: str = "auto", *, mixed: str = "auto", threads: int | None = No
     if replicas > 1 and kind != "cpu":
         raise UsageError("several replicas on one device are for the CPU only")
     tf = quiet_tensorflow()
-    threads = threads or usable_cores()
+    threads = threads or cores()
     cards = tf.config.list_physical_devices("GPU") if kind != "cpu" else []
     if kind == "gpu":
         if not cards:
@@ -112,11 +113,6 @@ def quiet_tensorflow():
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         tf.config.list_physical_devices()
     return tf
-
-
-def usable_cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def nvidia_present() -> bool:

@@ -6,18 +6,18 @@ from mrilib.gpu.diagnosis import explain
 
 FINE = {"cards": ["NVIDIA A40"], "driver": "570.86.15", "nodes": ["/dev/nvidia0"], "visible": None,
         "smi": [{"name": "NVIDIA A40", "driver": "570.86.15", "used": 3, "total": 46068}], "tensorflow": "2.21.0",
-        "cuda_build": True, "cuda": "12.5.1", "gpus": [{"name": "NVIDIA A40", "capability": [8, 6]}], "said": "",
+        "cuda_build": True, "cuda": "12.5.1", "gpus": [{"name": "NVIDIA A40", "capability": [8, 6]}], "log": "",
         "trial": "", "cores": 16, "flags": ["avx2", "avx512_bf16"]}  # fmt: skip
 IDLE = {**FINE, "gpus": []}
 NONE = {**IDLE, "cards": [], "driver": None, "nodes": [], "smi": None}
 
 
-@pytest.mark.parametrize(("known", "reason", "command"), [
+@pytest.mark.parametrize(("facts", "reason", "command"), [
     (FINE, "uses 1 GPU", None),
     (NONE, "no NVIDIA GPU on this machine", None),
     ({**NONE, "tensorflow": None}, "TensorFlow is not installed", "pip install 'mri-suite[cpu]'"),
     ({**IDLE, "tensorflow": None}, "TensorFlow is not installed", "pip install 'mri-suite[gpu]'"),
-    ({**IDLE, "tensorflow": "broken", "said": "x\nImportError: no AVX"}, "does not start: ImportError", "pip install"),
+    ({**IDLE, "tensorflow": "broken", "log": "x\nImportError: no AVX"}, "does not start: ImportError", "pip install"),
     ({**NONE, "cards": ["NVIDIA card at 0000:01:00.0"]}, "no driver is loaded", "sudo apt install nvidia-driver"),
     ({**IDLE, "nodes": [], "smi": None}, "a container that was started without the GPU", "docker run --gpus all"),
     ({**IDLE, "visible": ""}, "hidden: CUDA_VISIBLE_DEVICES is ''", "unset CUDA_VISIBLE_DEVICES"),
@@ -25,13 +25,13 @@ NONE = {**IDLE, "cards": [], "driver": None, "nodes": [], "smi": None}
     ({**IDLE, "visible": "7"}, "names no card of this machine", "unset CUDA_VISIBLE_DEVICES"),
     ({**IDLE, "cuda_build": False, "cuda": None}, "CPU-only wheel", "tensorflow-cpu && pip install"),
     ({**IDLE, "driver": "470.57.02"}, "470.57.02 is too old for CUDA 12.5.1, which needs 525.60", "nvidia-driver"),
-    ({**IDLE, "said": "W0000 Cannot dlopen some GPU libraries. Please make sure"}, "CUDA libraries", "mri-suite[gpu]"),
-    ({**IDLE, "said": "failed call to cuInit: CUDA_ERROR_OUT_OF_MEMORY"}, "no memory left", "nvidia-smi"),
+    ({**IDLE, "log": "W0000 Cannot dlopen some GPU libraries. Please make sure"}, "CUDA libraries", "mri-suite[gpu]"),
+    ({**IDLE, "log": "failed call to cuInit: CUDA_ERROR_OUT_OF_MEMORY"}, "no memory left", "nvidia-smi"),
     ({**FINE, "trial": "RESOURCE_EXHAUSTED: failed to allocate"}, "memory is taken by other", "mri-train --device cpu"),
-    ({**IDLE, "said": "something new\n"}, "does not find the GPU: something new", "nvidia-smi"),
+    ({**IDLE, "log": "something new\n"}, "does not find the GPU: something new", "nvidia-smi"),
 ])  # fmt: skip
-def test_the_reason_and_the_command_that_mends_it(known, reason, command):
-    lines = explain(known)
+def test_the_reason_and_the_command_that_mends_it(facts, reason, command):
+    lines = explain(facts)
     if command is None:
         assert reason in lines[-1] and not any(line.startswith("mend: ") for line in lines)
     else:
