@@ -9,6 +9,7 @@ import csv
 import io
 import warnings
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 from mrilib.cases import Case
 from mrilib.cases.given import PARTS
 from mrilib.duplicates import groups
-from mrilib.errors import UsageError
+from mrilib.errors import CaseError, UsageError
 from mrilib.leaks import copies_across
 from mrilib.store import csv_text, read_csv
 
@@ -271,3 +272,25 @@ def read(path: Path) -> dict[str, Row]:
         raise UsageError(f"parts {' '.join(parted[0])}{more}: its cases are in {len(places[parted[0]])} places",
                          where=path, remedy="keep each subject and its copies in one part")
     return rows
+
+
+def training_cases(split: Path | None, fold: int | None = None) -> Callable[[Case], bool] | None:
+    """Whether a case is for training by a split file: a function that raises CaseError for a case it does not name.
+
+    With a fold, all cases but those of the fold are for training: mri-train chooses its validation cases later.
+    None without a split.
+    """
+    if split is None:
+        if fold is not None:
+            raise UsageError("--fold has no effect without --split")
+        return None
+    rows = read(split)
+    by_part = parts(list(rows.values()), fold=fold)
+    training = set(by_part["train"]) | (set(by_part["validation"]) if fold is not None else set())
+
+    def keep(case: Case) -> bool:
+        if case.id not in rows:
+            raise CaseError(f"{case.id} is not in {split}", where=case.path, remedy="split these cases first")
+        return case.id in training
+
+    return keep

@@ -16,10 +16,11 @@ TOOLS = sorted(p.stem.replace("_", "-") for p in (ROOT / "tools").glob("mri_*.py
 HEAVY = {"tensorflow", "keras", "SimpleITK", "sklearn", "numpy", "scipy", "rich", "tqdm", "h5py", "PIL", "tifffile",
          "numba"}
 
-# What each part of mrilib may import from the others (itself, errors and config always).
+# What each part of mrilib may import from the others (itself, errors, config and results always).
 ALLOWED = {
     "errors": set(),
     "config": set(),
+    "results": set(),
     "targets": set(),
     "store": {"targets"},
     "labels": set(),
@@ -29,10 +30,12 @@ ALLOWED = {
     "splits": {"cases", "duplicates", "images", "leaks", "store"},
     "splitting": {"cases", "duplicates", "splits", "store"},
     "phantom": {"labels", "images", "store"},
-    "recipe": {"labels", "cases", "images", "store"},
+    "recipe": {"labels", "cases", "images", "store", "parallel"},
+    "sources": {"cases", "unused"},
+    "preparation": {"sources", "cases", "images", "recipe", "splits", "models"},
     "unused": {"cases", "images", "labels", "store"},
     "evaluation": {"labels", "cases", "images", "store", "config", "parallel", "splits"},
-    "drawing": {"labels", "cases", "images", "evaluation", "parallel", "store", "targets"},
+    "drawing": {"labels", "cases", "images", "evaluation", "parallel", "recipe", "store", "targets"},
     "leaks": {"cases", "duplicates"},
     "inspection": {"labels", "cases", "images", "recipe", "duplicates", "leaks", "parallel", "store", "unused", "tasks",
                    "models", "gpu"},
@@ -79,7 +82,7 @@ def test_imports_run_one_way(path):
     for module, _ in imports(path):
         names = module.split(".")
         if names[0] == "mrilib" and len(names) > 1 and names[1] != "__version__":
-            assert names[1] in {mine, "errors", "config", *ALLOWED[mine]}, f"{mine} imports {module}"
+            assert names[1] in {mine, "errors", "config", "results", *ALLOWED[mine]}, f"{mine} imports {module}"
         assert names[0] not in ("click", "mri_tools"), f"the library imports {module}"
         if names[0] == "tensorflow":
             assert mine == "gpu", f"{module} outside mrilib/gpu"

@@ -1,63 +1,48 @@
 """mri-augment: more cases from few, by random changes."""
 
+import json
+from pathlib import Path
+
 import click
+from click.core import ParameterSource
 
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
-from mri_tools.cli.settings import Command
-
-HELP = {
-    "flip": "Mirror, each by chance: lr, ud, in volumes ap.",
-    "rotate": "Degrees; of volumes about each axis, of thick slices in their plane.",
-    "shear": "Degrees.",
-    "scale": "Factor of size.",
-    "stretch": "Factor of size, each axis its own.",
-    "shift": "Along each axis, in mm, or % of the image.",
-    "perspective": "How far each corner of a picture is pulled, mm or %.",
-    "elastic": "How far points of the image are pulled, mm or %.",
-    "elastic-width": "How far these points are apart, mm or %.  [default: 25%]",
-    "contrast": "Factor about the mean.",
-    "brightness": "Factor above the lowest value.",
-    "gamma": "Exponent of values scaled to 0..1.",
-    "inverse-gamma": "The same of the values turned over.",
-    "histogram": "How far steps of the grey scale move, of a step.",
-    "bias": "Strength of a smooth field; 0.3 is some 30 % either way.",
-    "blur": "Width of a Gaussian, in mm, or % of the image.",
-    "low-resolution": "Times coarser, each axis its own.",
-    "ghosting": "Share of the image in displaced copies.",
-    "sharpen": "Strength of an unsharp mask.",
-    "noise": "Deviation, as a share of the range of values.",
-    "rician": "The same of Rician noise.",
-    "cutout": "Side of a hole, as a share of the image's.",
-    "dropout": "Channels, a whole number, set to their lowest value.",
-}
+from mri_tools.cli.output import DONE, emit, give_results, write
+from mri_tools.cli.settings import Command, option
+from mri_tools.cli.stream import each
+from mrilib.errors import CaseError, UsageError
+from mrilib.images.augment.names import GEOMETRY, INTENSITY
 
 
 def transforms(command):
-    for name in reversed(HELP):
-        metavar = "lr,ud" if name == "flip" else "RANGE"
-        command = click.option(f"--{name}", metavar=metavar, help=HELP[name])(command)
+    for section, helps in (("intensity", INTENSITY), ("geometry", GEOMETRY)):
+        for name in reversed(helps):
+            metavar = "lr,ud" if name == "flip" else "RANGE"
+            command = option(f"--{name.replace('_', '-')}", metavar=metavar, help=helps[name], section=section)(command)
     return command
 
 
 @click.command(cls=Command)
 @options.cases
 @options.scheme_of_cases
-@options.output("augmented")
-@click.option("-n", "--copies", type=click.IntRange(1), help="Copies of each case.  [default: 1]")
-@transforms
-@click.option("--interpolation", type=click.Choice(["linear", "cubic"]), help="Of images.  [default: linear]")
-@click.option("--labels", type=click.Choice(["nearest", "smooth"]), help="Of label maps.  [default: nearest]")
-@click.option("--tones", type=click.Choice(["alike", "apart"]),
-              help="Contrast, brightness, gamma: of all channels alike, or of each its own.  [default: alike]")
-@click.option("--preset", type=click.Choice(["light", "medium", "heavy"]), help="A set of changes to start from.")
-@click.option("--settings", type=click.Path(dir_okay=False), help="Start from the changes in a TOML or JSON file.")
-@click.option("--show", is_flag=True, help="Print the changes as such a file; of none, what there is.")
-@click.option("--preview", type=options.FileToWrite(), metavar="PNG",
-              help="Only show twelve draws of the first case, with their numbers.")
-@click.option("--replay", type=click.Path(dir_okay=False), help="Make again what an augmented.csv lists.")
-@click.option("--keep-originals", is_flag=True, help="Put each case itself beside its copies.")
 @options.split
+@option("-n", "--copies", type=click.IntRange(1), help="Number of copies of each case.  [default: 1]")
+@option("--preset", type=click.Choice(["light", "medium", "heavy"]), help="Start from this set of changes.")
+@option("--settings", type=click.Path(dir_okay=False), help="Start from the changes in a TOML or JSON file.")
+@option("--show", is_flag=True, help="Print the changes as such a file; without changes, list all that there are.")
+@option("--preview", type=options.FileToWrite(), metavar="PNG",
+        help="Only draw twelve copies of the first case, with their numbers.")
+@option("--replay", type=click.Path(dir_okay=False, path_type=Path), help="Repeat the copies of an augmented.csv.")
+@option("--keep-originals", is_flag=True, help="Also write each case itself.")
+@transforms
+@option("--interpolation", type=click.Choice(["linear", "cubic"]), section="geometry",
+        help="Interpolation of images.  [default: linear]")
+@option("--labels", type=click.Choice(["nearest", "smooth"]), section="geometry",
+        help="Interpolation of label maps.  [default: nearest]")
+@option("--tones", type=click.Choice(["alike", "apart"]), section="intensity",
+        help="Draw contrast, brightness and gamma once for all channels, or for each channel.  [default: alike]")
+@options.output("augmented")
 @options.suffix
 @options.seed
 @options.jobs
@@ -68,35 +53,85 @@ def main(paths, null, root, layout, output, copies, preset, settings, show, prev
          fold, suffix, seed, jobs, force, dry_run, **changes):
     """Make more cases from few, by random changes.
 
-    PATHS are images or folders; with none, their names are read from
-    standard input. Label maps and boxes move along, class folders stay.
+    PATHS are images or folders; without them, names are read from
+    standard input. Label maps and boxes follow; class folders stay.
     What was drawn for each copy is listed in augmented.csv.
 
-    RANGE is a number, 15 for -15:15, a factor 0.1 for 0.9:1.1, a strength
-    2 for 0:2, or low:high; with @0.3 behind it, it happens to three copies
-    in ten. none takes a change out of a set. What moves the image is one
-    resampling, and the head is kept in view. With --split only training
-    cases are augmented.
+    RANGE is a number (15 means -15:15, a factor 0.1 means 0.9:1.1, a
+    strength 2 means 0:2) or low:high. A range that ends with @0.3 applies
+    with probability 0.3. none removes a change from a set. All changes of
+    geometry are one resampling, and the head is kept inside the image.
+    With --split only training cases are augmented.
 
     \b
     Example:
       mri-augment scans/ -n 5 --rotate 15 --scale 0.9:1.1 --flip lr
     """
-    from mri_tools.common.augmenting import augment, chosen, wanted
+    from mrilib import splits
+    from mrilib.preparation import augmented
+    from mrilib.recipe import augmentation
 
-    drawn_from = chosen(changes, preset, settings, replay, copies=copies, keep_originals=keep_originals,
-                        seed_given=click.get_current_context().get_parameter_source("seed"), show=show,
-                        preview=preview)
-    if show:
-        return 0
-    keep = wanted(split, fold)
+    changes = {name: value for name, value in changes.items() if value is not None}
+    seed_given = click.get_current_context().get_parameter_source("seed") == ParameterSource.COMMANDLINE
+    _check(replay, {"--preset": preset, "--settings": settings, "--copies": copies, "--show": show,
+                    "--preview": preview, "--keep-originals": keep_originals, "--seed": seed_given,
+                    **{f"--{name}": True for name in changes}})
+    if replay:
+        plan = augmentation.replaying(replay)
+    else:
+        drawn_from = _settings(changes, preset, settings, show)
+        if show:
+            return DONE
+        plan = augmentation.drawing(drawn_from, seed, copies or 1, keep_originals)
+    keep = splits.training_cases(split, fold)
+    cases = each(paths, null=null, root=root, layout=layout)
     if preview:
-        from mri_tools.common.augment_preview import sheet
+        return _preview(cases, plan, preview, keep)
+    run = options.run_of(paths, suffix=suffix, jobs=jobs, force=force, dry_run=dry_run)
+    return give_results(augmented(cases, plan, output, run, keep), "dry run" if dry_run else "copies")
 
-        return sheet(paths, drawn_from["settings"], preview, keep, seed=seed, null=null, root=root, layout=layout)
-    return augment(paths, drawn_from, output, copies=copies or 1, keep_originals=keep_originals, keep=keep,
-                   suffix=suffix, seed=seed, null=null, root=root, layout=layout, jobs=jobs, force=force,
-                   dry_run=dry_run)
+
+def _check(replay: Path | None, given: dict) -> None:
+    """Raise UsageError for options that have no effect together."""
+    if replay and (others := [name.replace("_", "-") for name, value in given.items() if value]):
+        raise UsageError(f"{others[0]} has no effect with --replay, which does again what the table says")
+    if given["--preview"] and (given["--copies"] or given["--keep-originals"]):
+        raise UsageError(f"{'--copies' if given['--copies'] else '--keep-originals'} has no effect with --preview",
+                         remedy="it shows twelve copies")
+    if given["--preset"] and given["--settings"]:
+        raise UsageError("--preset and --settings are both sets to start from", remedy="give one of them")
+
+
+def _settings(changes: dict, preset: str | None, file: str | None, show: bool):
+    """The settings of mrilib.images.augment that the options name; with show, they are printed."""
+    from mrilib.images.augment import draw
+
+    if show and not (changes or preset or file):
+        write(draw.listing())
+        return None
+    start = {"preset": preset} if preset else draw.read(Path(file)) if file else {}
+    settings = draw.settings({**start, **changes})
+    if not settings:
+        raise UsageError("nothing would be changed", remedy="give a change such as --rotate 15, or --preset medium")
+    if show:
+        write("".join(f"{name} = {json.dumps(text)}\n" for name, text in settings.as_dict().items()))
+    return settings
+
+
+def _preview(cases, plan: dict, output: Path, keep) -> int:
+    from mrilib.drawing.copies import write_sheet
+    from mrilib.targets import is_direct
+
+    if output.suffix.lower() != ".png" and (output.suffix or not is_direct(output)):
+        raise UsageError("is no .png", where=output, remedy="name a .png after --preview")
+    for case in cases:
+        if isinstance(case, CaseError):
+            raise case
+        if keep is None or keep(case):
+            write_sheet(output, case, plan["settings"], plan["seed"])
+            emit(output)
+            return DONE
+    raise UsageError("no case for training to show")
 
 
 run = entry(main)

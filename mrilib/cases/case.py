@@ -41,6 +41,19 @@ class Case:
     fix: bool = False
     part: str | None = None
 
+    def __str__(self) -> str:
+        """One line: the id, the channels (those of one source together), the label map, subject and class."""
+        sources: dict[Path, list[str]] = {}
+        for name, path in self.channels.items():
+            sources.setdefault(path, []).append(name)
+        text = " ".join(f"{','.join(names)}={path}" for path, names in sources.items())
+        text += f" ({len(self.image_files)} files)" if len(self.image_files) > len(sources) else ""
+        text += f" label={self.label}" if self.label else ""
+        text += f" scheme={self.scheme}" if self.label and self.scheme else ""
+        text += f" subject={self.subject}" if self.subject else ""
+        text += f" class={self.class_name}" if self.class_name else ""
+        return f"{self.id}: {text}"
+
     @property
     def path(self) -> Path:
         """The name of the case in a pipe: its file, or the folder of its channels or slices."""

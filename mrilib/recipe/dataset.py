@@ -10,7 +10,7 @@ import numpy as np
 
 from mrilib import cases as case_files
 from mrilib import store
-from mrilib.errors import CaseError
+from mrilib.errors import CaseError, UsageError
 from mrilib.images.grid import Image
 from mrilib.images.io import files
 from mrilib.recipe.definition import Recipe
@@ -41,27 +41,30 @@ def check_origin(case) -> None:
 
 
 def prepare_case(case, steps, out: Path, suffix: str | None, recipe_hash: str, force: bool = False,
-            beside: dict[str, Path] | None = None) -> Path:  # fmt: skip
+                 beside: dict[str, Path] | None = None) -> Path:
     """Read one case, run it through the steps, write it below `out` with its record; returns the path to print.
 
     One file stays one file; a case of several channel files becomes a folder of as many. suffix None: `.tif`
     for 2D, `.nii.gz` for volumes. The record is written last and makes the case complete. Label maps and boxes
     move along with the geometry. A complete output of the same recipe and inputs is kept unless force; where only
     the class, the subject or the scheme has another name by now, its record alone is written anew.
-    beside: folders for what else is wanted, float32, named as the outputs: "residual", what the steps took away,
+    beside: folders for what else is wanted, float32, named as the outputs: "residual", what the steps removed,
     before less after, of steps that leave the grid and the channels alone; "field", what the bias step divided by,
     on the grid of that step.
     """
+    return prepared_and_measured(case, steps, out, suffix, recipe_hash, force, beside)[0]
+
+
+def prepared_and_measured(case, steps, out: Path, suffix: str | None, recipe_hash: str, force: bool = False,
+                          beside: dict[str, Path] | None = None) -> tuple[Path, list[dict]]:
+    """prepare_case, with what every step of the recipe measured."""
     beside = beside or {}
     sources, given = [store.stamp(p) for p in input_files(case)], as_given(case)
     if not force and (record := finished(case.id, out, sources, recipe_hash)) and _but_for_names(record, given) and all(
             (folder / name).is_file() for what, folder in beside.items() for name in record.get(what, ["."])):
         if record.get("given") != given:
-            files.read_label(case)  # refuses numbers that the scheme of now lacks
-            known = record["case"] | {name: given.get(name) for name in NAMES}
-            record |= {"case": {k: v for k, v in known.items() if v}, "given": given}
-            store.write_json(store.record_path(out, case.id), record)
-        return out / record["path"]
+            _rename(case, record, given, out)
+        return out / record["path"], record["measured"]
     check_origin(case)
     before = source_record(case)
     image, rest, measured = read(case, steps, separate=not beside)
@@ -87,7 +90,16 @@ def prepare_case(case, steps, out: Path, suffix: str | None, recipe_hash: str, f
         record["residual"] = _write_beside(case, lost, beside["residual"], suffix, recipe_hash)
     if fields:
         record["field"] = _write_beside(case, fields[0], beside["field"], suffix, recipe_hash)
-    return write_case(replace(case, boxes=boxes), made, label, out, suffix, recipe_hash, record)
+    path = write_case(replace(case, boxes=boxes), made, label, out, suffix, recipe_hash, record)
+    return path, record["measured"]
+
+
+def _rename(case, record: dict, given: dict, out: Path) -> None:
+    """Give the record of a complete case the names that the case has now."""
+    files.read_label(case)  # refuses numbers that the scheme of now lacks
+    names = record["case"] | {name: given.get(name) for name in NAMES}
+    record |= {"case": {k: v for k, v in names.items() if v}, "given": given}
+    store.write_json(store.record_path(out, case.id), record)
 
 
 def _write_beside(case, image: Image, folder: Path, suffix: str | None, recipe_hash: str) -> list[str]:
@@ -164,6 +176,7 @@ def write_case(case, image: Image | dict[str, Image], label: Image | None, out: 
         known["label"] = name.relative_to(out).as_posix()
     outputs = {}
     for target, part in parts.items():
+        _refuse_source(case, target)
         with store.whole(target) as temporary:
             files.write(temporary, part, recipe_hash=recipe_hash)
         outputs[target.relative_to(out).as_posix()] = target.stat().st_size
@@ -180,6 +193,12 @@ def write_case(case, image: Image | dict[str, Image], label: Image | None, out: 
     return first
 
 
+def _refuse_source(case, target: Path) -> None:
+    """Raise CaseError for an output that is a link to a file of the input, which would be overwritten."""
+    if target.is_symlink() and any(target.samefile(path) for path in input_files(case) if target.exists()):
+        raise CaseError("its output is a link to the input", where=target, remedy="remove the link")
+
+
 def input_files(case) -> list[Path]:
     """All files of a case: its channels in order, slices in order, then its label map."""
     return [*case.image_files, *case.label_files]
@@ -194,3 +213,81 @@ def source_record(case) -> dict:
     if record := store.of_case(case.root, case.id):
         return {k: record[k] for k in ("content", "native_grid", "measured", "augmented") if k in record}
     return {"content": store.content_hash(case.image_files)}
+
+
+class Root:
+    """The output folder of a run: a root of the recipe of its first case, and of that only."""
+
+    def __init__(self, folder: Path, *, force: bool = False, dry_run: bool = False):
+        self.folder, self.force, self.dry_run = folder, force, dry_run
+        self.recipe: Recipe | None = None
+        self.made = False  # whether this run made the folder
+        self._names: dict[str, Path] = {}
+
+    def take(self, recipe: Recipe, case) -> None:
+        """Open the folder with the recipe of the first case. Raises CaseError for a case of another recipe.
+
+        Raises UsageError for a folder of another recipe (force replaces it) or one that holds other things.
+        """
+        if self.recipe is None:
+            if not self.dry_run:
+                self.made = not self.folder.exists()
+                self._open(recipe)
+            self.recipe = recipe
+        elif recipe.hash != self.recipe.hash:
+            raise CaseError("has another recipe than the first case", where=case.path,
+                            remedy="give cases of one recipe at a time")
+
+    def _open(self, recipe: Recipe) -> None:
+        mark = self.folder / "recipe.json"
+        if mark.is_file():
+            old = Recipe.load(mark)
+            if old.hash == recipe.hash and old.augmentation == recipe.augmentation:
+                return
+            if not self.force:
+                before, now = (" ".join([*map(str, r.steps), *(f"{k}={v}" for k, v in r.augmentation.items())])
+                               or "cases as given" for r in (old, recipe))
+                raise UsageError(f"holds cases of another recipe: {before}; now {now}", where=self.folder,
+                                 remedy="--force replaces them, or choose another folder with -o")
+        elif self.folder.is_dir() and any(not p.name.startswith(".") for p in self.folder.iterdir()):
+            raise UsageError("is not empty and not an output of this suite", where=self.folder,
+                             remedy="choose another folder with -o")
+        store.write_json(mark, recipe.as_dict())
+
+    def claim(self, case, case_id: str | None = None) -> None:
+        """Note the output name of a case; raises CaseError when another case of this run, or recipe.json, has it."""
+        case_id = case_id or case.id
+        refuse_mark(case_id, case.path)
+        if case_id.split("/")[0] == ".." or self._names.get(case_id, case.path) != case.path:
+            other = self._names.get(case_id, "a place outside the output")
+            raise CaseError(f"would be written over {other} (both are {case_id})", where=case.path,
+                            remedy="name them apart, or give --root")
+        self._names[case_id] = case.path
+
+    def take_back(self) -> None:
+        """Remove the folder again if this run made it and nothing was written: wrong use leaves nothing behind."""
+        if self.made and [p.name for p in self.folder.iterdir()] == ["recipe.json"]:
+            (self.folder / "recipe.json").unlink()
+            self.folder.rmdir()
+
+
+def refuse_mark(case_id: str, where: Path) -> None:
+    """Raise CaseError for a case whose record would be the recipe.json of the output."""
+    if case_id.split("/")[-1] == "recipe":
+        raise CaseError("its record would be called recipe.json, which marks a whole folder", where=where,
+                        remedy="rename it")
+
+
+def refuse_output_in_input(paths, output: Path) -> None:
+    """Raises UsageError when the output is, or lies in, a folder given as input: it would be read next time."""
+    for path in map(Path, paths):
+        if path.is_dir() and output.resolve().is_relative_to(path.resolve()):
+            raise UsageError("lies in the input", where=output, remedy="choose another folder")
+
+
+def refuse_beside(paths, folder: Path, output: Path) -> None:
+    """Raises UsageError for a folder of what is wanted beside the output that lies in the input or in the output."""
+    refuse_output_in_input(paths, folder)
+    if folder.resolve().is_relative_to(output.resolve()):
+        raise UsageError("lies in the output, where it would pass for a case", where=folder,
+                         remedy="choose another folder")

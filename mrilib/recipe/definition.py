@@ -83,6 +83,18 @@ class Recipe:
         path = Path(root) / "recipe.json"
         return cls.load(path) if path.is_file() else cls()
 
+    @classmethod
+    def at(cls, path: Path) -> Recipe:
+        """The recipe in a recipe.json or in the folder that holds one. Raises UsageError where there is none."""
+        if path.is_dir():
+            if not (path / "recipe.json").is_file():
+                raise UsageError("holds no recipe.json", where=path, remedy="give a folder that this suite prepared")
+            path = path / "recipe.json"
+        try:
+            return cls.load(path)
+        except CaseError as error:
+            raise UsageError(error.what, where=error.where or path, remedy=error.remedy) from error
+
     def then(self, steps: tuple[Step, ...], made_by: str) -> Recipe:
         return Recipe(self.steps + tuple(steps), made_by, self.augmentation)
 

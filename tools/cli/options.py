@@ -180,3 +180,12 @@ def xyz_to_array(values, dimension: int | None = None):
     if len(values) == 1:
         values = values * (dimension or 2)
     return list(values[::-1])
+
+
+def run_of(paths, **more):
+    """What the options of a tool that prepares cases say to mrilib.preparation; paths: those on the command line."""
+    from mri_tools.cli.output import program
+    from mri_tools.cli.stream import STDIN
+    from mrilib.preparation import Run
+
+    return Run(made_by=program(), inputs=[path for path in paths if path != STDIN], **more)

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from mrilib import stderr, targets
-from mrilib.errors import CaseError, MachineError, MriError, UsageError
+from mrilib.errors import CaseError, MachineError, UsageError
+from mrilib.results import ENDING, of_case
 
 DONE, SOME_FAILED = 0, 1  # exit codes of a run that came to its end
-ENDING = (MachineError, UsageError, MemoryError, KeyboardInterrupt)  # errors of a case that end the run of all
 
 _records = 1  # the descriptor of results; a duplicate of 1 from `begin` on
 _end = "\n"
@@ -224,9 +224,4 @@ def counted(done: int, failed: int) -> int:
 
 def describe(case, error: BaseException) -> str:
     """The line for a case that failed: where, what, what to do."""
-    if isinstance(error, CaseError) and error.where is not None:
-        return str(error)
-    where = f"{case.path if hasattr(case, 'path') else case}: " if case is not None else ""
-    if isinstance(error, MriError):
-        return f"{where}{error}"
-    return f"{where}unexpected {type(error).__name__}: {error} (MRI_DEBUG=1 shows where; please report it)"
+    return str(of_case(case, error))

@@ -25,6 +25,7 @@ from mrilib.images.augment.transforms import (
     WIDTH,
     Range,
     Settings,
+    listing,
     of_several_channels,
     read,
     settings,
@@ -33,7 +34,7 @@ from mrilib.images.grid import Grid, Image
 from mrilib.images.steps.foreground import finite
 
 __all__ = ["MEANING", "PRESETS", "Range", "Settings", "apply", "apply_array", "apply_pair", "draw", "generator",
-           "of_several_channels", "read", "settings"]
+           "listing", "of_several_channels", "read", "settings"]
 
 SEEDED = ("elastic", "histogram", "bias", "ghosting", "noise", "rician", "cutout", "dropout",
           "tones")  # these draw further numbers

@@ -10,32 +10,8 @@ from pathlib import Path
 
 from mrilib.errors import UsageError
 from mrilib.images.augment import affine
+from mrilib.images.augment.names import MEANING
 
-MEANING = {
-    "flip": "axes to mirror, each with its probability: lr ud (volumes: ap too)",
-    "rotate": "angle, in degrees",
-    "shear": "angle of shear, in degrees",
-    "scale": "factor of size",
-    "stretch": "factor of size, each axis its own",
-    "shift": "distance along each axis, in mm or % of the image",
-    "perspective": "distance of each corner of a picture, in mm or % of the image",
-    "elastic": "distance that points of the image are pulled, in mm or % of its shortest side",
-    "elastic_width": "distance between these points, in mm or % of the shortest side",
-    "contrast": "factor about the mean",
-    "brightness": "factor above the lowest value",
-    "gamma": "exponent of the values scaled to 0..1",
-    "inverse_gamma": "exponent of the inverted values scaled to 0..1",
-    "histogram": "shift of steps of the grey scale, as a share of a step",
-    "bias": "strength of a bias field, 0.3 for about 30 % either way",
-    "blur": "standard deviation of a Gaussian, in mm or % of the image",
-    "low_resolution": "factor of voxel size, each axis its own",
-    "ghosting": "share of the image in displaced copies along one axis",
-    "sharpen": "strength of an unsharp mask a voxel wide",
-    "noise": "standard deviation of Gaussian noise, as a share of the range of values",
-    "rician": "standard deviation of Rician noise, as a share of the range of values",
-    "cutout": "side of a hole, as a share of the side of the image",
-    "dropout": "number of channels set to their lowest value",
-}
 SPATIAL = (*affine.SPATIAL, "perspective", "elastic", "elastic_width")
 INTENSITY = tuple(name for name in MEANING if name not in SPATIAL)
 # the first of each is the default
@@ -239,3 +215,12 @@ def _range(name: str, value) -> Range:
     if name == "dropout" and (low % 1 or high % 1):
         raise UsageError(f"{name} {text} is no whole number of channels")
     return Range(round(low, 9), round(high, 9), probability, percent)
+
+
+def listing() -> str:
+    """Every change, as comments of a settings file, with what the presets make of it."""
+    lines = []
+    for name, text in MEANING.items():
+        presets = "  ".join(f"{preset} {values[name]}" for preset, values in PRESETS.items() if name in values)
+        lines.append(f"# {name}: {text}" + (f"  [{presets}]" if presets else "") + "\n")
+    return "".join(lines)

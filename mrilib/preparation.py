@@ -1,0 +1,227 @@
+"""Preparing cases from Python: noise removal, normalisation, any chain of steps, and augmentation.
+
+`denoised`, `normalized`, `prepared` and `augmented` are what the tools use: they yield (case, path or error) in input
+order, each as soon as it is finished. `denoise`, `normalize`, `prepare` and `augment` do the same work and return the
+prepared cases. An output folder gets its recipe.json before its first case; complete cases in it are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrilib import cases as case_files
+from mrilib import splits
+from mrilib.cases import Case, Reading
+from mrilib.errors import CaseError, MriError, UsageError
+from mrilib.images.registry import LEARNERS
+from mrilib.recipe import augmentation
+from mrilib.recipe.conversion import convert, learned, like, place_to_learn
+from mrilib.recipe.dataset import refuse_beside, refuse_output_in_input
+from mrilib.recipe.definition import Recipe, Step
+from mrilib.recipe.settings import DenoiseSettings, NormalizeSettings, check_learning, steps_of
+from mrilib.results import collected
+from mrilib.sources import Source, each, folders_of
+
+Results = Iterator[tuple[Case | None, Path | str | BaseException]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is the same for every kind of preparation.
+
+    made_by: the program, for recipe.json. suffix: file format. jobs: number of workers, or an executor. force: replace
+    the output of another recipe. dry_run: give lines that say what would be done. inputs: paths that the output must
+    not lie in. on_error, progress: see mrilib.results.
+    """
+
+    made_by: str = "mrilib"
+    suffix: str | None = None
+    jobs: int | Executor | None = None
+    force: bool = False
+    dry_run: bool = False
+    inputs: Sequence[Path] = ()
+    on_error: Callable[[CaseError], None] | None = None
+    progress: Callable | None = None
+
+    def convert(self, cases: Iterable[Case | CaseError], steps, out: Path, **beside: Path | None) -> Results:
+        """recipe.conversion.convert, after a look at the folders."""
+        refuse_output_in_input(self.inputs, out)
+        folders = {what: folder for what, folder in beside.items() if folder is not None}
+        for folder in folders.values():
+            refuse_beside(self.inputs, folder, out)
+        return convert(cases, steps, out, made_by=self.made_by, suffix=self.suffix, jobs=self.jobs, force=self.force,
+                       dry_run=self.dry_run, beside=folders)
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What steps that learn learn from: the training cases among `cases`, which `source` names."""
+
+    source: Path
+    split: Path | None = None
+    fold: int | None = None
+    reading: str | Reading | None = None
+    root: Path | None = None
+
+    def steps(self, steps: Sequence[Step], run: Run):
+        """The steps with what they learned."""
+        keep = splits.training_cases(self.split, self.fold) or (lambda case: case.part in (None, "train"))
+        found = list(each(self.source, layout=self.reading, root=self.root))
+        return learned(steps, found, self.source, keep=keep, jobs=run.jobs, on_error=run.on_error,
+                       progress=run.progress)
+
+
+def denoised(cases: Iterable[Case | CaseError], settings: DenoiseSettings, out: Path, run: Run,
+             residual: Path | None = None) -> Results:
+    """Remove noise from cases. residual: a folder for what was removed."""
+    return run.convert(cases, settings.steps(), out, residual=residual)
+
+
+def normalized(cases: Iterable[Case | CaseError], settings: NormalizeSettings, out: Path, run: Run,
+               learning: Learning | None = None, field: Path | None = None) -> Results:
+    """Bring cases to one geometry and one scale. field: a folder for the bias fields."""
+    if field is not None and settings.bias is None:
+        raise UsageError("--field has no effect without --bias")
+    steps = settings.steps()
+    check_learning(settings.method, learning and learning.source, learning and learning.split,
+                   learning and learning.fold)
+    if learning is not None:
+        refuse_output_in_input([learning.source], out)
+        if not run.dry_run:
+            steps = learning.steps(steps, run)
+    return run.convert(cases, steps, out, field=field)
+
+
+def prepared_like(cases: Iterable[Case | CaseError], recipe: Recipe, out: Path, run: Run, where: object = None,
+                  field: Path | None = None) -> Results:
+    """Prepare cases by all steps of a recipe that they have not been through."""
+    return run.convert(cases, like(recipe, where, field=field is not None), out, field=field)
+
+
+def recipe_at(path: Path) -> Recipe:
+    """The recipe of a model file, a recipe.json or a prepared folder. Raises UsageError where there is none."""
+    if path.is_dir() or path.suffix == ".json":
+        return Recipe.at(path)
+    from mrilib.models.file import read_record
+
+    try:
+        return Recipe.from_dict(read_record(path).get("recipe") or {}, where=path)
+    except MriError as error:
+        raise UsageError(error.what, where=error.where or path, remedy=error.remedy) from error
+
+
+def augmented(cases: Iterable[Case | CaseError], plan: dict, out: Path, run: Run,
+              keep: Callable[[Case], bool] | None = None) -> Results:
+    """Write copies of cases. plan: of recipe.augmentation. keep: whether a case is for training."""
+    refuse_output_in_input(run.inputs, out)
+    return augmentation.augment(cases, plan, out, made_by=run.made_by, keep=keep, suffix=run.suffix, jobs=run.jobs,
+                                force=run.force, dry_run=run.dry_run)
+
+
+def find(source: Source, *, layout: str | Reading | None = None, root: Path | None = None,
+         on_error: Callable[[CaseError], None] | None = None) -> list[Case]:
+    """The cases below a folder, or of several paths. layout: a name of the layouts, or how to read in full."""
+    results = (((None, case) if isinstance(case, CaseError) else (case, case))
+               for case in each(source, layout=layout, root=root))
+    return collected(results, "find", on_error=on_error)
+
+
+def denoise(source: Source, method: str = "nlm", *, out: Path | str = "denoised", residual: Path | str | None = None,
+            **options) -> list[Case]:
+    """Remove noise. Keywords: the settings of recipe.settings.DenoiseSettings, and those of `prepare`."""
+    settings, run, cases = _split(source, DenoiseSettings, {"method": method, **options})
+    return _done(denoised(cases, settings, Path(out), run, _path(residual)), out, run, "denoise")
+
+
+def normalize(source: Source, method: str | None = None, *, out: Path | str = "normalized",
+              learn: Path | str | None = None, split: Path | str | None = None, fold: int | None = None,
+              like: Recipe | Path | str | None = None, field: Path | str | None = None, **options) -> list[Case]:
+    """Bring images to one geometry and one scale of intensities.
+
+    learn: a folder of training cases, or a case, that the method learns from; split and fold choose among them.
+    like: repeat all steps of a Recipe, a recipe.json, a prepared folder or a model file instead. field: a folder for
+    the bias fields.
+    Keywords: the settings of recipe.settings.NormalizeSettings (sizes in array order), and those of `prepare`.
+    """
+    if method is not None:
+        options["method"] = method
+    settings, run, cases = _split(source, NormalizeSettings, options)
+    if like is not None:
+        recipe = like if isinstance(like, Recipe) else recipe_at(Path(like))
+        return _done(prepared_like(cases, recipe, Path(out), run, field=_path(field)), out, run, "normalize")
+    learning = None if learn is None else Learning(Path(learn), _path(split), fold)
+    return _done(normalized(cases, settings, Path(out), run, learning, _path(field)), out, run, "normalize")
+
+
+def prepare(source: Source, steps: Sequence, out: Path | str = "prepared", *, learn: Source | None = None,
+            **options) -> list[Case]:
+    """Run cases through a chain of steps, such as ["n4", "crop", ("resize", {"size": (160, 160)}), "zscore"].
+
+    learn: what steps that learn (nyul, histogram) learn from; else the training cases among the source itself.
+    Keywords: jobs (number of workers or an executor), suffix, force, on_error, progress, layout, root.
+    """
+    run, options, cases = _run(source, options)
+    if options:
+        raise UsageError(f"unknown setting {min(options)!r}", remedy="the steps take their parameters themselves")
+    chain = steps_of(steps)
+    if place_to_learn(chain) is not None:
+        cases = list(cases)
+        of = cases if learn is None else list(each(learn))
+        chain = learned(chain, of, keep=lambda case: case.part in (None, "train"), jobs=run.jobs,
+                        on_error=run.on_error, progress=run.progress)
+    elif learn is not None:
+        raise UsageError("learn has no effect on these steps", remedy=f"{' and '.join(LEARNERS)} learn")
+    return _done(run.convert(cases, chain, Path(out)), out, run, "prepare")
+
+
+def augment(source: Source, copies: int = 1, *, out: Path | str = "augmented", seed: int = 0,
+            keep_originals: bool = False, replay: Path | str | None = None, split: Path | str | None = None,
+            fold: int | None = None, changes: object = None, **options) -> list[Case]:
+    """Write randomly changed copies of cases; label maps and boxes follow.
+
+    changes: a preset ("light", "medium", "heavy"), a TOML or JSON file, or a mapping; keywords such as rotate=15 are
+    added. replay: make the copies of an augmented.csv again. split, fold: only copies of training cases.
+    Further keywords: those of `prepare`.
+    """
+    from mrilib.images.augment import draw as random
+
+    run, transforms, cases = _run(source, options)
+    if replay is not None:
+        plan = augmentation.replaying(Path(replay))
+    else:
+        start = {} if changes is None else random.settings(changes).as_dict()
+        settings = random.settings({**start, **transforms})
+        if not settings:
+            raise UsageError("nothing would be changed", remedy='give changes such as rotate=15, or changes="medium"')
+        plan = augmentation.drawing(settings, seed, copies, keep_originals)
+    keep = splits.training_cases(_path(split), fold)
+    return _done(augmented(cases, plan, Path(out), run, keep), out, run, "augment")
+
+
+OF_READING = ("layout", "root")
+OF_RUN = ("suffix", "jobs", "force", "on_error", "progress")
+
+
+def _run(source: Source, options: dict) -> tuple[Run, dict, Iterator[Case | CaseError]]:
+    """The Run of the keywords of a function, its other keywords, and the cases of a source."""
+    reading = {name: options.pop(name) for name in OF_READING if name in options}
+    run = Run(inputs=folders_of(source), **{name: options.pop(name) for name in OF_RUN if name in options})
+    return run, options, each(source, **reading)
+
+
+def _split(source: Source, cls: type, options: dict):
+    run, options, cases = _run(source, options)
+    return cls.from_dict(options), run, cases
+
+
+def _path(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _done(results: Results, out: Path | str, run: Run, label: str) -> list[Case]:
+    """The prepared cases of results, read from their records."""
+    paths = collected(results, label, on_error=run.on_error, progress=run.progress)
+    return list(case_files.find(paths, root=Path(out)))
