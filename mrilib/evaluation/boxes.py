@@ -77,10 +77,10 @@ class BoxScorer(Scorer):
         return Matched(predicted, true, sorted(classes))
 
     def measures(self, entry: Entry, names):
-        from mrilib.evaluation.metrics.boxes import all_figures
+        from mrilib.evaluation.metrics.boxes import all_metrics
 
         matched = entry.predictions
-        return all_figures(matched.predicted, {name: matched.true[name] for name in names}, matched.classes)
+        return all_metrics(matched.predicted, {name: matched.true[name] for name in names}, matched.classes)
 
     def default_ranking(self, entries: list[Entry]) -> list[str]:
         return ["ap50", "froc"]

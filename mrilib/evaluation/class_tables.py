@@ -94,15 +94,16 @@ def _add(result: ClassTable, row: list[str], header: list[str], place: str) -> N
         raise UsageError(f"gives {case} no class", where=place, remedy="leave the row out to count it as missing")
     if seen not in SEEN:
         raise UsageError(f"seen is {seen!r}", where=place, remedy="it is train, validation or empty")
-    given = {name[2:]: _probability(text, name, place) for name, text in values.items() if name.startswith("p_")}
-    total = sum(given.values())
-    if given and abs(total - 1) > TOLERANCE:
+    probabilities = {name[2:]: _probability(text, name, place) for name, text in values.items()
+                     if name.startswith("p_")}
+    total = sum(probabilities.values())
+    if probabilities and abs(total - 1) > TOLERANCE:
         raise UsageError(f"its probabilities sum to {total:g}, not 1", where=place)
-    if given and kind not in given:
+    if probabilities and kind not in probabilities:
         raise UsageError(f"class {kind} has no column p_{kind}", where=place)
     result.classes[case], result.seen[case] = kind, seen
-    if given:
-        result.probability[case] = {name: p / total for name, p in given.items()}
+    if probabilities:
+        result.probability[case] = {name: p / total for name, p in probabilities.items()}
 
 
 def _probability(text: str, name: str, place: str) -> float:
@@ -141,20 +142,20 @@ class Matched:
 
 
 def match(submission: ClassTable, reference: dict[str, str], pairs: dict[str, str] | None = None) -> Matched:
-    """The submission against the truth {case id: class}, in the reference's order; a missing prediction is -1.
+    """The predictions beside the reference {case id: class}, in its order; a missing prediction is -1.
 
-    A case of the reference whose class is not known (empty) is paired as well; its truth is -1. pairs: {case id:
-    predicted id} where they are known. Raises UsageError for predictions of unknown cases, or of classes of which the
-    reference has none at all.
+    A case of the reference with an empty class is paired, too; its class is -1. pairs: {case id: predicted id} where
+    these are known. Raises UsageError for predictions of unknown cases, or where no predicted class is one of the
+    reference's.
     """
     if pairs is None:
         pairs = {ref: pred for pred, ref in pair(submission.classes, reference).items()}
-    known = set(reference.values()) - {""}
-    called = set(submission.classes.values()) | {c for p in submission.probability.values() for c in p}
-    if called and not called & known:
-        raise UsageError(f"the classes predicted ({some(sorted(called))}) are none of the reference's "
-                         f"({some(sorted(known))})", remedy="give both the same names")
-    classes = sorted(known | called)
+    reference_classes = set(reference.values()) - {""}
+    predicted_classes = set(submission.classes.values()) | {c for p in submission.probability.values() for c in p}
+    if predicted_classes and not predicted_classes & reference_classes:
+        raise UsageError(f"the classes predicted ({some(sorted(predicted_classes))}) are none of the reference's "
+                         f"({some(sorted(reference_classes))})", remedy="give both the same names")
+    classes = sorted(reference_classes | predicted_classes)
     place = {name: i for i, name in enumerate(classes)}
     ids = list(reference)
     predicted = np.array([place[submission.classes[pairs[i]]] if i in pairs else -1 for i in ids])
@@ -162,8 +163,8 @@ def match(submission: ClassTable, reference: dict[str, str], pairs: dict[str, st
     if submission.probability:
         probability = np.full((len(ids), len(classes)), 1 / len(classes))
         for row, name in zip(probability, ids, strict=True):
-            if given := submission.probability.get(pairs.get(name, "")):
-                row[:] = [given.get(kind, 0.0) for kind in classes]
+            if probabilities := submission.probability.get(pairs.get(name, "")):
+                row[:] = [probabilities.get(kind, 0.0) for kind in classes]
     seen = [submission.seen.get(pairs.get(i, ""), "") for i in ids]
     truth = np.array([place.get(reference[i], -1) for i in ids])
     return Matched(ids, classes, truth, predicted, probability, seen)

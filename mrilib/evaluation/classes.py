@@ -68,18 +68,19 @@ class ClassScorer(Scorer):
     def match(self, entry: Entry, reference: Reference):
         from mrilib.evaluation import class_tables
 
-        known = {case.id: case.class_name or "" for case in reference.cases.values()}
-        return class_tables.match(entry.predictions, known, entry.pairs).only(reference.chosen)
+        class_of = {case.id: case.class_name or "" for case in reference.cases.values()}
+        return class_tables.match(entry.predictions, class_of, entry.pairs).only(reference.chosen)
 
     def begin(self, entries: list[Entry], reference: Reference, asked: Iterable[str]) -> None:
         """Settle which class is the positive one (None: each). Raises UsageError for a metric that these predictions do
         not have, or a wrong --positive."""
-        given = [entry for entry in entries if len(entry.missing) < len(reference.chosen)]
+        predicting = [entry for entry in entries if len(entry.missing) < len(reference.chosen)]
         self.classes = entries[0].predictions.classes if len(entries) == 1 else sorted(_classes(reference))
         self.positive = self._positive_class()
         for option, names in (("--fail-under", asked), ("--rank-by", self.settings_used.rank_by or ())):
             for name in names:
-                if name in OF_PROBABILITIES and given and all(e.predictions.probability is None for e in given):
+                if name in OF_PROBABILITIES and predicting and all(
+                        entry.predictions.probability is None for entry in predicting):
                     raise UsageError(f"{option} {name}: needs probabilities, which the table lacks")
                 if name in OF_THREE and len(self.classes) < 3:
                     raise UsageError(f"{option} {name}: is for three classes and more")
@@ -108,12 +109,12 @@ class ClassScorer(Scorer):
 
     def _measures(self, matched):
         """The metrics as a function of weights, the classes that are shown, and those that have curves."""
-        from mrilib.evaluation.metrics.classes import all_figures
+        from mrilib.evaluation.metrics.classes import all_metrics
 
         count = len(matched.classes)
         shown = [matched.classes.index(self.positive)] if self.positive else list(range(count))
         curves = shown if count == 2 else list(range(count))
-        return all_figures(matched.truth, matched.predicted, matched.probability, count, curves), shown, curves
+        return all_metrics(matched.truth, matched.predicted, matched.probability, count, curves), shown, curves
 
     def rows(self, entry: Entry, names: Sequence[str], units, about: dict) -> list[dict]:
         import numpy as np
@@ -123,16 +124,16 @@ class ClassScorer(Scorer):
 
         matched = entry.predictions.only(names)
         count, (measures, shown, curves) = len(matched.classes), self._measures(matched)
-        made = bootstrap(measures, units, level=about["level"], count=about["resamples"], seed=about["seed"])
+        measured = bootstrap(measures, units, level=about["level"], count=about["resamples"], seed=about["seed"])
         # of how many units each share is one, where it is 0 or 1 in all resamples
         of = {"accuracy": lambda _: units >= 0, "sensitivity": lambda c: matched.truth == c,
               "specificity": lambda c: matched.truth != c, "precision": lambda c: matched.predicted == c}
         rows = []
-        for name in (name for name in self.METRICS if name in made):
+        for name in (name for name in self.METRICS if name in measured):
             overall = name in OVERALL
             for c in [0] if overall else shown:
                 place = () if overall else (curves if name in OF_PROBABILITIES else range(count)).index(c)
-                value, low, high = (float(v[place]) for v in made[name])
+                value, low, high = (float(v[place]) for v in measured[name])
                 if name in NO_INTERVAL:
                     low = high = math.nan
                 if name in of and value in (0, 1) and math.isnan(low):
@@ -150,9 +151,9 @@ class ClassScorer(Scorer):
 
     def default_ranking(self, entries: list[Entry]) -> list[str]:
         """Accuracy, and the area under the curve where all that predict anything have one."""
-        given = [entry for entry in entries if (entry.predictions.predicted >= 0).any()]
+        predicting = [entry for entry in entries if (entry.predictions.predicted >= 0).any()]
         area = "roc_auc" if self.positive else "roc_auc_macro" if len(self.classes) > 2 else None
-        ready = area and given and all(entry.predictions.probability is not None for entry in given)
+        ready = area and predicting and all(entry.predictions.probability is not None for entry in predicting)
         return ["accuracy", *([area] if ready else [])]
 
     def ranked(self, entry: Entry, reference: Reference, metrics: Sequence[str]):
@@ -164,16 +165,16 @@ class ClassScorer(Scorer):
         if lacking and (matched.predicted >= 0).any():
             log.warning("%s: gives no probabilities and is last by %s", entry.name, ", ".join(lacking))
 
-        def of(made, name):
+        def of(measured, name):
             if name in lacking:
-                return np.full(len(made["accuracy"]), np.nan)
+                return np.full(len(measured["accuracy"]), np.nan)
             if name in EACH:
-                return made[name][:, curves.index(shown[0]) if name in OF_PROBABILITIES else shown[0]]
-            return made[name] * (100 if name == "accuracy" else 1)
+                return measured[name][:, curves.index(shown[0]) if name in OF_PROBABILITIES else shown[0]]
+            return measured[name] * (100 if name == "accuracy" else 1)
 
         def chosen(weights):
-            made = measures(weights)
-            return np.stack([of(made, name) for name in metrics], 1)
+            measured = measures(weights)
+            return np.stack([of(measured, name) for name in metrics], 1)
 
         return chosen
 

@@ -44,7 +44,7 @@ class MapScorer(Scorer):
     def __init__(self, settings: MapSettings):
         super().__init__(settings)
         self.measured = settings.measured()
-        self.METRICS = settings.metrics or tuple(self.measured.figures)
+        self.METRICS = settings.metrics or tuple(self.measured.metrics)
         self.rules = None
 
     @classmethod
@@ -81,9 +81,9 @@ class MapScorer(Scorer):
         # a region of the user's own may unite values that the first label map lacks
         values = set() if scheme else _values(reference, None if self.settings_used.region else 1, jobs)
         while True:
-            self.rules, told = rules_of(self.settings_used, scheme or labels.of_values(values), how, guessed=not scheme)
+            self.rules, line = rules_of(self.settings_used, scheme or labels.of_values(values), how, guessed=not scheme)
             if scheme:
-                log.info("%s", told)
+                log.info("%s", line)
             warnings: list[str] = []
             more = self._results(entries, reference, jobs, progress,
                                  warnings.append if not scheme else lambda text: log.warning("%s", text))
@@ -91,7 +91,7 @@ class MapScorer(Scorer):
                 break
             values |= more
         if not scheme:
-            log.info("%s", told)
+            log.info("%s", line)
         for text in warnings:
             log.warning("%s", text)
 
@@ -127,28 +127,28 @@ class MapScorer(Scorer):
         return set()
 
     def unit(self, metric: str) -> str:
-        from mrilib.evaluation.metrics.segmentation import known
+        from mrilib.evaluation.metrics.segmentation import metric as described
 
-        return known(metric).unit
+        return described(metric).unit
 
     def better(self, metric: str) -> int:
-        from mrilib.evaluation.metrics.segmentation import known
+        from mrilib.evaluation.metrics.segmentation import metric as described
 
-        return known(metric).better
+        return described(metric).better
 
     def about(self, names: Sequence[str], cases: str, resampled: str) -> dict:
         return {**super().about(names, cases, resampled), "rules": self.rules_text()}
 
     def rules_text(self) -> str:
         """By what rules the label maps were scored."""
-        told = [f"scheme {self.rules.scheme}", EMPTY[self.measured.empty],
+        text = [f"scheme {self.rules.scheme}", EMPTY[self.measured.empty],
                 f"missing: {'left out' if self.settings_used.allow_missing else 'worst value'}"]
         if self.measured.surfaces:
-            told.append(f"hd95 {self.measured.hd95}")
+            text.append(f"hd95 {self.measured.hd95}")
         if (rule := self.measured.lesions) is not None and any(name.startswith("lesion") for name in self.METRICS):
-            told.append(f"lesions: {rule.connectivity} neighbours, dilation {rule.dilation}, over {rule.min_volume:g} "
+            text.append(f"lesions: {rule.connectivity} neighbours, dilation {rule.dilation}, over {rule.min_volume:g} "
                         f"mm3, penalty {rule.penalty:g} mm")
-        return "; ".join(told)
+        return "; ".join(text)
 
     def rows(self, entry: Entry, names: Sequence[str], units, about: dict) -> list[dict]:
         import numpy as np
@@ -158,16 +158,17 @@ class MapScorer(Scorer):
         results = [entry.predictions.results[name].parts for name in names]
         places = [(metric, part) for metric in self.METRICS for part in results[0]]
         values = np.array([[parts[part][metric] for metric, part in places] for parts in results])
-        made = summary(values, units, skip_nan=self.measured.empty != "nan", level=about["level"],
+        over_cases = summary(values, units, skip_nan=self.measured.empty != "nan", level=about["level"],
                        count=about["resamples"], seed=about["seed"])
         missing = len(entry.missing) if about["cases"] == "all" else len(set(names) & set(entry.missing))
         states = {part: [_state(parts[part]) for parts in results] for part in results[0]}
         rows = []
         for i, (metric, part) in enumerate(places):
             empty = {name: sum(state[name] for state in states[part]) for name in ("both_empty", "one_empty")}
-            rows.append({"metric": metric, "part": part, "value": float(made["mean"][i]), "low": float(made["low"][i]),
-                         "high": float(made["high"][i]), "unit": self.unit(metric), **about, "n": int(made["n"][i]),
-                         **{name: float(made[name][i]) for name in SPREAD}, **empty, "missing": missing})
+            rows.append({"metric": metric, "part": part, "value": float(over_cases["mean"][i]),
+                         "low": float(over_cases["low"][i]), "high": float(over_cases["high"][i]),
+                         "unit": self.unit(metric), **about, "n": int(over_cases["n"][i]),
+                         **{name: float(over_cases[name][i]) for name in SPREAD}, **empty, "missing": missing})
         return rows
 
     def _ranked_metrics(self) -> tuple[str, ...]:
@@ -251,13 +252,13 @@ def scheme_of(settings: MapSettings, reference: Reference) -> tuple[labels.Schem
 
     Raises UsageError for cases of different schemes.
     """
-    told = {case.scheme for case in reference.scored if case.scheme}
+    schemes = {case.scheme for case in reference.scored if case.scheme}
     if settings.scheme:
         return labels.scheme(settings.scheme), "--scheme"
-    if len(told) == 1:
-        return labels.scheme(told.pop()), "as the layout says"
-    if told:
-        raise UsageError(f"cases of {len(told)} schemes ({', '.join(sorted(told))})", where=reference.path,
+    if len(schemes) == 1:
+        return labels.scheme(schemes.pop()), "as the layout says"
+    if schemes:
+        raise UsageError(f"cases of {len(schemes)} schemes ({', '.join(sorted(schemes))})", where=reference.path,
                          remedy="score them one by one")
     if dataset := reference.dataset_scheme:
         return labels.scheme(dataset), "as the dataset.json of the reference says"

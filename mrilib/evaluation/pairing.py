@@ -57,9 +57,9 @@ def pair_known(predicted: Iterable[str], reference: Iterable[str]) -> tuple[dict
     """
     predicted, reference, best = list(predicted), list(reference), {}
     for key in (str, _last, _stem):
-        mine, theirs = Counter(map(key, predicted)), Counter(map(key, reference))
-        of_key = {key(name): name for name in reference if theirs[key(name)] == 1}
-        found = {n: of_key[key(n)] for n in predicted if mine[key(n)] == 1 and key(n) in of_key}
+        count, reference_count = Counter(map(key, predicted)), Counter(map(key, reference))
+        of_key = {key(name): name for name in reference if reference_count[key(name)] == 1}
+        found = {n: of_key[key(n)] for n in predicted if count[key(n)] == 1 and key(n) in of_key}
         if len(found) > len(best):
             best = found
     if predicted and not best:

@@ -51,20 +51,20 @@ def in_scheme(parts: dict[str, tuple[int, ...]], want: Scheme, have: Scheme) -> 
         return parts
     if not want.name and all(number in have.values for numbers in parts.values() for number in numbers):
         return parts  # of the reference nothing is known but numbers: they mean what the prediction says
-    known, usual = parts_of(have, each_label=True), parts_of(want, each_label=True)
-    for scheme, its in ((have, known), (want, usual)):
+    known, own_parts = parts_of(have, each_label=True), parts_of(want, each_label=True)
+    for scheme, its in ((have, known), (want, own_parts)):
         if len(scheme.labels) == 1:
             its.setdefault(labels.WHOLE, tuple(scheme.labels))
     if len(want.labels) == 1 and labels.WHOLE in known:
         known.setdefault(next(iter(want.labels.values())), known[labels.WHOLE])
     number = {name: value for value, name in have.labels.items()}
     for name, values in parts.items():  # a region of one's own is what its labels are called
-        if set(usual.get(name, ())) != set(values):
+        if set(own_parts.get(name, ())) != set(values):
             known.pop(name, None)  # whatever else the other scheme calls so
-        called = [next((n for n in (w, *labels.NEAR.get(w, ())) if n in number), None)
+        values_there = [next((n for n in (w, *labels.NEAR.get(w, ())) if n in number), None)
                   for w in (want.labels.get(value) for value in values)]
-        if all(called):
-            known.setdefault(name, tuple(dict.fromkeys(number[n] for n in called)))
+        if all(values_there):
+            known.setdefault(name, tuple(dict.fromkeys(number[n] for n in values_there)))
     if lacking := [name for name in parts if name not in known]:
         numbers = "+".join(map(str, parts[lacking[0]]))
         raise CaseError(f"its scheme {have} has no {lacking[0]}, which scheme {want} of the reference has ({numbers})",
@@ -104,7 +104,7 @@ def _values_of(reference: Image, case: Case) -> list[int]:
 
 @dataclass(frozen=True)
 class Scored:
-    """One prediction of one case. parts: figures of each as segmentation.measure gives them; those of a missing one
+    """One prediction of one case. parts: metrics of each as segmentation.measure gives them; those of a missing one
     where `error` says what is wrong with it. seen: what its record says of it. same_file: it holds the very bytes of
     the reference's label map."""
 
@@ -162,11 +162,11 @@ def _one(references: list[Image], path: Path | Member | None, rules: Rules, trut
         check_grid(prediction.grid, reference.grid, path)
         labels.check(np.flatnonzero(overlap.numbers_of(prediction.array)), have, path, OTHER_SCHEME)
         ignored = _ignored(prediction.array, reference.array, have, rules.scheme, path)
-        theirs = in_scheme(rules.parts, rules.scheme, have)
-        made = segmentation.measure(prediction.array, reference.array, reference.grid.spacing, rules.parts, theirs,
-                                    rules.settings, ignored)
+        predicted_parts = in_scheme(rules.parts, rules.scheme, have)
+        measured = segmentation.measure(prediction.array, reference.array, reference.grid.spacing, rules.parts,
+                                        predicted_parts, rules.settings, ignored)
         seen = record.get("seen")
-        return Scored(made, None, seen if seen in ("train", "validation") else "", _same(path, truth))
+        return Scored(measured, None, seen if seen in ("train", "validation") else "", _same(path, truth))
     except MriError as error:
         return Scored(nothing(), CaseError(error.what, where=error.where or path, remedy=error.remedy))
 

@@ -34,13 +34,15 @@ def by_cases(entries: list, values, places: list[tuple[str, str]], better: Seque
     better: (metrics,); about: what every row tells."""
     from mrilib.evaluation import leaderboard
 
-    made = leaderboard.rank(values, better, units, level=about["level"], count=about["resamples"], seed=about["seed"])
-    tested = [("rank", "", made.by_case), *((metric, part, values[:, :, k]) for k, (metric, part) in enumerate(places))]
+    ranking = leaderboard.rank(values, better, units, level=about["level"], count=about["resamples"],
+                               seed=about["seed"])
+    tested = [("rank", "", ranking.by_case),
+              *((metric, part, values[:, :, k]) for k, (metric, part) in enumerate(places))]
     tests = [(metric, part, leaderboard.compare(of, units)) for metric, part, of in _few(tested, entries)]
     ranked = ", ".join(dict.fromkeys(metric for metric, _ in places))
     about = {**about, "rules": f"{about['rules']}; each case ranked by {ranked}; p: paired Wilcoxon test, Holm's "
                                "correction"}
-    return _rows(entries, made, tests, about)
+    return _rows(entries, ranking, tests, about)
 
 
 def by_metrics(entries: list, functions: list[Callable], metrics: tuple[str, ...], better: Sequence[int], units,
@@ -52,12 +54,12 @@ def by_metrics(entries: list, functions: list[Callable], metrics: tuple[str, ...
     from mrilib.evaluation import leaderboard
 
     values, drawn = leaderboard.draw(functions, units, count=about["resamples"], seed=about["seed"])
-    made = leaderboard.rank_together(values, drawn, better, level=about["level"])
+    ranking = leaderboard.rank_together(values, drawn, better, level=about["level"])
     count = len(np.unique(units))
     tests = [(metric, "", leaderboard.compare_together(values[:, k], drawn[:, :, k], count))
              for metric, k in _few([(metric, k) for k, metric in enumerate(metrics)], entries)]
     about = {**about, "rules": f"ranked by {', '.join(metrics)}; p: paired bootstrap test, Holm's correction"}
-    return _rows(entries, made, tests, about)
+    return _rows(entries, ranking, tests, about)
 
 
 def _few(tested: list, entries: list) -> list:
@@ -69,19 +71,19 @@ def _few(tested: list, entries: list) -> list:
     return tested[:1]
 
 
-def _rows(entries: list, made, tests: list, about: dict) -> list[dict]:
+def _rows(entries: list, ranking, tests: list, about: dict) -> list[dict]:
     """Rows of `rank` (value: mean rank), `place` (low, high: its interval), `first` (share of resamples won), then of
     the paired tests: metric `p <metric>`, a submission against another, value p after Holm, low p as it is, high the
     difference of the two."""
     import numpy as np
 
     rows = []
-    for i in np.argsort(made.place, kind="stable"):
+    for i in np.argsort(ranking.place, kind="stable"):
         own = {**about, "submission": entries[i].name, "missing": len(entries[i].missing)}
-        rows += [{"metric": "rank", "value": float(made.mean_rank[i]), **own},
-                 {"metric": "place", "value": float(made.place[i]), "low": float(made.low[i]),
-                  "high": float(made.high[i]), **own},
-                 {"metric": "first", "value": float(made.first[i]), **own}]
+        rows += [{"metric": "rank", "value": float(ranking.mean_rank[i]), **own},
+                 {"metric": "place", "value": float(ranking.place[i]), "low": float(ranking.low[i]),
+                  "high": float(ranking.high[i]), **own},
+                 {"metric": "first", "value": float(ranking.first[i]), **own}]
     for metric, part, pairs in tests:
         rows += [{"metric": f"p {metric}", "part": part, "value": test.holm, "low": test.p, "high": test.difference,
                   "submission": entries[test.first].name, "against": entries[test.second].name, **about}

@@ -161,5 +161,5 @@ def unseen(seen: dict[str, str], prefix: str) -> list[str]:
         return []
     trained = sum(part == "train" for part in seen.values())
     log.info("%sthe model saw %d of the %d cases (%d in training, %d in validation): %s", prefix, count, len(seen),
-             trained, count - trained, "figures without them follow" if left else "these figures say little")
+             trained, count - trained, "metrics without them follow" if left else "these metrics say little")
     return left

@@ -183,10 +183,10 @@ class Scorer:
         every row tells."""
         from mrilib.evaluation.statistics import bootstrap
 
-        made = bootstrap(self.measures(entry, names), units, level=about["level"], count=about["resamples"],
+        measured = bootstrap(self.measures(entry, names), units, level=about["level"], count=about["resamples"],
                          seed=about["seed"])
-        return [{"metric": name, self.OF: "", "value": float(made[name][0]), "low": float(made[name][1]),
-                 "high": float(made[name][2]), "unit": self.unit(name), **about} for name in self.METRICS]
+        return [{"metric": name, self.OF: "", "value": float(measured[name][0]), "low": float(measured[name][1]),
+                 "high": float(measured[name][2]), "unit": self.unit(name), **about} for name in self.METRICS]
 
     def about(self, names: Sequence[str], cases: str, resampled: str) -> dict:
         """What every row tells of itself."""
@@ -201,8 +201,8 @@ class Scorer:
         measures = self.measures(entry, reference.chosen)
 
         def chosen(weights):
-            made = measures(weights)
-            return np.stack([made[name] for name in metrics], 1)
+            measured = measures(weights)
+            return np.stack([measured[name] for name in metrics], 1)
 
         return chosen
 

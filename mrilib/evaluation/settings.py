@@ -92,8 +92,8 @@ class MapSettings(ScoreSettings):
         settings = segmentation.Settings(self.empty, self.hd95, self.tolerance, True, lesion)
         if not self.metrics:
             return settings
-        if unknown := [name for name in self.metrics if name not in settings.figures]:
-            raise UsageError(f"--metrics {unknown[0]}: unknown metric", remedy=f"known: {' '.join(settings.figures)}")
+        if unknown := [name for name in self.metrics if name not in settings.metrics]:
+            raise UsageError(f"--metrics {unknown[0]}: unknown metric", remedy=f"known: {' '.join(settings.metrics)}")
         distances = any(name in ("hd95", "hd", "assd") or name.startswith("nsd_") for name in self.metrics)
         return replace(settings, surfaces=distances,
                        lesions=lesion if any(name.startswith("lesion") for name in self.metrics) else None)

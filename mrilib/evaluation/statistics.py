@@ -1,4 +1,4 @@
-"""Intervals: how far a figure could be off for want of cases."""
+"""Intervals: how far a metric could be off for want of cases."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def resamples(units: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
         yield drawn[:, place].astype(np.float32)
 
 
-def bootstrap(figures: Callable[[np.ndarray], dict[str, np.ndarray]], units: np.ndarray, *, level: float = 95,
+def bootstrap(metrics: Callable[[np.ndarray], dict[str, np.ndarray]], units: np.ndarray, *, level: float = 95,
               count: int = 2000, seed: int = 0,
               expand: bool = False) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Value and BCa bootstrap interval (Efron 1987) of each figure: name -> (value, low, high).
+    """Value and BCa bootstrap interval (Efron 1987) of each metric: name -> (value, low, high).
 
-    figures: weights (r, n) -> {name: (r, …)}. units: (n,), what is drawn: subjects or groups, so that copies do not
+    metrics: weights (r, n) -> {name: (r, …)}. units: (n,), what is drawn: subjects or groups, so that copies do not
     count as evidence. level: percent. expand: of means, whose interval is widened as Student's widens the normal one
     (Hesterberg 2015): of 20 values of a beta distribution 95 % held the truth in 91 of 100 runs without it, in 95 with
     it. Of up to FEW units it is Student's own, with the standard error of the jackknife: of 2, 3 and 4 such values it
-    held the truth in 94, 93 and 93 of 100 runs, the expanded one in 50, 73 and 85. A resample in which a figure is
-    undefined (NaN) is left out of its interval; a figure that is the same in all of them has no interval (NaN): that
+    held the truth in 94, 93 and 93 of 100 runs, the expanded one in 50, 73 and 85. A resample in which a metric is
+    undefined (NaN) is left out of its interval; a metric that is the same in all of them has no interval (NaN): that
     nothing varied is no certainty.
     """
-    plain = figures(np.ones((1, len(units))))
+    plain = metrics(np.ones((1, len(units))))
     tail, n = NORMAL.inv_cdf((1 - level / 100) / 2), len(np.unique(units))
     few = expand and n <= FEW
     if expand and n > 1:
         tail = student((1 - level / 100) / 2, n - 1) * math.sqrt(1 if few else n / (n - 1))
-    drawn = [] if few else [figures(weights) for weights in resamples(units, count, seed)]
-    left_out = [figures(weights) for weights in _jackknife(units)]
+    drawn = [] if few else [metrics(weights) for weights in resamples(units, count, seed)]
+    left_out = [metrics(weights) for weights in _jackknife(units)]
     result = {}
     for name, value in plain.items():
         values, without = (np.concatenate([value[:0], *(d[name] for d in many)]) for many in (drawn, left_out))
@@ -107,7 +107,8 @@ def _bca(value: float, values: np.ndarray, without: np.ndarray, tail: float) -> 
 def wilson(share: float, n: int, level: float = 95) -> tuple[float, float]:
     """The interval of a share of n independent trials (Wilson 1927), both ends 0 to 1; (0, 1) for n = 0.
 
-    For shares of exactly 0 or 1, where a bootstrap has nothing to vary and would claim certainty.
+    For shares of exactly 0 or 1, where a bootstrap has nothing to vary and would claim certainty. It is the interval of
+    scipy.stats.binomtest(...).proportion_ci("wilson"), without the 0.6 s of its import.
     """
     if n == 0:
         return 0.0, 1.0

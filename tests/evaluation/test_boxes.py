@@ -46,7 +46,7 @@ def scene(seed, cases=25, classes=("a", "b"), crowds=False):
 @pytest.mark.parametrize("seed", range(5))
 def test_average_precision_is_pycocotools(seed, crowds):
     predicted, true = scene(seed, crowds=crowds)
-    made = boxes.all_figures(predicted, true, ["a", "b"])(np.ones((1, len(true))))
+    made = boxes.all_metrics(predicted, true, ["a", "b"])(np.ones((1, len(true))))
     assert [made[n][0] for n in ("ap", "ap50", "ap75")] == pytest.approx(of_coco(predicted, true), abs=1e-6)
 
 
@@ -82,12 +82,12 @@ def test_marked_regions_neither_found_nor_counted():
             "three": []}
     predicted = {"one": [(45, 5, 55, 15, "t", 0.99), (50, 20, 60, 30, "t", 0.98), (0, 0, 10, 10, "t", 0.9)],
                  "two": [(0, 0, 10, 10, "t", 0.95)]}
-    made = {n: v[0] for n, v in boxes.all_figures(predicted, true, [""])(np.ones((1, 3))).items()}
+    made = {n: v[0] for n, v in boxes.all_metrics(predicted, true, [""])(np.ones((1, 3))).items()}
     assert all(made[name] == 1 for name in ("ap", "ap50", "froc", "iou", "hit_rate"))
     predicted["two"].append((0, 0, 10, 9, "t", 0.94))  # a second box on a region that takes one is false
-    made = {n: v[0] for n, v in boxes.all_figures(predicted, true, [""])(np.ones((1, 3))).items()}
+    made = {n: v[0] for n, v in boxes.all_metrics(predicted, true, [""])(np.ones((1, 3))).items()}
     assert made["ap50"] == 0.5 and made["hit_rate"] == 1
-    nothing = boxes.all_figures({}, {"two": true["two"]}, [""])(np.ones((1, 1)))
+    nothing = boxes.all_metrics({}, {"two": true["two"]}, [""])(np.ones((1, 1)))
     assert np.isnan([v[0] for v in nothing.values()]).all()
 
 
@@ -95,7 +95,7 @@ def test_by_hand():
     assert boxes.iou([[0, 0, 2, 2]], [[1, 1, 3, 3], [0, 0, 2, 2], [5, 5, 6, 6]]).tolist() == [[1 / 7, 1, 0]]
     true = {"one": [(0, 0, 10, 10, "t")], "two": [(0, 0, 10, 10, "t")], "none": []}
     predicted = {"one": [(0, 0, 10, 10, "t", 0.9), (20, 20, 30, 30, "t", 0.8)], "none": [(0, 0, 5, 5, "t", 0.95)]}
-    made = {n: v[0] for n, v in boxes.all_figures(predicted, true, [""])(np.ones((1, 3))).items()}
+    made = {n: v[0] for n, v in boxes.all_metrics(predicted, true, [""])(np.ones((1, 3))).items()}
     assert made["ap50"] == pytest.approx(51 * 0.5 / 101)  # half is found, behind one false box
     assert made["iou"] == made["hit_rate"] == 0.5
     assert made["froc"] == pytest.approx(0.5 * 5 / 7) and made["sensitivity_at_1"] == 0.5  # from 1 false of 3 cases on
@@ -105,9 +105,9 @@ def test_weights_are_copies_of_cases():
     predicted, true = scene(3, 8)
     weights = np.array([[2, 0, 1, 3, 0, 1, 0, 2]])
     copies = [(n, k) for n, w in zip(true, weights[0], strict=True) for k in range(w)]
-    twice = boxes.all_figures({f"{n}{k}": predicted[n] for n, k in copies}, {f"{n}{k}": true[n] for n, k in copies},
+    twice = boxes.all_metrics({f"{n}{k}": predicted[n] for n, k in copies}, {f"{n}{k}": true[n] for n, k in copies},
                               ["a", "b"])(np.ones((1, len(copies))))
-    once = boxes.all_figures(predicted, true, ["a", "b"])(weights)
+    once = boxes.all_metrics(predicted, true, ["a", "b"])(weights)
     for name in ("iou", "hit_rate"):
         assert once[name] == pytest.approx(twice[name])
     assert once["ap"] == pytest.approx(twice["ap"], abs=0.03)  # of equal scores the order differs

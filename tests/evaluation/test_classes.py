@@ -1,4 +1,4 @@
-"""Figures of classes against scikit-learn, weighted and plain, and what is said where a figure is not defined."""
+"""Metrics of classes against scikit-learn, weighted and plain, and what is said where a metric is not defined."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from mrilib.evaluation.metrics.classes import all_figures, ranking
+from mrilib.evaluation.metrics.classes import all_metrics, ranking
 
 POINTWISE = settings(max_examples=25, deadline=None)
 
@@ -25,7 +25,7 @@ def draw(seed, n=60, k=3, ties=True):
 
 
 def reference(truth, predicted, p, w):
-    """The same figures by scikit-learn."""
+    """The same metrics by scikit-learn."""
     k = p.shape[1]
     labels = list(range(k))
     options = {"sample_weight": w, "labels": labels, "zero_division": np.nan}
@@ -56,21 +56,21 @@ def reference(truth, predicted, p, w):
 def test_figures_are_those_of_scikit_learn(seed, k, ties, n):
     truth, predicted, p, weights = draw(seed, n, k, ties)
     predicted[:k] = np.arange(k)  # so that none is 0 / 0
-    found = all_figures(truth, predicted, p, k)(weights)
+    found = all_metrics(truth, predicted, p, k)(weights)
     for row, w in enumerate(weights):
         for name, value in reference(truth, predicted, p, w).items():
             np.testing.assert_allclose(found[name][row], value, rtol=2e-5, atol=2e-6, err_msg=name)
-    plain = all_figures(truth, predicted, p, k)(np.ones((1, n)))
+    plain = all_metrics(truth, predicted, p, k)(np.ones((1, n)))
     for name, value in reference(truth, predicted, p, np.ones(n)).items():
         np.testing.assert_allclose(plain[name][0], value, rtol=1e-6, err_msg=name)
 
 
 def test_weights_are_repetitions():
     truth, predicted, p, weights = draw(5, 80, 3)
-    found = all_figures(truth, predicted, p, 3)(weights)
+    found = all_metrics(truth, predicted, p, 3)(weights)
     for row, w in enumerate(weights):
         i = np.repeat(np.arange(80), w.astype(int))
-        one = all_figures(truth[i], predicted[i], p[i], 3)(np.ones((1, len(i))))
+        one = all_metrics(truth[i], predicted[i], p[i], 3)(np.ones((1, len(i))))
         for name in one:
             np.testing.assert_allclose(found[name][row], one[name][0], rtol=3e-5, err_msg=name)
 
@@ -78,31 +78,31 @@ def test_weights_are_repetitions():
 def test_calibration_error_by_hand():
     p = np.array([[0.95, 0.05], [0.91, 0.09], [0.3, 0.7], [0.28, 0.72]])
     truth = np.array([0, 1, 1, 1])
-    found = all_figures(truth, p.argmax(1), p, 2)(np.ones((1, 4)))["calibration_error"][0]
+    found = all_metrics(truth, p.argmax(1), p, 2)(np.ones((1, 4)))["calibration_error"][0]
     assert found == pytest.approx((abs(1 - 0.95 - 0.91) + abs(2 - 0.7 - 0.72)) / 4)
 
 
 def test_a_missing_prediction_is_wrong_everywhere():
     truth, predicted, p, _ = draw(1, 40, 3, ties=False)
-    plain = all_figures(truth, predicted, p, 3)(np.ones((1, 40)))
+    plain = all_metrics(truth, predicted, p, 3)(np.ones((1, 40)))
     right = np.flatnonzero(truth == predicted)[0]
     gone = predicted.copy()
     gone[right] = -1
-    found = all_figures(truth, gone, p, 3)(np.ones((1, 40)))
+    found = all_metrics(truth, gone, p, 3)(np.ones((1, 40)))
     assert found["accuracy"][0] == pytest.approx(plain["accuracy"][0] - 1 / 40)
     assert all(np.isfinite(v).all() for v in found.values())
     for name in ("balanced_accuracy", "f1_macro", "mcc", "kappa", "roc_auc_macro"):
         assert found[name][0] < plain[name][0], name
     for name in ("log_loss", "brier"):
         assert found[name][0] > plain[name][0], name
-    nothing = all_figures(truth, np.full(40, -1), p, 3)(np.ones((1, 40)))
+    nothing = all_metrics(truth, np.full(40, -1), p, 3)(np.ones((1, 40)))
     assert nothing["accuracy"][0] == 0 and nothing["roc_auc_macro"][0] == pytest.approx(0)
 
 
 def test_where_a_figure_is_not_defined_it_is_nan_and_means_leave_it_out():
     truth, predicted = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 0])
     p = np.array([[0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.5, 0.4, 0.1]])
-    found = {name: v[0] for name, v in all_figures(truth, predicted, p, 3)(np.ones((1, 4))).items()}
+    found = {name: v[0] for name, v in all_metrics(truth, predicted, p, 3)(np.ones((1, 4))).items()}
     assert np.isnan(found["sensitivity"][2]) and np.isnan(found["precision"][2]) and np.isnan(found["f1"][2])
     assert np.isnan(found["roc_auc"][2]) and np.isnan(found["average_precision"][2])
     assert found["specificity"][2] == 1
@@ -110,9 +110,9 @@ def test_where_a_figure_is_not_defined_it_is_nan_and_means_leave_it_out():
     assert found["f1_macro"] == pytest.approx(metrics.f1_score(truth, predicted, average="macro"))
     assert found["f1_weighted"] == pytest.approx(metrics.f1_score(truth, predicted, average="weighted"))
     assert found["roc_auc_macro"] == pytest.approx(1)
-    constant = all_figures(truth, np.zeros(4, int), None, 2)(np.ones((1, 4)))
+    constant = all_metrics(truth, np.zeros(4, int), None, 2)(np.ones((1, 4)))
     assert np.isnan(constant["mcc"][0]) and constant["kappa"][0] == 0 and constant["balanced_accuracy"][0] == 0.5
-    alone = all_figures(np.zeros(3, int), np.zeros(3, int), np.ones((3, 1)), 1)(np.ones((1, 3)))
+    alone = all_metrics(np.zeros(3, int), np.zeros(3, int), np.ones((3, 1)), 1)(np.ones((1, 3)))
     assert alone["accuracy"][0] == 1 and np.isnan(alone["kappa"][0]) and np.isnan(alone["specificity"][0, 0])
 
 

@@ -65,8 +65,8 @@ def test_figures_of_all_cases_are_ranked_on_shared_resamples():
     each = rng.random((3, 30)) + np.array([[0.5], [0], [0]])
     each[2] = each[1]
     units = np.arange(30)
-    figures = [lambda w, v=v: np.stack([w @ v / w.sum(1), -(w @ v)], 1) for v in each]
-    values, drawn = leaderboard.draw(figures, units, count=400)
+    metrics = [lambda w, v=v: np.stack([w @ v / w.sum(1), -(w @ v)], 1) for v in each]
+    values, drawn = leaderboard.draw(metrics, units, count=400)
     assert np.allclose(values[:, 0], each.mean(1)) and drawn.shape == (400, 3, 2)
     board = leaderboard.rank_together(values, drawn, (1, -1))
     assert board.place.tolist() == [1, 2, 2] and board.mean_rank.tolist() == [1, 2.5, 2.5]

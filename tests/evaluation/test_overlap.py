@@ -52,10 +52,10 @@ def test_empty_parts():
     empty, full = np.zeros((5, 5), np.uint8), np.full((5, 5), 4, np.uint8)
     both = overlap.counts(empty, empty, PARTS)["core"]
     assert both == (0, 0, 0, 25)
-    figures = (overlap.dice, overlap.iou, overlap.sensitivity, overlap.specificity, overlap.precision)
-    assert [figure(*both) for figure in figures] == [1] * 5 and overlap.volumes(*both, 8.0) == (0, 0, 0)
+    metrics = (overlap.dice, overlap.iou, overlap.sensitivity, overlap.specificity, overlap.precision)
+    assert [metric(*both) for metric in metrics] == [1] * 5 and overlap.volumes(*both, 8.0) == (0, 0, 0)
     missed = overlap.counts(empty, full, PARTS)["core"]
-    assert [figure(*missed) for figure in figures[:3]] == [0] * 3 and math.isnan(overlap.precision(*missed))
+    assert [metric(*missed) for metric in metrics[:3]] == [0] * 3 and math.isnan(overlap.precision(*missed))
     assert math.isnan(overlap.specificity(*missed)) and overlap.volumes(*missed, 8.0) == (0, 200, -1)
     made_up = overlap.counts(full, empty, PARTS)["core"]
     assert overlap.dice(*made_up) == 0 and math.isnan(overlap.sensitivity(*made_up))

@@ -86,7 +86,7 @@ def test_simpleitk(i):
 
 
 def organisers(prediction, reference, spacing, dilation, threshold, penalty=374.0):
-    """The lesion-wise figures of BraTS 2023 step by step, whole volumes at a time, distances by plain transforms.
+    """The lesion-wise metrics of BraTS 2023 step by step, whole volumes at a time, distances by plain transforms.
 
     By the rules of the evaluator github.com/rachitsaluja/BraTS-2023-Metrics (its README, and what its eval.py does);
     own words, for it states no licence.

@@ -74,19 +74,24 @@ def test_nothing_varies():
 def test_undefined_resamples_are_left_out():
     values = np.array([1.0, 2.0, 3.0, 4.0])
 
-    def figures(weights):
+    def metrics(weights):
         means = weights @ values / weights.sum(1)
         return {"pair": np.stack([means, np.where(weights[:, 0] > 0, means, np.nan)], 1)}
 
-    value, low, high = bootstrap(figures, np.arange(4), count=500)["pair"]
+    value, low, high = bootstrap(metrics, np.arange(4), count=500)["pair"]
     assert value.tolist() == [2.5, 2.5] and np.isfinite([low, high]).all() and high[1] <= high[0]
 
 
 def test_wilson():
+    from scipy import stats
+
     assert wilson(0.5, 100) == pytest.approx((0.4038315, 0.5961685), abs=1e-6)  # Wilson 1927, z = 1.959964
     assert wilson(1, 20) == pytest.approx((0.8388749, 1), abs=1e-6)
     assert wilson(0, 20, 90)[0] == 0 and wilson(0, 20, 90)[1] < wilson(0, 20, 99)[1]
     assert wilson(0.3, 0) == (0, 1)
+    for right, n, level in ((0, 7, 95), (7, 7, 90), (3, 9, 99)):
+        wanted = stats.binomtest(right, n).proportion_ci(level / 100, "wilson")
+        assert wilson(right / n, n, level) == pytest.approx((wanted.low, wanted.high))
 
 
 def test_student_s_quantiles():

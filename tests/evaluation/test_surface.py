@@ -134,8 +134,8 @@ def test_empty_parts_by_the_stated_rule(pair, state, dice, distance, lesion):
 def test_what_is_not_asked_for_is_not_there():
     one = balls((10, 10, 10), (4, 4, 4, 3))
     few = segmentation.Settings(surfaces=False, lesions=None)
-    assert list(segmentation.measure(one, one, (1, 1, 1), {"it": (1,)}, None, few)["it"])[:-1] == few.figures
+    assert list(segmentation.measure(one, one, (1, 1, 1), {"it": (1,)}, None, few)["it"])[:-1] == few.metrics
     every = segmentation.Settings(tolerances=(1, 2.5))
     found = segmentation.measure(one, one, (1, 1, 1), {"it": (1,)}, None, every)["it"]
-    assert list(found)[:-1] == every.figures and found["nsd_2.5mm"] == 1
-    assert list(segmentation.missing({"it": (1,)}, one, (1, 1, 1), every)["it"])[:-1] == every.figures
+    assert list(found)[:-1] == every.metrics and found["nsd_2.5mm"] == 1
+    assert list(segmentation.missing({"it": (1,)}, one, (1, 1, 1), every)["it"])[:-1] == every.metrics

@@ -97,7 +97,7 @@ def test_five_submissions_four_clear_lines_one_table_right_ranks(challenge):
         "dice", "WT", "all")))
 
 
-def test_ranks_by_other_figures_groups_and_json(challenge, tmp_path):
+def test_ranks_by_other_metrics_groups_and_json(challenge, tmp_path):
     teams = [challenge / name for name in ("anna", "bela")]
     (tmp_path / "site.csv").write_text("case,site\n" + "".join(f"p{i},{'A' if i < 3 else 'B'}\n" for i in range(8)))
     done = score(*teams, "-r", challenge / "truth", "--rank-by", "lesion_dice", "--group-by", "site.csv", "--json",

@@ -60,7 +60,7 @@ def folders(tmp_path_factory):
     return root
 
 
-def test_figures_of_a_folder(folders):
+def test_metrics_of_a_folder(folders):
     done = score(folders / "pred", "-r", folders / "truth")
     assert done.returncode == 0
     assert "scheme brats2020, by the numbers in the reference: WT 1+2+4, TC 1+4, ET 4" in done.stderr
@@ -170,15 +170,15 @@ def test_a_label_map_on_another_grid_than_its_image_is_compared_on_that_of_the_p
             (tmp_path / "own").mkdir()
             sitk.WriteImage(sitk.PermuteAxes(made, (2, 0, 1)), str(tmp_path / f"own/{name}.nii.gz"))
 
-    def figures(done, name):
+    def metrics(done, name):
         return {(r["metric"], r["part"]): r["value"] for r in rows(done) if r["case"] == name}
 
     wanted = score("pred", "-r", "plain", cwd=tmp_path)
     done = score("pred", "-r", "truth", cwd=tmp_path)
     for name in ("turned", "shifted", "same"):
-        assert figures(done, name) == figures(wanted, name) and name not in done.stderr
+        assert metrics(done, name) == metrics(wanted, name) and name not in done.stderr
     assert "small.nii.gz: grid differs from the reference's: size 20,24,10 and 16,20,8" in done.stderr
-    assert figures(score("own", "-r", "truth", cwd=tmp_path), "turned") == figures(wanted, "turned")
+    assert metrics(score("own", "-r", "truth", cwd=tmp_path), "turned") == metrics(wanted, "turned")
 
 
 def test_a_reference_that_was_prepared_to_another_grid_is_named(folders, tmp_path):
@@ -256,7 +256,7 @@ def test_seen_cases_limits_and_json(folders, tmp_path):
         save(tmp_path / f"p/p{i}.nii.gz", tumour(i + (100 if i > 2 else 0)))
         (tmp_path / f"p/p{i}.json").write_text(json.dumps({"seen": "train" if i < 3 else ""}))
     done = score("p", "-r", folders / "truth", cwd=tmp_path)
-    assert "the model saw 3 of the 6 cases (3 in training, 0 in validation): figures without them" in done.stderr
+    assert "the model saw 3 of the 6 cases (3 in training, 0 in validation): metrics without them" in done.stderr
     every, unseen = means(done)["dice", "ET"], means(done, "unseen")["dice", "ET"]
     assert unseen["n"] == "3" and float(unseen["value"]) < float(every["value"])
     high = score("p", "-r", folders / "truth", "--fail-under", "dice=0.99", "--json", cwd=tmp_path)

@@ -57,7 +57,7 @@ FAULTS = ("cases have no prediction", "cleo: 1 predictions are of no case in the
           "emil: emil.csv, line 9: p_yes is '1.9', not a probability")
 
 
-def test_tables_of_classes_are_ranked_by_their_figures_on_the_same_resamples(classes):
+def test_tables_of_classes_are_ranked_by_their_metrics_on_the_same_resamples(classes):
     done = score(*(f"{team}.csv" for team in TEAMS[::-1]), "-r", "t.csv", "--resamples", 500, cwd=classes)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     for line in (*FAULTS[1:], "each of the 5 is a submission of its own",

@@ -1,4 +1,4 @@
-"""Figures of boxes, from weighted cases, so that one call does many resamples of a bootstrap.
+"""Metrics of boxes, from weighted cases, so that one call does many resamples of a bootstrap.
 
 Average precision is COCO's: greedy matches from the surest box on, 101 recall points, at most 100 boxes a case.
 Boxes are (x0, y0, x1, y1) in pixels. A true box may be marked: a `crowd` (COCO's iscrowd) or `ignore` region is neither
@@ -152,12 +152,12 @@ def to_find(boxes: Iterable[Sequence]) -> list[Sequence]:
     return [box for box in boxes if not mark_of(box)]
 
 
-def all_figures(predicted: Mapping[str, Iterable], true: Mapping[str, Iterable], classes: Sequence[str],
+def all_metrics(predicted: Mapping[str, Iterable], true: Mapping[str, Iterable], classes: Sequence[str],
                 ) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """Figures as a function of weights (r, n), how often each of the n cases of `true` counts.
+    """Metrics as a function of weights (r, n), how often each of the n cases of `true` counts.
 
     predicted: case -> [(x0, y0, x1, y1, class, score)]; true: case -> [(x0, y0, x1, y1, class[, mark])]; classes:
-    those that are told apart, [""] for none. Each figure is (r,): `ap` (mean over IoU 0.5 to 0.95), `ap50`, `ap75`,
+    those that are told apart, [""] for none. Each metric is (r,): `ap` (mean over IoU 0.5 to 0.95), `ap50`, `ap75`,
     each a mean over the classes that have a true box; the FROC (IoU 0.5), `sensitivity_at_0.125` to `sensitivity_at_8`
     false boxes a case (FALSE_PER_CASE), and `froc`, their mean; `iou` (of the surest box of a case with the true box
     nearest to it, 0 without one) and `hit_rate` (the share of cases with a true box in which that is 0.5 or more). NaN
@@ -169,7 +169,7 @@ def all_figures(predicted: Mapping[str, Iterable], true: Mapping[str, Iterable],
     has = np.array([len(to_find(true[name])) > 0 for name in names])
     top = np.array([top_iou(predicted.get(name, ()), true[name]) for name in names])
 
-    def figures(weights):
+    def metrics(weights):
         weights = weights.astype(float)
         precise = np.stack([_average_precision(weights, *one) for one in by_class])  # (classes, r, thresholds)
         counted = ~np.isnan(precise)
@@ -181,7 +181,7 @@ def all_figures(predicted: Mapping[str, Iterable], true: Mapping[str, Iterable],
             return {"ap": ap.mean(1), "ap50": ap[:, 0], "ap75": ap[:, 5], "froc": found.mean(1), **at,
                     "iou": weights @ (top * has) / total, "hit_rate": weights @ ((top >= 0.5) & has) / total}
 
-    return figures
+    return metrics
 
 
 def _of_class(predicted, true, names, kind: str | None):

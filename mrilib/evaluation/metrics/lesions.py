@@ -1,4 +1,4 @@
-"""Figures lesion by lesion, as the organisers of BraTS define them from 2023 on.
+"""Metrics lesion by lesion, as the organisers of BraTS define them from 2023 on.
 
 Lesions of the reference that meet once dilated are one. A component of the prediction belongs to every lesion whose
 dilation it touches; those of one lesion are compared with it together. Lesions of at most `min_volume` are left out;
@@ -45,24 +45,24 @@ def lesion_wise(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence
     prediction, reference = (np.pad(mask[box], pad).astype(bool) for mask in (prediction, reference))
     joined = generate_binary_structure(reference.ndim, min(RANKS[settings.connectivity], reference.ndim))
     wide, lesions = label(dilated(reference, settings.dilation), joined)
-    called, components = label(prediction, joined)
+    component, components = label(prediction, joined)
     voxel = float(np.prod(spacing))
-    touching = _table(wide, called, prediction, lesions, components)[1:, 1:] > 0
-    shared = _table(wide, called, reference & prediction, lesions, components)[1:, 1:]
+    touching = _table(wide, component, prediction, lesions, components)[1:, 1:] > 0
+    shared = _table(wide, component, reference & prediction, lesions, components)[1:, 1:]
     sizes = np.bincount(wide[reference], minlength=lesions + 1)[1:]
-    volumes = np.bincount(called[prediction], minlength=components + 1)[1:]
+    volumes = np.bincount(component[prediction], minlength=components + 1)[1:]
     made_up = int((~touching.any(0)).sum())
     counted = [i for i in range(lesions) if sizes[i] * voxel > settings.min_volume]
     dices, distances = [], []
     for i in counted:
-        mine = touching[i]
-        dices.append(2 * float(shared[i, mine].sum()) / float(sizes[i] + volumes[mine].sum()))
-        if not mine.any():
+        touched = touching[i]
+        dices.append(2 * float(shared[i, touched].sum()) / float(sizes[i] + volumes[touched].sum()))
+        if not touched.any():
             distances.append(settings.penalty)
-        elif whole is not None and lesions == 1 and mine.all():
+        elif whole is not None and lesions == 1 and touched.all():
             distances.append(whole)
         else:
-            ours, truth = np.isin(called, np.flatnonzero(mine) + 1), (wide == i + 1) & reference
+            ours, truth = np.isin(component, np.flatnonzero(touched) + 1), (wide == i + 1) & reference
             near = box_of(ours, truth)
             apart = surface.between(ours[near].astype(np.uint8), truth[near].astype(np.uint8), spacing)
             distances.append(surface.percentile(apart, 95))
@@ -78,9 +78,9 @@ def lesion_wise(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence
     }
 
 
-def _table(wide: np.ndarray, called: np.ndarray, where: np.ndarray, lesions: int, components: int) -> np.ndarray:
+def _table(wide: np.ndarray, component: np.ndarray, where: np.ndarray, lesions: int, components: int) -> np.ndarray:
     """Voxels by (lesion, component) where a mask is True: (lesions + 1, components + 1)."""
-    both = wide[where].astype(np.int64) * (components + 1) + called[where]
+    both = wide[where].astype(np.int64) * (components + 1) + component[where]
     return np.bincount(both, minlength=(lesions + 1) * (components + 1)).reshape(lesions + 1, components + 1)
 
 

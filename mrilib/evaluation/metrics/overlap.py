@@ -1,6 +1,6 @@
 """How well two label maps overlap: every count from one confusion histogram of the two.
 
-A part is what is scored as one: a label, or a region that unites several. All figures are 0 to 1. Where both maps
+A part is what is scored as one: a label, or a region that unites several. All metrics are 0 to 1. Where both maps
 lack a part, dice and iou are 1; where one of them does, they are 0. What is 0 / 0 otherwise (the sensitivity of a
 part that the reference lacks) is NaN.
 """
@@ -55,10 +55,10 @@ def from_histogram(table: np.ndarray, parts: Mapping[str, Sequence[int]],
     """`counts` of a histogram as `histogram` makes it."""
     total, result = int(table.sum()), {}
     for name, numbers in parts.items():
-        mine, theirs = list(numbers), list((predicted_parts or parts)[name])
-        both = int(table[np.ix_(mine, theirs)].sum())
-        true, called = int(table[mine].sum()), int(table[:, theirs].sum())
-        result[name] = (both, called - both, true - both, total - true - called + both)
+        reference_values, predicted_values = list(numbers), list((predicted_parts or parts)[name])
+        both = int(table[np.ix_(reference_values, predicted_values)].sum())
+        true, predicted = int(table[reference_values].sum()), int(table[:, predicted_values].sum())
+        result[name] = (both, predicted - both, true - both, total - true - predicted + both)
     return result
 
 

@@ -1,4 +1,4 @@
-"""Every figure of one pair of label maps, and what is agreed where a part is missing from one of them."""
+"""Every metric of one pair of label maps, and what is agreed where a part is missing from one of them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Settings:
     lesions: lesions.Settings | None = field(default_factory=lesions.Settings)
 
     @property
-    def figures(self) -> list[str]:
+    def metrics(self) -> list[str]:
         """The names of what is measured, in order."""
         names = [n for n in METRICS if n in OVERLAPS or n in COUNTED[:3]]
         if self.surfaces:
@@ -74,15 +74,15 @@ class Settings:
 OVERLAPS = ("dice", "iou", "sensitivity", "specificity", "precision")
 
 
-def known(name: str) -> Metric:
-    """What is known of a figure by its name."""
+def metric(name: str) -> Metric:
+    """The description of a metric by its name."""
     return METRICS["nsd" if name.startswith("nsd_") else name]
 
 
 def measure(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float],
             parts: Mapping[str, Sequence[int]], predicted_parts: Mapping[str, Sequence[int]] | None = None,
             settings: Settings = Settings(), ignored: np.ndarray | None = None) -> dict[str, dict]:
-    """All figures of each part: {part: {figure: value, "state": "", "both_empty", "reference_empty" or
+    """All metrics of each part: {part: {metric: value, "state": "", "both_empty", "reference_empty" or
     "prediction_empty"}}.
 
     prediction, reference: uint8 label maps of one shape, (z, y, x) or (y, x). spacing: mm, in that order. parts: name
@@ -101,17 +101,17 @@ def measure(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[flo
     found = overlap.from_histogram(table, parts, predicted_parts)
     voxel, diagonal, result = float(np.prod(spacing)), _diagonal(reference.shape, spacing), {}
     for part, counts in found.items():
-        figures = {name: getattr(overlap, name)(*counts) for name in OVERLAPS}
-        figures |= dict(zip(COUNTED[:3], overlap.volumes(*counts, voxel), strict=True))
+        metrics = {name: getattr(overlap, name)(*counts) for name in OVERLAPS}
+        metrics |= dict(zip(COUNTED[:3], overlap.volumes(*counts, voxel), strict=True))
         state = _state(*counts)
         masks = (_mask(inside[0], (predicted_parts or parts)[part]), _mask(inside[1], parts[part]))
         directed = None
         if settings.surfaces:
             distances, directed = _distances(*masks, spacing, settings, state)
-            figures |= distances
+            metrics |= distances
         if settings.lesions is not None:
-            figures |= lesions.lesion_wise(*masks, spacing, settings.lesions, directed)
-        result[part] = {**ruled(figures, state, settings, diagonal), "state": state}
+            metrics |= lesions.lesion_wise(*masks, spacing, settings.lesions, directed)
+        result[part] = {**ruled(metrics, state, settings, diagonal), "state": state}
     return result
 
 
@@ -128,7 +128,7 @@ def _mask(array: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
 
 
 def _distances(prediction: np.ndarray, reference: np.ndarray, spacing, settings: Settings, state: str):
-    """The figures of the surfaces of two masks, NaN where one has none, and their directed hd95."""
+    """The metrics of the surfaces of two masks, NaN where one has none, and their directed hd95."""
     tolerances = [f"nsd_{t:g}mm" for t in settings.tolerances]
     if state:
         return dict.fromkeys(["hd95", "hd", "assd", *tolerances], math.nan), None
@@ -137,48 +137,48 @@ def _distances(prediction: np.ndarray, reference: np.ndarray, spacing, settings:
     apart = surface.between(prediction, reference, spacing)
     directed = surface.percentile(apart, 95)
     if settings.hd95 == "directed":
-        figures = {"hd95": directed, "hd": surface.percentile(apart, 100),
+        metrics = {"hd95": directed, "hd": surface.percentile(apart, 100),
                    "assd": surface.mean(apart)}
     else:
         voxels = surface.between(prediction, reference, spacing, elements=False)
-        figures = {"hd95": surface.pooled_percentile(voxels, 95), "hd": surface.percentile(voxels, 100),
+        metrics = {"hd95": surface.pooled_percentile(voxels, 95), "hd": surface.percentile(voxels, 100),
                    "assd": surface.pooled_mean(voxels)}
     near = {n: surface.within(apart, t) for n, t in zip(tolerances, settings.tolerances, strict=True)}
-    return figures | near, directed
+    return metrics | near, directed
 
 
-def ruled(figures: dict[str, float], state: str, settings: Settings, diagonal: float) -> dict[str, float]:
-    """Figures of a part that one map or both lack, by the rule; others as they are."""
+def ruled(metrics: dict[str, float], state: str, settings: Settings, diagonal: float) -> dict[str, float]:
+    """Metrics of a part that one map or both lack, by the rule; others as they are."""
     if not state:
-        return figures
+        return metrics
     if settings.empty != "worst":
-        return {name: value if name in COUNTED else math.nan for name, value in figures.items()}
+        return {name: value if name in COUNTED else math.nan for name, value in metrics.items()}
     result = {}
-    for name, value in figures.items():
+    for name, value in metrics.items():
         if name in COUNTED or name == "specificity" or name.startswith("lesion"):
             result[name] = value
         else:
-            result[name] = known(name).best if state == "both_empty" else worst(name, settings, diagonal)
+            result[name] = metric(name).best if state == "both_empty" else worst(name, settings, diagonal)
     return result
 
 
 def worst(name: str, settings: Settings, diagonal: float) -> float:
-    """The worst value of a figure on an image of that diagonal (mm)."""
-    value = known(name).worst
+    """The worst value of a metric on an image of that diagonal (mm)."""
+    value = metric(name).worst
     return diagonal if value == DIAGONAL else settings.lesions.penalty if value == PENALTY else float(value)
 
 
 def missing(parts: Mapping[str, Sequence[int]], reference: np.ndarray, spacing: Sequence[float],
             settings: Settings = Settings()) -> dict[str, dict]:
-    """What a case without prediction gets: the worst value of each figure, and the reference's own volume."""
+    """What a case without prediction gets: the worst value of each metric, and the reference's own volume."""
     voxel, diagonal = float(np.prod(spacing)), _diagonal(reference.shape, spacing)
     seen = overlap.numbers_of(reference)
     result = {}
     for part, numbers in parts.items():
-        figures = {name: worst(name, settings, diagonal) for name in settings.figures}
+        metrics = {name: worst(name, settings, diagonal) for name in settings.metrics}
         volume = float(seen[list(numbers)].sum()) * voxel
-        figures |= {"reference_volume": volume, "volume_difference": -1.0 if volume else math.nan}
-        result[part] = {**figures, "state": "missing"}
+        metrics |= {"reference_volume": volume, "volume_difference": -1.0 if volume else math.nan}
+        result[part] = {**metrics, "state": "missing"}
     return result
 
 

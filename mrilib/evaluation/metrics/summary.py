@@ -11,7 +11,7 @@ SPREAD = ("sd", "median", "q1", "q3")
 
 def summary(values: np.ndarray, units: np.ndarray, *, skip_nan: bool = True, level: float = 95, count: int = 2000,
             seed: int = 0) -> dict[str, np.ndarray]:
-    """Of columns of figures, (n cases, m): mean, low, high, n and SPREAD, each (m,).
+    """Of columns of metrics, (n cases, m): mean, low, high, n and SPREAD, each (m,).
 
     units: (n,) what the bootstrap draws (subjects). skip_nan: a NaN is left out of its column, else the column is NaN.
     sd is that of a sample (n - 1). The interval is BCa's of the mean, expanded for few units, Student's for up to 4.
@@ -20,8 +20,8 @@ def summary(values: np.ndarray, units: np.ndarray, *, skip_nan: bool = True, lev
     result = {name: np.full(values.shape[1], np.nan) for name in ("mean", "low", "high")} | {"n": here.sum(0)}
     for defined in np.unique(here[:, here.any(0)], axis=1).T:  # columns with values in the same cases
         columns = np.flatnonzero((here == defined[:, None]).all(0))
-        made = _means(values[np.ix_(defined, columns)], units[defined], level, count, seed)
-        for name, found in zip(("mean", "low", "high"), made, strict=True):
+        means = _means(values[np.ix_(defined, columns)], units[defined], level, count, seed)
+        for name, found in zip(("mean", "low", "high"), means, strict=True):
             result[name][columns] = found
     for name, function in (("sd", _sd), ("median", np.median), ("q1", _q1), ("q3", _q3)):
         result[name] = np.array([function(c[h]) if h.any() else np.nan for c, h in zip(values.T, here.T, strict=True)])

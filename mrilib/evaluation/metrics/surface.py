@@ -120,8 +120,8 @@ def _shells(spacing: tuple[float, ...]) -> Shells:
     squares = (np.multiply(steps, spacing) ** 2).sum(1)
     order = np.argsort(squares, kind="stable")
     steps, squares = steps[order], squares[order]
-    known = squares < ((REACH + 1) * min(spacing)) ** 2  # farther ones are not all here
-    steps, squares = steps[known][1 : NEAR + 40], squares[known][1 : NEAR + 40]
+    complete = squares < ((REACH + 1) * min(spacing)) ** 2  # farther ones are not all here
+    steps, squares = steps[complete][1 : NEAR + 40], squares[complete][1 : NEAR + 40]
     starts = np.flatnonzero(np.r_[True, np.diff(squares) > 1e-9 * squares[1:]])
     ends = [int(end) for end in starts[1:] if end <= NEAR] or [len(squares)]
     groups = [steps[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
