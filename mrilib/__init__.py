@@ -19,6 +19,13 @@ PUBLIC = {
     "normalize": "mrilib.preparation",
     "augment": "mrilib.preparation",
     "prepare": "mrilib.preparation",
+    "split": "mrilib.splitting",
+    "train": "mrilib.tasks.train",
+    "predict": "mrilib.tasks.predicting",
+    "score": "mrilib.tasks.scoring",
+    "load_model": "mrilib.tasks.model",
+    "inspect": "mrilib.inspection",
+    "view": "mrilib.drawing",
 }
 __all__ = ["__version__", *PUBLIC]
 

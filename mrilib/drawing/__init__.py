@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mrilib import cases as finding
@@ -91,7 +91,7 @@ def table_of(shown) -> str | None:
         except OSError as error:
             raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
         return text if text.startswith(TABLES) else None
-    rows = list(shown) if isinstance(shown, list | tuple) else []
+    rows = list(shown) if isinstance(shown, Sequence) else []
     if rows and all(isinstance(row, Mapping) for row in rows):
         columns = list(dict.fromkeys(name for row in rows for name in row))
         return csv_text([columns, *([row.get(name, "") for name in columns] for row in rows)])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from pkgutil import resolve_name
 
 from mrilib import config, tasks
+from mrilib.cases import Reading
 from mrilib.errors import CaseError, UsageError
 from mrilib.evaluation import check as checking
 from mrilib.evaluation import reference as references
@@ -44,9 +46,10 @@ def scorer_of(found: list[Submission], settings: Mapping, defaults: Mapping | No
     return kind(config.choose(kind.settings, {**late, **settings}))
 
 
-def score(predictions: object, reference: str | Path, *, layout=None, split: str | Path | None = None,
-          fold: int | None = None, part: str | None = None, model: Iterable[str | Path] = (),
-          group_by: str | Path | None = None, fail_under: Iterable[str] = (), jobs=None, progress=None,
+def score(predictions: object, reference: str | Path, *, layout: str | Reading | None = None,
+          split: str | Path | None = None, fold: int | None = None, part: str | None = None,
+          model: Iterable[str | Path] = (), group_by: str | Path | None = None, fail_under: Iterable[str] = (),
+          jobs: int | Executor | None = None, progress: Callable | None = None,
           defaults: Mapping | None = None, **settings) -> Scores:
     """Score predictions against a reference: rows of metrics with confidence intervals.
 

@@ -11,9 +11,9 @@ from mrilib.tasks.model import Model
 from mrilib.training.run import Training
 
 
-def train(data, *, task: str = tasks.AUTO, split=None, fold: int | None = None, out: str | Path | None = None,
+def train(data, *, task: str = tasks.AUTO, split: object = None, fold: int | None = None, out: str | Path | None = None,
           curve: str | Path | None = None, resume: bool = False, force: bool = False, progress: Callable | None = None,
-          on_error: Callable | None = None, **settings):  # fmt: skip
+          on_error: Callable | None = None, **settings) -> Model | list[Model]:  # fmt: skip
     """Train a model and return it; with folds=N, return the list of N models.
 
     data: a folder or file, cases, or what `prepare` returns. task: detected from the cases by default. split: a split
