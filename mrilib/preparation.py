@@ -7,7 +7,7 @@ prepared cases. An output folder gets its recipe.json before its first case; com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +86,10 @@ def normalized(cases: Iterable[Case | CaseError], settings: NormalizeSettings, o
     if field is not None and settings.bias is None:
         raise UsageError("--field has no effect without --bias")
     steps = settings.steps()
-    check_learning(settings.method, learning and learning.source, learning and learning.split,
-                   learning and learning.fold)
+    if learning is None:
+        check_learning(settings.method, None, None, None)
+    else:
+        check_learning(settings.method, learning.source, learning.split, learning.fold)
     if learning is not None:
         refuse_output_in_input([learning.source], out)
         if not run.dry_run:
@@ -169,8 +171,8 @@ def prepare(source: Source, steps: Sequence, out: Path | str = "prepared", *, le
     chain = steps_of(steps)
     if place_to_learn(chain) is not None:
         cases = list(cases)
-        of = cases if learn is None else list(each(learn))
-        chain = learned(chain, of, keep=lambda case: case.part in (None, "train"), jobs=run.jobs,
+        learners: list[Case | CaseError] = list(cases if learn is None else each(learn))
+        chain = learned(chain, learners, keep=lambda case: case.part in (None, "train"), jobs=run.jobs,
                         on_error=run.on_error, progress=run.progress)
     elif learn is not None:
         raise UsageError("learn has no effect on these steps", remedy=f"{' and '.join(LEARNERS)} learn")
@@ -179,7 +181,7 @@ def prepare(source: Source, steps: Sequence, out: Path | str = "prepared", *, le
 
 def augment(source: Source, copies: int = 1, *, out: Path | str = "augmented", seed: int = 0,
             keep_originals: bool = False, replay: Path | str | None = None, split: Path | str | None = None,
-            fold: int | None = None, changes: object = None, **options) -> list[Case]:
+            fold: int | None = None, changes: str | Path | Mapping | None = None, **options) -> list[Case]:
     """Write randomly changed copies of cases; label maps and boxes follow.
 
     changes: a preset ("light", "medium", "heavy"), a TOML or JSON file, or a mapping; keywords such as rotate=15 are

@@ -234,13 +234,13 @@ def write(rows: list[Row]) -> str:
     return csv_text([HEADER, *((r.case, r.subject, r.group, r.fold, r.part) for r in rows)])
 
 
-def read(path: Path) -> dict[str, Row]:
+def read(path: str | Path) -> dict[str, Row]:
     """The rows of a split file by case id, in order.
 
     Raises UsageError when it is no split, names a case twice, or parts a group or subject between folds or parts.
     """
     try:
-        reader = csv.DictReader(io.StringIO(read_csv(path), newline=""))
+        reader = csv.DictReader(io.StringIO(read_csv(Path(path)), newline=""))
         if not {"case", "part"} <= set(reader.fieldnames or ()):
             raise UsageError(f"is no split: its columns are not {','.join(HEADER)}", where=path)
         lines = list(reader)

@@ -52,8 +52,8 @@ class Reference:
         return None
 
 
-def read(path: Path, layout: str | Reading | None = None, split: Path | None = None, fold: int | None = None,
-         part: str | None = None) -> Reference:
+def read(path: str | Path, layout: str | Reading | None = None, split: str | Path | None = None,
+         fold: int | None = None, part: str | None = None) -> Reference:
     """The reference below a path, and which of its cases are scored.
 
     Raises UsageError when a case cannot be used, or the split names cases that are not there.
@@ -127,7 +127,7 @@ def units_of(ids: Iterable[str], reference: Reference):
     return units, what
 
 
-def groups_of(path: Path, names: Iterable[str]) -> dict[str, list[str]]:
+def groups_of(path: str | Path, names: Iterable[str]) -> dict[str, list[str]]:
     """The cases of each value of each column of a CSV `case,<column>…`: `site=Aachen` -> ids, in order.
 
     Raises UsageError for a table without cases and columns, or that lacks a case.

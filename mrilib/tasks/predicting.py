@@ -124,9 +124,11 @@ def written(predictor: Predictor, put: Callable[[str], object] | None = None) ->
 def _cases(cases, root, layout, predictor: Predictor) -> tuple[list[Case], list[CaseError]]:
     """The cases, found where folders or files are given, and the errors of those that cannot be read."""
     items = [cases] if isinstance(cases, str | os.PathLike | Case) else list(cases)
-    if all(isinstance(item, Case) for item in items):
-        return items, []
-    paths, unreadable = [Path(item) for item in items], []
+    ready = [item for item in items if isinstance(item, Case)]
+    if len(ready) == len(items):
+        return ready, []
+    unreadable: list[CaseError] = []
+    paths = [Path(item) for item in items if not isinstance(item, Case)]
     predictor.check_inputs(paths)
     found = case_files.find(paths, layout, None if root is None else Path(root), on_error=unreadable.append)
     return list(found), unreadable

@@ -95,7 +95,7 @@ def pairs(predictions: object, reference: str | Path, *, layout=None, split: str
     if not isinstance(chosen, maps.MapScorer):
         raise UsageError(f"--dry-run has no effect with {chosen.KIND}", remedy="leave it out")
     cases = chosen.reference(references.read(reference, layout, split, fold, part))
-    return maps.listed(chosen, found, cases)
+    return maps.listed(chosen, [one for one in found if isinstance(one, submissions.Maps)], cases)
 
 
 def _found(predictions: object) -> list[Submission]:

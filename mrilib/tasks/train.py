@@ -27,9 +27,9 @@ def train(data, *, task: str = tasks.AUTO, split: object = None, fold: int | Non
     """
     cases = cases_of(data)
     chosen = tasks.detect(cases, task)
-    training = Training(chosen, cases, tasks.settings_of(chosen, settings), output=out and Path(out),
-                        curve=curve and Path(curve), **split_of(split), fold=fold, resume=resume, force=force,
-                        progress=progress, fail=on_error)
+    training = Training(chosen, cases, tasks.settings_of(chosen, settings), output=None if out is None else Path(out),
+                        curve=None if curve is None else Path(curve), **split_of(split), fold=fold, resume=resume,
+                        force=force, progress=progress, fail=on_error)
     models = [Model(each.record, path=each.path, network=each.network) for each in training.models()]
     return models if training.settings.folds else models[0]
 
