@@ -26,7 +26,7 @@ def findings(cases: Sequence[Case], pairs: Iterable[tuple[int, int, str]] = ()) 
     """
     pairs = list(pairs)
     lines = (_copies_across_parts(cases, pairs), _subjects_across_parts(cases), _names_across_parts(cases),
-             _copies_across_classes(cases, pairs), _subjects_across_classes(cases))
+             copies_across_classes(cases, pairs), _subjects_across_classes(cases))
     return [line for line in lines if line]
 
 
@@ -106,7 +106,8 @@ def _across(cases, keys, title: str, noun: str, remedy: str, least: int = 1) -> 
     return (title, f"{'; '.join(clauses)}: {_shown(list(examples))} ({remedy})") if clauses else None
 
 
-def _copies_across_classes(cases, pairs) -> tuple[str, str] | None:
+def copies_across_classes(cases: Sequence[Case], pairs: Iterable[tuple[int, int, str]]) -> tuple[str, str] | None:
+    """The (name, text) line about copies that are filed under different classes; None without them."""
     contrary = [(cases[i], cases[j]) for i, j, _ in pairs if cases[i].class_name != cases[j].class_name]
     if not contrary:
         return None

@@ -15,11 +15,11 @@ from mrilib import cases as finding
 from mrilib import duplicates, splits
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
+from mrilib.leaks import copies_across_classes
 from mrilib.splits import EXCLUDED, PARTS, Row
 from mrilib.store import read_csv, write_text
 
 SHARE = 0.15  # of the cases, that validate and that test, unless stated
-MOST = 20  # pairs of copies of different class that are logged; a table lists them all
 
 logger = logging.getLogger("mrilib")
 
@@ -197,9 +197,6 @@ def summary(cases: list[Case], rows: list[Row], pairs: list[tuple[int, int, str]
         text = ", ".join(f"{counts[name]} {name}" for name in classes)
         lines.append(f"{part if fold < 0 else f'fold {fold}'}: {len(inside)} cases in "
                      f"{len({row.group for row in inside})} groups{text and ': '}{text}")
-    contrary = [f"copies of different class: {cases[i].id} ({cases[i].class_name}) and {cases[j].id} "
-                f"({cases[j].class_name})" for i, j, _ in pairs if cases[i].class_name != cases[j].class_name]
-    lines += contrary[:MOST]
-    if (more := len(contrary) - MOST) > 0:
-        lines.append(f"and {more} more such pairs (--copies FILE lists all)")
+    if contrary := copies_across_classes(cases, pairs):
+        lines.append(": ".join(contrary))
     return lines

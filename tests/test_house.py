@@ -28,7 +28,7 @@ ALLOWED = {
     "images": {"labels", "cases", "store"},
     "duplicates": {"cases", "images", "parallel", "store"},
     "splits": {"cases", "duplicates", "images", "leaks", "store"},
-    "splitting": {"cases", "duplicates", "splits", "store"},
+    "splitting": {"cases", "duplicates", "leaks", "splits", "store"},
     "phantom": {"labels", "images", "store"},
     "recipe": {"labels", "cases", "images", "store", "parallel"},
     "sources": {"cases", "unused"},
