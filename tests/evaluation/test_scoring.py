@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+import mrilib as mri
 from mrilib import tasks
 from mrilib.errors import UsageError
 from mrilib.evaluation.scorer import Scorer
@@ -42,7 +43,7 @@ def maps(tmp_path_factory):
 
 
 def test_label_maps_as_the_executable_scores_them(maps):
-    scores = score(maps / "pred", reference=str(maps / "truth"), level=90, tolerance=(1, 2), jobs=1)
+    scores = mri.score(maps / "pred", reference=str(maps / "truth"), level=90, tolerance=(1, 2), jobs=1)
     done = subprocess.run([BIN / "mri-score", "pred", "-r", "truth", "--level", "90", "--tolerance", "1", "--tolerance",
                            "2"], cwd=maps, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and scores.csv() == done.stdout and scores.complete
