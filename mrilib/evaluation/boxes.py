@@ -19,7 +19,7 @@ class Matched:
     """Predicted and true boxes of each case by its id, and the classes that are told apart ([""]: none)."""
 
     predicted: dict[str, list[tuple]]
-    true: dict[str, list[tuple]]
+    true: dict[str, tuple]
     classes: list[str]
 
 

@@ -82,7 +82,7 @@ def read(path: str | Path, layout: str | Reading | None = None, split: str | Pat
         return Reference(path, by_id, tuple(chosen), {})
     from mrilib import splits
 
-    rows = splits.read(split)
+    rows = splits.read(Path(split))
     chosen = list(rows)
     if fold is not None or part is not None:
         chosen = splits.parts(list(rows.values()), fold=fold)[part or "test"]

@@ -7,6 +7,7 @@ import io
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.evaluation import pairing, ranking, report
@@ -24,7 +25,7 @@ class Entry:
     (train, validation or empty); faults: the number of things that are wrong with the submission."""
 
     name: str
-    predictions: object
+    predictions: Any
     pairs: dict[str, str]
     faults: int = 0
     missing: list[str] = field(default_factory=list)
@@ -65,9 +66,9 @@ class Scorer:
     EXAMPLE = "mae=2"  # of --fail-under
     MISSING = "counted as wrong"
     settings: type[ScoreSettings] = ScoreSettings
-    columns = ("metric", "class", "value", "low", "high", "unit", "n", "cases", "level", "resamples", "seed",
-               "resampled")
-    columns_of_several = ("submission", "against", "missing", "rules")
+    columns: tuple[str, ...] = ("metric", "class", "value", "low", "high", "unit", "n", "cases", "level", "resamples",
+                                "seed", "resampled")
+    columns_of_several: tuple[str, ...] = ("submission", "against", "missing", "rules")
     has_workers = False  # whether cases are measured by workers (--jobs)
 
     def __init__(self, settings: ScoreSettings):
@@ -143,7 +144,7 @@ class Scorer:
 
     def read_whole(self, submission: Tables, reference: Reference):
         """All predictions of a submission that are well formed, and what is wrong with the others."""
-        predictions, problems = None, []
+        predictions, problems = None, list[CaseError]()
         for table in submission.tables:
             try:
                 predictions = self.read(table.text, table.where, predictions, problems)

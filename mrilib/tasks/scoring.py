@@ -10,13 +10,12 @@ from pkgutil import resolve_name
 from mrilib import config, tasks
 from mrilib.cases import Reading
 from mrilib.errors import CaseError, UsageError
-from mrilib.evaluation import check as checking
 from mrilib.evaluation import reference as references
 from mrilib.evaluation import report, submissions
 from mrilib.evaluation import scores as scoring
 from mrilib.evaluation.scorer import Scorer
 from mrilib.evaluation.scores import Scores
-from mrilib.evaluation.submissions import Submission
+from mrilib.evaluation.submissions import Submission, Tables
 
 OF_NO_TASK = ("mrilib.evaluation.boxes:BoxScorer",)  # tables of any detector
 
@@ -35,8 +34,9 @@ def scorer_of(found: list[Submission], settings: Mapping, defaults: Mapping | No
     every = scorers()
     kind = next((one for one in every if one.takes(found[0])), None)
     if kind is None:
-        raise UsageError(f"has no column that tells what is predicted (columns: {' '.join(found[0].columns)})",
-                         where=found[0].tables[0].where,
+        table = next(submission.tables[0] for submission in found if isinstance(submission, Tables))
+        raise UsageError(f"has no column that tells what is predicted (columns: {' '.join(table.columns)})",
+                         where=table.where,
                          remedy="give mri-predict's table, such as case,class or case,x0,y0,x1,y1,class,score")
     chosen = config.choose(kind.settings, dict(settings), [one.settings for one in every], kind.KIND)
     if len(found) == 1 and chosen.rank_by:
@@ -76,8 +76,11 @@ def score(predictions: object, reference: str | Path, *, layout: str | Reading |
 
 def check(predictions: object, like: str | Path, *, layout=None, split: str | Path | None = None,
           fold: int | None = None, part: str | None = None, jobs=None, progress=None, defaults: Mapping | None = None,
-          **settings) -> list[checking.Checked]:
-    """Check whether submissions are complete and well formed for the cases of `like`, whose reference is not needed."""
+          **settings) -> list:
+    """Whether submissions are complete and well formed for the cases of `like`, whose reference is not needed: a
+    mrilib.evaluation.check.Checked for each."""
+    from mrilib.evaluation import check as checking
+
     found = _found(predictions)
     chosen = scorer_of(found, settings, defaults)
     cases = references.read(like, layout, split, fold, part)

@@ -110,7 +110,9 @@ def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str], bool
 def _place(folder: Path, name: str) -> Path:
     """The file of a name, which may stand there with spaces around it."""
     place = folder / name
-    return place if place.exists() or not (folder / name.strip()).exists() else folder / name.strip()
+    if name == name.strip() or place.exists() or not (folder / name.strip()).exists():
+        return place
+    return folder / name.strip()
 
 
 def _part(text: str | None, where: str) -> str | None:
