@@ -32,8 +32,10 @@ PREDICT ?=
 
 ##@ Use
 .PHONY: help install demo classify segment
+# classify: ## DATA=folder [OUT=folder] [TEST=folder] [FOLDS=5]: train and score on one's own images, by their classes
+# segment: ## DATA=folder [TEST=folder] [OUT=folder] [BUDGET=30m] [FOLDS=5]: label maps, on one's own volumes (else made-up heads)
 help: ## list the targets
-	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^(# )?[a-z-]+:.*## / { sub(/^# /, ""); printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nSettings (now). classify: SIZE=%s DENOISE="%s" NORMALIZE="%s" FOLDS=%s\n' \
 	  '$(SIZE)' '$(DENOISE)' '$(NORMALIZE)' '$(or $(FOLDS),5)'
 	@printf 'segment: BUDGET=%s (training of one model; empty: --epochs of TRAIN) MAPS="%s" (options of mri-normalize)\n' '$(BUDGET)' '$(MAPS)'
@@ -58,19 +60,53 @@ demo: install ## the whole classification experiment on made-up heads, from imag
 	@$(MAKE) --no-print-directory classify DATA=demo/phantoms OUT=demo/result FOLDS=3 SIZE=96 \
 	  TRAIN="--epochs 45 --learning-rate 0.002" DENOISE="$(DENOISE)" NORMALIZE="$(NORMALIZE)"
 
-ifneq ($(DATA),)
+ifeq ($(DATA),)
+classify:
+	@echo 'make: which images? make classify DATA=folder (with a folder for each class, or a cases.csv)' >&2; exit 2
+
+segment: install
+	@[ -f demo/volumes/.made ] || { echo "phantoms: 30 made-up heads with tumours and their label maps"; \
+	  mri-phantom --kind volumes -n 30 --seed 1 --force -o demo/volumes > /dev/null && touch demo/volumes/.made; }
+	@$(MAKE) --no-print-directory segment DATA=demo/volumes OUT=demo/maps BUDGET="$(if $(filter file,$(origin BUDGET)),5m,$(BUDGET))" \
+	  SCHEME=brats2023 TRAIN="$(TRAIN)"
+else
 ifneq ($(words $(OUT)),1)
 $(error OUT may not hold spaces: $(OUT))
 endif
-COUNT := $(or $(FOLDS),5)
-FOLD_IDS := $(shell seq 0 $$(( $(COUNT) - 1 )))
-FOLD_TABLES := $(FOLD_IDS:%=$(OUT)/fold%.csv)
+# What differs between the tasks. prefix, suffix: of the names of files in OUT. table: what mri-predict leaves, a table
+# of classes or the names of label maps. split: without FOLDS, folds unless DATA states a split, or one held-out part.
+TASKS := classify segment
+prefix_segment := map-
+suffix_segment := -maps
+table_classify := csv
+table_segment := txt
+split_classify := --folds 5 --given keep --validation 0
+split_segment := --test $(if $(TEST),0,0.2) --validation 0
+runs_classify := fold0 fold1 fold2 fold3 fold4
+runs_segment := model
+prepare_classify = mri-denoise "$(DATA)" $(READ) $(DENOISE) -o $(OUT)/denoised | \
+  mri-normalize $(NORMALIZE) --size $(SIZE) -o $(OUT)/normalized
+prepare_segment = mri-normalize "$(DATA)" $(READ) $(MAPS) -o $(OUT)/map-normalized
+said_classify = mri-denoise $(DENOISE) | mri-normalize $(NORMALIZE) --size $(SIZE)
+said_segment = mri-normalize $(MAPS)
+settings_classify = '$(DENOISE)' '$(NORMALIZE)' '--size $(SIZE)'
+settings_segment = 'mri-normalize' '$(MAPS)'
+folders_classify := denoised normalized
+folders_segment := map-normalized
+train_segment = $(scheme) $(if $(BUDGET),--budget $(BUDGET)) --cache $(OUT)/cache
+scheme = $(if $(SCHEME),--scheme "$(SCHEME)")
+# label maps go into a folder, which begins anew when the model or PREDICT changed; a table goes to standard output
+predictions_segment = $(OUT)/predictions/$(1)
+
+FOLD_IDS := $(if $(FOLDS),$(shell seq 0 $$(( $(FOLDS) - 1 ))))
+divide = $(if $(FOLDS),--folds $(FOLDS),$(split_$(1)))
+runs = $(or $(RUNS),$(FOLD_IDS:%=fold%),$(runs_$(1)))
+averaged = by the $(if $(word 2,$(call runs,$(1))),average of the $(words $(call runs,$(1))) models,model)
+NETWORK := $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WIDTH),--width $(WIDTH)) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 # looked at first: a wrong name is told before hours of training
 TEST_FILES := $(if $(TEST),$(OUT)/test-files.txt)
-NETWORK := $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WIDTH),--width $(WIDTH)) $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 # an experiment's settings and its images stand in small files, which change only when these do
-accuracy = awk -F, -v more="$(2)" '$$1 == "accuracy" && $$8 == "all" { \
-  printf "accuracy %.1f %% (%d %% interval %.1f to %.1f, %d images, %s)\n", $$3, $$9, $$4, $$5, $$7, more }' $(1)
+keep = { mkdir -p $(@D); cat > $@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi; }
 mend = { code=$$?; echo "make: see the lines above; mend or move what is named there, then run make again" >&2; exit $$code; }
 # a list is whole or not there, also after make itself was killed
 whole = > $@.new || $(mend); mv $@.new $@
@@ -78,130 +114,97 @@ whole = > $@.new || $(mend); mv $@.new $@
 anew = for name in $(2); do [ $(1)/recipe.json -nt $$name ] || rm -rf $(1); done
 # begun anew, --probabilities of PREDICT are replaced, too
 forced = $$([ -d $(1) ] || echo --force)
-keep = { mkdir -p $(@D); cat > $@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi; }
+fold = $(if $(filter fold%,$(1)),--fold $(1:fold%=%))
+said = $(if $(filter fold%,$(2)),$(2:fold%=fold %) of $(words $($(1)_runs)),$(3))
+# the runs of a split: its folds, or one model
+runs_of = $$(awk -F, 'NR > 1 { if ($$(NF - 1) ~ /^[0-9]+$$/) fold[$$(NF - 1)]; else one = 1 } \
+  END { for (n = 0; n in fold; n++) printf "fold%d ", n; if (one) print "model" }' $(1) 2> /dev/null || true)
+accuracy = awk -F, -v more="$(2)" '$$1 == "accuracy" && $$8 == "all" { \
+  printf "accuracy %.1f %% (%d %% interval %.1f to %.1f, %d images, %s)\n", $$3, $$9, $$4, $$5, $$7, more }' $(1)
 
-classify: $(TEST_FILES) $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv) ## DATA=folder [OUT=folder] [TEST=folder]: cross-validate on one's own images
-	@cat $(FOLD_TABLES) | mri-score --reference "$(DATA)" $(READ) --split $(OUT)/split.csv
-	@echo "picture: $(OUT)/predictions.png   table: $(OUT)/scores.csv   models: $(OUT)/fold*.h5"
-	@$(if $(TEST),$(call accuracy,$(OUT)/test-scores.csv,of TEST by the average of $(COUNT) models))
-	@$(call accuracy,$(OUT)/scores.csv,$(COUNT) duplicate-safe folds)
+# first the split, which says how many models there are; then the rest
+$(TASKS): $(if $(INNER),,install)
+	@$(MAKE) --no-print-directory INNER=split $(TEST_FILES) $(OUT)/$(prefix_$@)split.csv
+	@$(MAKE) --no-print-directory INNER=rest RUNS="$(call runs_of,$(OUT)/$(prefix_$@)split.csv)" $@-results
 
-.PHONY: FORCE
-$(OUT)/files.txt: FORCE | install
+.PHONY: FORCE $(TASKS:%=%-results)
+UNLESS_LISTED := $(if $(filter rest,$(INNER)),,FORCE)
+$(OUT)/files.txt: $(UNLESS_LISTED) | $(if $(INNER),,install)
 	@[ -d "$(DATA)" ] || { echo "make: DATA=$(DATA) is no folder" >&2; exit 2; }
 	@find -L "$$(cd "$(DATA)" && pwd -P)" -type f -exec cksum {} + | LC_ALL=C sort | $(keep)
 
-$(OUT)/test-files.txt: FORCE
+$(OUT)/test-files.txt: $(UNLESS_LISTED)
 	@[ -d "$(TEST)" ] || { echo "make: TEST=$(TEST) is no folder" >&2; exit 2; }
 	@find -L "$$(cd "$(TEST)" && pwd -P)" -type f -exec cksum {} + | LC_ALL=C sort | $(keep)
 
-$(OUT)/settings.txt: FORCE
-	@printf '%s\n' '$(DENOISE)' '$(NORMALIZE)' '--size $(SIZE)' $(if $(READ),'$(READ)') | $(keep)
+# the stages of one task; $(1) its name, $(2) prefix and $(3) suffix of its files, $(4) the suffix of its tables
+define stages
+$(OUT)/$(2)preparing.txt: FORCE
+	@printf '%s\n' $$(settings_$(1)) $$(if $$(READ),'$$(READ)') | $$(keep)
 
-$(OUT)/training.txt: FORCE
-	@printf '%s\n' '$(COUNT)' '$(SEED)' '$(NETWORK)' '$(TRAIN)' $(if $(READ),'$(READ)') | $(keep)
+$(OUT)/$(2)training.txt: FORCE
+	@printf '%s\n' '$$(call divide,$(1))' '$$(SEED)' '$$(NETWORK)' '$$(TRAIN)' '$$(train_$(1))' \
+	  $$(if $$(READ),'$$(READ)') | $$(keep)
 
-$(OUT)/split.csv: $(OUT)/files.txt $(OUT)/training.txt
-	@echo "split: $(COUNT) folds that part no subject and no near-duplicates"
-	@mri-split "$(DATA)" $(READ) --folds $(COUNT) --seed $(SEED) $(whole)
+$(OUT)/$(2)predicting.txt: FORCE
+	@printf '%s\n' '$$(PREDICT)' | $$(keep)
 
-$(OUT)/normalized.txt: $(OUT)/files.txt $(OUT)/settings.txt
-	@echo "prepare: mri-denoise $(DENOISE) | mri-normalize $(NORMALIZE) --size $(SIZE)"
-	@$(call anew,$(OUT)/denoised,$(OUT)/settings.txt)
-	@$(call anew,$(OUT)/normalized,$(OUT)/settings.txt)
-	@mri-denoise "$(DATA)" $(READ) $(DENOISE) -o $(OUT)/denoised | \
-	  mri-normalize $(NORMALIZE) --size $(SIZE) -o $(OUT)/normalized $(whole)
+$(OUT)/$(2)split.csv: $(OUT)/files.txt $(OUT)/$(2)training.txt
+	@echo "split: mri-split $$(call divide,$(1))"
+	@mri-split "$$(DATA)" $$(READ) $$(call divide,$(1)) --seed $$(SEED) $$(whole)
 
-$(OUT)/fold%.h5: $(OUT)/split.csv $(OUT)/normalized.txt $(OUT)/training.txt
-	@echo "train: fold $* of $(COUNT)"
-	@for name in $^; do [ $@.checkpoint -nt $$name ] || rm -f $@.checkpoint; done  # of an interrupted run: go on
-	@mri-train --seed $(SEED) $(NETWORK) $(TRAIN) --split $(OUT)/split.csv --fold $* --resume --force -o $@ \
-	  < $(OUT)/normalized.txt > /dev/null
+$(OUT)/$(2)normalized.txt: $(OUT)/files.txt $(OUT)/$(2)preparing.txt
+	@echo 'prepare: $$(said_$(1))'
+	@for folder in $$(folders_$(1):%=$(OUT)/%); do $$(call anew,$$$$folder,$(OUT)/$(2)preparing.txt); done
+	@$$(prepare_$(1)) $$(whole)
 
-$(OUT)/fold%.csv: $(OUT)/fold%.h5
-	@echo "predict: fold $* of $(COUNT), by the model that never saw it"
-	@mri-predict --model $< --split $(OUT)/split.csv --fold $* < $(OUT)/normalized.txt $(whole)
+# a case that cannot be trained on was named and left out (exit 1): the model of the others, if it is new, counts
+$$($(1)_runs:%=$(OUT)/%$(3).h5): $(OUT)/%$(3).h5: $(OUT)/$(2)split.csv $(OUT)/$(2)normalized.txt $(OUT)/$(2)training.txt
+	@echo "train: $$(call said,$(1),$$*,the model)$$(if $$(filter --budget,$$(train_$(1))),$$(comma) $$(BUDGET))"
+	@for name in $$^; do [ $$@.checkpoint -nt $$$$name ] || rm -f $$@.checkpoint; done  # of an interrupted run: go on
+	@mri-train --task $(1) --seed $$(SEED) $$(NETWORK) $$(train_$(1)) $$(TRAIN) --split $(OUT)/$(2)split.csv \
+	  $$(call fold,$$*) --resume --force -o $$@ < $(OUT)/$(2)normalized.txt > /dev/null \
+	  || { [ $$$$? = 1 ] && [ -f $$@ ] && [ -z "$$$$(find $$^ -newer $$@)" ]; } || $$(mend)
 
-.PRECIOUS: $(OUT)/fold%.h5
-$(OUT)/scores.csv: $(FOLD_TABLES)
-	@cat $^ | mri-score --reference "$(DATA)" $(READ) --split $(OUT)/split.csv $(whole)
+$$($(1)_runs:%=$(OUT)/%$(3).$(4)): $(OUT)/%$(3).$(4): $(OUT)/%$(3).h5 $(OUT)/$(2)predicting.txt
+	@echo "predict: $$(call said,$(1),$$*,the test part), by the model that never saw it"
+	@$$(if $$(predictions_$(1)),$$(call anew,$$(call predictions_$(1),$$*),$$^))
+	@mri-predict --model $$< --split $(OUT)/$(2)split.csv $$(call fold,$$*) < $(OUT)/$(2)normalized.txt $$(PREDICT) \
+	  $$(call into,$(1),$$*) $$(whole)
 
-$(OUT)/predictions.png: $(FOLD_TABLES)
+$(OUT)/$(2)scores.csv: $$($(1)_runs:%=$(OUT)/%$(3).$(4))
+	@cat $$^ | mri-score --reference "$$(DATA)" $$(READ) $$(if $$(train_$(1)),$$(scheme)) --split $(OUT)/$(2)split.csv \
+	  $$(if $$(filter fold%,$$($(1)_runs)),,--part test) $$(whole)
+
+$(OUT)/test$(3).$(4): $$(TEST_FILES) $$($(1)_runs:%=$(OUT)/%$(3).h5) $(OUT)/$(2)predicting.txt
+	@echo "predict: $$(TEST), $$(call averaged,$(1))"
+	@$$(if $$(predictions_$(1)),$$(call anew,$$(call predictions_$(1),test),$$^))
+	@mri-predict "$$(TEST)" $$(READ) $$($(1)_runs:%=--model $(OUT)/%$(3).h5) $$(PREDICT) $$(call into,$(1),test) $$(whole)
+
+$(OUT)/$(2)test-scores.csv: $(OUT)/test$(3).$(4)
+	@mri-score --reference "$$(TEST)" $$(READ) $$(if $$(train_$(1)),$$(scheme)) < $$< $$(whole)
+
+.PRECIOUS: $$($(1)_runs:%=$(OUT)/%$(3).h5)
+endef
+into = $(if $(predictions_$(1)),$(call forced,$(call predictions_$(1),$(2))) -o $(call predictions_$(1),$(2)))
+$(foreach task,$(TASKS),$(eval $(task)_runs := $(call runs,$(task))))
+$(foreach task,$(TASKS),$(eval $(call stages,$(task),$(prefix_$(task)),$(suffix_$(task)),$(table_$(task)))))
+
+$(OUT)/predictions.png: $(classify_runs:%=$(OUT)/%.csv)
 	@cat $^ | mri-view --cases "$(DATA)" $(READ) -o $@ > /dev/null
 
-$(OUT)/test.csv: $(FOLD_TABLES) $(OUT)/test-files.txt
-	@echo "predict: $(TEST), by the average of the $(COUNT) models"
-	@mri-predict "$(TEST)" $(READ) $(FOLD_IDS:%=--model $(OUT)/fold%.h5) $(whole)
+classify-results: $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv)
+	@cat $(classify_runs:%=$(OUT)/%.csv) | mri-score --reference "$(DATA)" $(READ) --split $(OUT)/split.csv \
+	  $(if $(filter fold%,$(classify_runs)),,--part test)
+	@echo "picture: $(OUT)/predictions.png   table: $(OUT)/scores.csv   models: $(classify_runs:%=$(OUT)/%.h5)"
+	@$(if $(TEST),$(call accuracy,$(OUT)/test-scores.csv,of TEST $(call averaged,classify)))
+	@$(call accuracy,$(OUT)/scores.csv,$(if $(filter fold%,$(classify_runs)),$(words $(classify_runs)) duplicate-safe folds,the test part of the given split))
 
-$(OUT)/test-scores.csv: $(OUT)/test.csv
-	@mri-score $< --reference "$(TEST)" $(READ) $(whole)
-else
-classify:
-	@echo 'make: which images? make classify DATA=folder (with a folder for each class, or a cases.csv)' >&2; exit 2
-endif
-
-# Label maps: one model, on all of DATA when TEST is given, else on all but a fifth of its subjects; or FOLDS of them
-ifeq ($(DATA),)
-segment: install ## DATA=folder [TEST=folder] [OUT=folder] [BUDGET=30m] [FOLDS=5]: label maps, on one's own volumes (else made-up heads)
-	@[ -f demo/volumes/.made ] || { echo "phantoms: 30 made-up heads with tumours and their label maps"; \
-	  mri-phantom --kind volumes -n 30 --seed 1 --force -o demo/volumes > /dev/null && touch demo/volumes/.made; }
-	@$(MAKE) --no-print-directory segment DATA=demo/volumes OUT=demo/maps BUDGET="$(if $(filter file,$(origin BUDGET)),5m,$(BUDGET))" \
-	  SCHEME=brats2023 TRAIN="$(TRAIN)"
-else
-.PHONY: segment
-MAP_RUNS := $(if $(FOLDS),$(FOLD_IDS:%=fold%),model)
-MAP_MODELS := $(MAP_RUNS:%=$(OUT)/%-maps.h5)
-MAP_SCHEME := $(if $(SCHEME),--scheme "$(SCHEME)")
-segment: $(OUT)/map-$(if $(TEST),test-)scores.csv
-	@echo "table: $<   models: $(MAP_MODELS)   label maps: $(OUT)/predictions"
+segment-results: $(OUT)/map-$(if $(TEST),test-)scores.csv
+	@echo "table: $<   models: $(segment_runs:%=$(OUT)/%-maps.h5)   label maps: $(OUT)/predictions"
 	@awk -F, '$$1 == "dice" && $$8 == "all" { \
 	  between = $$4 == "" ? "no interval" : sprintf("%d %% interval %.3f to %.3f", $$9, $$4, $$5); \
 	  printf "Dice %s %.3f (%s, %d cases)\n", $$2, $$3, between, $$7 }' $<
-
-$(OUT)/maps.txt: FORCE
-	@printf '%s\n' 'mri-normalize' '$(MAPS)' $(if $(READ),'$(READ)') | $(keep)
-
-$(OUT)/map-training.txt: FORCE
-	@printf '%s\n' '$(FOLDS)' '$(SEED)' '$(NETWORK)' '$(TRAIN)' '$(BUDGET)' '$(SCHEME)' \
-	  '$(if $(FOLDS),,$(if $(TEST),all))' $(if $(READ),'$(READ)') | $(keep)
-
-$(OUT)/map-predicting.txt: FORCE
-	@printf '%s\n' '$(PREDICT)' | $(keep)
-
-$(OUT)/map-split.csv: $(OUT)/files.txt $(OUT)/map-training.txt
-	@mri-split "$(DATA)" $(READ) $(if $(FOLDS),--folds $(FOLDS),--test $(if $(TEST),0,0.2) --validation 0) --seed $(SEED) $(whole)
-
-$(OUT)/map-normalized.txt: $(OUT)/files.txt $(OUT)/maps.txt
-	@echo "prepare: mri-normalize $(MAPS)"
-	@$(call anew,$(OUT)/map-normalized,$(OUT)/maps.txt)
-	@mri-normalize "$(DATA)" $(READ) $(MAPS) -o $(OUT)/map-normalized $(whole)
-
-# a case that cannot be trained on was named and left out (exit 1): the model of the others, if it is new, counts
-$(OUT)/%-maps.h5: $(OUT)/map-split.csv $(OUT)/map-normalized.txt $(OUT)/map-training.txt
-	@echo "train: $*$(if $(BUDGET),$(comma) $(BUDGET))"
-	@for name in $^; do [ $@.checkpoint -nt $$name ] || rm -f $@.checkpoint; done  # of an interrupted run: go on
-	@mri-train --task segment $(MAP_SCHEME) --seed $(SEED) $(NETWORK) $(if $(BUDGET),--budget $(BUDGET)) $(TRAIN) \
-	  --split $(OUT)/map-split.csv $(if $(FOLDS),--fold $(*:fold%=%)) --cache $(OUT)/cache --resume --force -o $@ \
-	  < $(OUT)/map-normalized.txt > /dev/null || { [ $$? = 1 ] && [ -f $@ ] && [ -z "$$(find $^ -newer $@)" ]; } || $(mend)
-
-.PRECIOUS: $(OUT)/%-maps.h5
-$(OUT)/%-maps.txt: $(OUT)/%-maps.h5 $(OUT)/map-predicting.txt
-	@echo "predict: the part held out of $*"
-	@$(call anew,$(OUT)/predictions/$*,$^)
-	@mri-predict --model $< --split $(OUT)/map-split.csv $(if $(FOLDS),--fold $(*:fold%=%)) < $(OUT)/map-normalized.txt \
-	  $(PREDICT) $(call forced,$(OUT)/predictions/$*) -o $(OUT)/predictions/$* $(whole)
-
-$(OUT)/test-maps.txt: $(TEST_FILES) $(MAP_MODELS) $(OUT)/map-predicting.txt
-	@echo "predict: $(TEST), by $(if $(FOLDS),the average of the $(COUNT) models,the model)"
-	@$(call anew,$(OUT)/predictions/test,$^)
-	@mri-predict "$(TEST)" $(READ) $(MAP_MODELS:%=--model %) $(PREDICT) $(call forced,$(OUT)/predictions/test) \
-	  -o $(OUT)/predictions/test $(whole)
-
-$(OUT)/map-scores.csv: $(MAP_RUNS:%=$(OUT)/%-maps.txt)
-	@cat $^ | mri-score --reference "$(DATA)" $(READ) $(MAP_SCHEME) --split $(OUT)/map-split.csv $(if $(FOLDS),,--part test) $(whole)
-
-$(OUT)/map-test-scores.csv: $(OUT)/test-maps.txt
-	@mri-score --reference "$(TEST)" $(READ) $(MAP_SCHEME) < $< $(whole)
 endif
 
 ##@ Develop

@@ -66,7 +66,7 @@ def split(cases, *, folds: int | None = None, validation: float | None = None, t
     cases that stay together, or a CSV `case,group`. on_error takes what is wrong with one case while the others go on;
     without it that is logged. Logs what the split is made of. Raises UsageError for what cannot be.
     """
-    if folds and (validation is not None or test is not None):
+    if folds and given != "keep" and (validation is not None or test is not None):
         raise UsageError("validation and test have no effect with folds")
     if distance is not None and copies != "near":
         raise UsageError("distance has no effect without near copies")

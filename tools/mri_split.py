@@ -55,7 +55,7 @@ def main(paths, null, root, layout, output, folds, validation, test, duplicates,
     from mrilib.splitting import split
     from mrilib.store import write_text
 
-    if folds and (validation is not None or test is not None):
+    if folds and given != "keep" and (validation is not None or test is not None):
         raise UsageError("--validation and --test have no effect with --folds")
     if distance is not None and duplicates != "near":
         raise UsageError("--distance has no effect without --duplicates near")
