@@ -57,16 +57,20 @@ def grouping(cases: list[Case], copies=()) -> list[str]:
 
 
 def given_parts(cases: list[Case]) -> dict[str, str]:
-    """Case id -> part, where the data set states a split that can be used: its train part and another one hold cases
-    with a class, a label map or boxes, if any case does. Empty for all other sets."""
+    """Case id -> part, where the data set states a split. Empty for a data set that states none.
+
+    Parts without a class, a label map or a box are left out if another case has one: nothing can be trained on them
+    or scored by them. The result may then be the train part alone.
+    """
     def has_target(case):
         return case.class_name is not None or case.label is not None or bool(case.boxes)
 
     some = any(map(has_target, cases))
-    usable = {case.part for case in cases if case.part and (has_target(case) or not some)}
-    if "train" not in usable or len(usable) < 2:
+    stated = {case.part for case in cases if case.part}
+    usable = {case.part for case in cases if has_target(case) or not some}
+    if "train" not in usable or len(stated) < 2 or (usable == {"train", None}):
         return {}
-    return {case.id: case.part for case in cases if case.part in usable}
+    return {case.id: case.part for case in cases if case.part and case.part in usable}
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,7 @@ def parts(rows: list[Row], fold: int | None = None, validation: float = 0.15, se
     parts are those of the rows. classes: of each case id, to stratify by. Raises UsageError for a fold that the
     split does not have, or folds when none is chosen.
     """
+    rows = [r for r in rows if r.part != EXCLUDED]
     have = sorted({r.fold for r in rows if r.fold is not None})
     if fold is None:
         if have:

@@ -138,6 +138,8 @@ def _of_given(cases: list[Case], group: list[str], pairs, given: str | None, fol
     part_of = splits.given_parts(cases)
     if not part_of:
         return None
+    if set(part_of.values()) == {"train"} and given != "ignore":
+        return _of_train(cases, group, part_of, folds, shares, seed)
     if given == "ignore" or (folds and given is None):
         option = "--given ignore" if given else "--folds"
         logger.info("%s: all cases are divided anew, those of the given test part, too", option)
@@ -159,6 +161,19 @@ def _of_given(cases: list[Case], group: list[str], pairs, given: str | None, fol
     for line in _about_given(cases, rows, counts, excluded):
         logger.info("%s", line)
     return rows
+
+
+def _of_train(cases: list[Case], group: list[str], part_of: dict[str, str], folds: int | None, shares: dict,
+              seed: int) -> list[Row]:  # fmt: skip
+    """The rows of a data set that states a split, but whose other parts have no classes, label maps or boxes."""
+    logger.info("only the given train part has classes, label maps or boxes: its %d cases are divided, the other %d "
+                "are excluded", len(part_of), len(cases) - len(part_of))
+    pool = [(case, name) for case, name in zip(cases, group, strict=True) if case.id in part_of]
+    made = splits.make([case for case, _ in pool], [name for _, name in pool], folds=folds, seed=seed,
+                       **{name: SHARE if share is None else share for name, share in shares.items()})
+    row_of = {row.case: row for row in made}
+    return [row_of.get(case.id) or Row(case.id, case.subject or "", name, None, EXCLUDED)
+            for case, name in zip(cases, group, strict=True)]
 
 
 def _about_given(cases: list[Case], rows: Iterable[Row], counts: Counter, excluded: Counter) -> list[str]:

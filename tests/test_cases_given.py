@@ -83,6 +83,14 @@ def test_words_of_classes_and_part_and_class_in_one_name(tmp_path):
     assert told(tmp_path / "b") == {("glioma_tumor", "train"): 1, ("no_tumor", "test"): 1}
 
 
+def test_a_test_part_without_classes(tmp_path):
+    for kind in ("astro", "menin"):
+        for i in range(3):
+            touch(tmp_path / f"train/{kind}/{i}.png")
+            touch(tmp_path / f"test/{kind}{i}.png")
+    assert told(tmp_path) == {("astro", "train"): 3, ("menin", "train"): 3, (None, "test"): 6}
+
+
 def test_parts_alone_are_no_classes(tmp_path):
     for part in ("Training", "Testing"):
         for i in range(5):

@@ -83,7 +83,7 @@ def read(path: str | Path, layout: str | Reading | None = None, split: str | Pat
     from mrilib import splits
 
     rows = splits.read(Path(split))
-    chosen = list(rows)
+    chosen = [name for name, row in rows.items() if row.part != splits.EXCLUDED]
     if fold is not None or part is not None:
         chosen = splits.parts(list(rows.values()), fold=fold)[part or "test"]
     if strange := [name for name in chosen if name not in by_id]:

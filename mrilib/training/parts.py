@@ -47,17 +47,23 @@ def choose(cases: Sequence, settings: TrainSettings, *, split: Path | None = Non
         return _of_split(cases, settings, split, fold, rows, fraction, fail)
     if fold is not None:
         raise UsageError("--fold needs --split", remedy="mri-split --folds 5 makes one")
-    if given := splits.given_parts(cases):
+    given = splits.given_parts(cases)
+    if set(given.values()) == {TRAIN}:
+        log.info("only the given train part has classes, label maps or boxes: the other %d cases are left out",
+                 len(cases) - len(given))
+        return _own([case for case in cases if case.id in given], fraction, settings.seed, jobs)
+    if given:
         return _stated(cases, given, settings, fraction, jobs)
     return _own(cases, fraction, settings.seed, jobs)
 
 
 def of_folds(cases: Sequence, folds: int, seed: int, jobs: int) -> list:
-    """The rows of a cross-validation of the cases; the test part that a data set states is left out."""
-    test = {name for name, part in splits.given_parts(cases).items() if part == TEST}
-    if test:
-        log.info("the data set states a split: its %d test cases are left out, the others make the folds", len(test))
-        cases = [case for case in cases if case.id not in test]
+    """The rows of a cross-validation of the cases; a test part that the data set states is left out."""
+    if given := splits.given_parts(cases):
+        pool = [case for case in cases if given.get(case.id) not in (None, TEST)]
+        log.info("the data set states a split: %d cases, of its test part or of none, are left out, the others make "
+                 "the folds", len(cases) - len(pool))
+        cases = pool
     return splits.make(*grouped(cases, jobs), folds=folds, seed=seed)
 
 

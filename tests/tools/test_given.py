@@ -167,5 +167,23 @@ def test_subjects_that_cross_a_given_split_are_counted():
 def test_what_is_no_given_split():
     assert splits.given_parts([case("1", "train"), case("2", "train")]) == {}
     assert splits.given_parts([case("1", None), case("2", None)]) == {}
-    assert splits.given_parts([case("1", "train"), case("2", "test", kind=None)]) == {}  # nothing to test against
+    assert splits.given_parts([case("1", None), case("2", "test")]) == {}
+    assert splits.given_parts([case("1", "train"), case("2", "test", kind=None)]) == {"1": "train"}  # nothing to test
+    assert splits.given_parts([case("1", "train"), case("2", "test", kind=None), case("3", None)]) == {}
     assert splits.given_parts([case("1", "train"), case("2", "test")]) == {"1": "train", "2": "test"}
+
+
+def test_a_test_part_without_classes_is_left_out(tmp_path):
+    folder = make(tmp_path / "set", 0, (("train", 6),))
+    for i in range(4):
+        save(folder / f"test/{i}.png", head(900 + i))
+    ran = tool("split", folder, "--folds", "2")
+    assert "its 12 cases are divided, the other 4 are excluded" in ran.stderr
+    of = {row["case"]: (row["fold"], row["part"]) for row in rows(ran.stdout)}
+    assert all((fold == "") == name.startswith("test/") == (part == "excluded") for name, (fold, part) in of.items())
+    (tmp_path / "split.csv").write_text(ran.stdout)
+    read = list(splits.read(tmp_path / "split.csv").values())
+    chosen = splits.parts(read, fold=0)
+    assert sum(map(len, chosen.values())) == 12
+    plan = tool("train", folder, "--dry-run", "--backbone", "lenet")
+    assert plan.returncode == 0 and "the other 4 cases are left out" in plan.stderr

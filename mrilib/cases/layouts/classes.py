@@ -36,6 +36,10 @@ def with_classes(cases: list[Case], folders: dict, sure: bool) -> list[Case]:
     if any(c.class_name is not None or c.label is not None or other(c) for c in cases):
         return cases
     ways = [without_parts(case.id, folders) for case in cases]
+    with_folders = {case.part for case, way in zip(cases, ways, strict=True) if way}
+    if any(case.part not in with_folders for case in cases) and with_folders:  # test/x.png beside train/CLASS/x.png
+        classed = iter(with_classes([case for case in cases if case.part in with_folders], folders, sure))
+        return [next(classed) if case.part in with_folders else case for case in cases]
     words = [next((name for name in reversed(way) if name.lower().replace(" ", "_") in CLASS_WORDS), None)
              for way in ways]
     if not all(words):
