@@ -45,8 +45,8 @@ ALLOWED = {
     "models": {"gpu", "labels", "store", "targets"},
     "inference": {"labels", "parallel", "splits", "targets", "models", "gpu", "evaluation", "recipe", "images", "cases",
                   "store"},
-    "tasks": {"labels", "splits", "parallel", "targets", "training", "inference", "models", "gpu", "evaluation",
-              "recipe", "images", "cases", "store"},
+    "tasks": {"labels", "sources", "splits", "parallel", "targets", "training", "inference", "models", "gpu",
+              "evaluation", "recipe", "images", "cases", "store"},
     "training": {"labels", "duplicates", "splits", "parallel", "targets", "inference", "models", "gpu", "evaluation",
                  "recipe", "images", "cases", "store"},
 }

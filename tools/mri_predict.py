@@ -53,7 +53,7 @@ def main(paths, null, root, layout, models, split, fold, part, output, device, j
 
     settings = given(chosen, *(task.prediction for task in TASKS))
     settings |= {"device": device, "json": as_json or None, "force": force or None}
-    predictor = predicting.predictor_of(predicting.models_of(models), settings, output)
+    predictor = predicting.predictor_of(models, settings, output)
     ids = selection.ids_of(split, fold, part, predictor.models)
     predictor.check_inputs([path for path in paths if path != stream.STDIN])
     cases = selection.chosen(stream.each(paths, null=null, root=root, layout=layout), ids, part)

@@ -8,17 +8,19 @@ import numpy as np
 
 from mrilib.errors import CaseError, UsageError
 from mrilib.gpu import memory
+from mrilib.models.record import ModelRecord
 
 
-def check_records(records: Mapping[object, dict], kind: type) -> None:
-    """Raise CaseError for a record that is not of a kind (mrilib.models.record), UsageError naming the first difference
-    between two models that are to be averaged."""
-    typed = {name: kind.from_dict(record, where=name) for name, record in records.items()}
-    first_name, first = next(iter(typed.items()))
-    for name, record in typed.items():
+def typed(records: Mapping[object, dict], kind: type[ModelRecord]) -> dict[object, ModelRecord]:
+    """Records of one kind (mrilib.models.record). Raises CaseError for one that is not of this kind, UsageError naming
+    the first difference between two models that are to be averaged."""
+    checked = {name: kind.from_dict(record, where=name) for name, record in records.items()}
+    first_name, first = next(iter(checked.items()))
+    for name, record in checked.items():
         if key := first.differs(record):
             raise UsageError(f"cannot be averaged with {first_name}: its {key} is {record.text(key)}, not "
                              f"{first.text(key)}", where=name, remedy="average models that were trained alike")
+    return checked
 
 
 def check_shapes(model, taken: tuple, given: tuple, path: object) -> None:
@@ -41,11 +43,11 @@ def run(model, batch: np.ndarray) -> np.ndarray:
         return np.asarray(model.predict_on_batch(batch), np.float32)
 
 
-def seen_by(records: Iterable[dict]) -> dict[str, str]:
+def seen_by(records: Iterable[ModelRecord]) -> dict[str, str]:
     """Content hash -> how any of these models saw that case: "train" goes before "validation"."""
     seen: dict[str, str] = {}
     for record in records:
-        for case in record.get("training", {}).get("cases", {}).values():
+        for case in record.cases.values():
             content, part = case.get("content"), case.get("part")
             if part == "train" or (part == "validation" and seen.get(content) != "train"):
                 seen[content] = part

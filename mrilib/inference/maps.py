@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,10 +17,12 @@ from mrilib.inference.predictions import Target, write
 from mrilib.inference.predictor import Predictor
 from mrilib.inference.prepare import Prepared
 from mrilib.inference.settings import MapPredictSettings
+from mrilib.models.record import MapRecord
 from mrilib.parallel import cores
 
 AHEAD = 2  # cases prepared at a time unless --jobs says more: a volume of four channels takes 0.15 GiB, its steps more
 FOLDER = Path("predictions")
+OF_PATCHES = ("dimension", "context", "patch")  # of a record: how patches are cut
 log = logging.getLogger("mrilib")
 
 
@@ -53,8 +55,8 @@ class MapPredictor(Predictor):
             targets.check_beside(settings.probabilities, self.folder)
         self.identity = identity_of(models, settings)
         records = list(models.records.values())
-        self.spans_slices = any(record["dimension"] == 3 or record["context"] for record in records)
-        alike = all(record[key] == records[0][key] for record in records for key in segment.OF_PATCHES)
+        self.spans_slices = any(record.dimension == 3 or record.context for record in records)
+        alike = all(getattr(record, key) == getattr(records[0], key) for record in records for key in OF_PATCHES)
         self.records = records[0] if alike else records
         self.target: Target | None = None
         self.hashes: list[str] = []
@@ -71,7 +73,7 @@ class MapPredictor(Predictor):
     def jobs(self) -> int:
         return min(cores(), AHEAD)
 
-    def check(self, network, record: dict, name: object) -> None:
+    def check(self, network, record: MapRecord, name: object) -> None:
         segment.check_model(network, record, name)
 
     def arguments(self, case, steps: tuple, others: tuple) -> tuple:
@@ -82,7 +84,7 @@ class MapPredictor(Predictor):
             self.target = Target(self.folder, names[0], self.settings.suffix, self.settings.probabilities,
                                  self.settings.force)
         record = self.models.record
-        return (case, steps, record["channels"], record["spacing"], not self.settings.as_is, self.target, others,
+        return (case, steps, record.channels, record.spacing, not self.settings.as_is, self.target, others,
                 self.spans_slices)
 
     def forward(self, prepared: Sequence[Prepared]) -> list:
@@ -105,18 +107,18 @@ def identity_of(models: Models, settings: MapPredictSettings) -> Identity:
     record, axes = models.record, settings.flip_axes
     if axes and not settings.flips:
         raise UsageError("--flip-axes has no effect with --no-flips")
-    if settings.suffix in (".png", ".tif") and record["dimension"] == 3:
+    if settings.suffix in (".png", ".tif") and record.dimension == 3:
         raise UsageError(f"--suffix {settings.suffix}: the model takes volumes, and a volume cannot be a "
                          f"{settings.suffix}", remedy="use --suffix .nii.gz")
-    segment.mirrors(axes or settings.flips, record["dimension"])
-    if axes and "z" in axes and all(one["dimension"] == 2 for one in models.records.values()):
+    segment.mirrors(axes or settings.flips, record.dimension)
+    if axes and "z" in axes and all(one.dimension == 2 for one in models.records.values()):
         raise UsageError("--flip-axes: z has no effect, for the network sees slice by slice", remedy="x, y or xy")
     scheme = settings.scheme or ""
     steps = postprocess_of(models, settings)
     if scheme:
-        if not record["scheme"]:
+        if not record.scheme:
             raise UsageError(f"--scheme {scheme}: the model's labels are numbers without names", where=models.names[0])
-        labels.convert(np.zeros(1, np.uint8), labels.scheme(record["scheme"]), labels.scheme(scheme))
+        labels.convert(np.zeros(1, np.uint8), labels.scheme(record.scheme), labels.scheme(scheme))
     return Identity((axes or "x") if settings.flips else "", settings.overlap, settings.mixed_precision, settings.as_is,
                     scheme, settings.suffix, steps)
 
@@ -124,8 +126,8 @@ def identity_of(models: Models, settings: MapPredictSettings) -> Identity:
 def postprocess_of(models: Models, settings: MapPredictSettings) -> dict:
     """The post-processing that the model holds, and what the settings add; of a part the settings decide."""
     record, held = models.record, not settings.no_postprocess
-    steps = dict(record.get("postprocess") or {}) if held else {}
-    if held and any((other.get("postprocess") or {}) != steps for other in models.records.values()):
+    steps = dict(record.postprocess) if held else {}
+    if held and any(other.postprocess != steps for other in models.records.values()):
         log.info("the models keep different post-processing; that of %s is used (or --no-postprocess)",
                  models.names[0])
     for kind in ("keep_largest", "fill_holes"):
@@ -140,7 +142,7 @@ def postprocess_of(models: Models, settings: MapPredictSettings) -> dict:
     return steps
 
 
-def _volumes(texts: Iterable[str], record: Mapping) -> dict[str, float]:
+def _volumes(texts: Iterable[str], record: MapRecord) -> dict[str, float]:
     """--min-volume: a number for each part that is scored, PART=MM3 for one, by whichever of its names."""
     volumes: dict[str, float] = {}
     for text in sorted(texts, key=lambda text: "=" in text):  # one part's own number goes before the number of all

@@ -9,6 +9,8 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from mrilib.errors import CaseError, UsageError
+from mrilib.inference.ensemble import seen_by
+from mrilib.models.record import ModelRecord
 
 log = logging.getLogger("mrilib")
 
@@ -38,32 +40,30 @@ def of_option() -> Iterator[None]:
         raise UsageError(error.what, where=error.where, remedy=error.remedy) from error
 
 
+def records_of(names: Iterable[str | Path]) -> dict[object, dict]:
+    """The records of files and patterns by path, as they stand in the files. Raises UsageError for a bad file."""
+    from mrilib.models import file, safety
+
+    paths = matching(names)
+    if not paths:
+        raise UsageError("no model was given", remedy="name a model file of mri-train")
+    with of_option():
+        records = {path: file.read_record(path) for path in paths}
+        for path in paths:
+            safety.check(path)
+    return records
+
+
 class Models:
     """Models whose probabilities are averaged. records: by the name of each model; record: the first one, which stands
     for all where they agree; seen: content hash of a case -> how any of these models saw it."""
 
-    def __init__(self, records: dict[object, dict], networks: dict[object, object] | None = None):
-        from mrilib.inference.ensemble import seen_by
-
+    def __init__(self, records: dict[object, ModelRecord], networks: dict[object, object] | None = None):
         self.records = records
         self.record = next(iter(records.values()))
         self.seen = seen_by(records.values())
-        self._given = networks or {}
+        self._in_memory = networks or {}
         self._networks: list = []
-
-    @classmethod
-    def of_files(cls, names: Iterable[str | Path]) -> Models:
-        """The models of files and patterns; no network is built yet. Raises UsageError for a bad file."""
-        from mrilib.models import file, safety
-
-        paths = matching(names)
-        if not paths:
-            raise UsageError("no model was given", remedy="name a model file of mri-train")
-        with of_option():
-            records = {path: file.read_record(path) for path in paths}
-            for path in paths:
-                safety.check(path)
-        return cls(records)
 
     @property
     def names(self) -> list:
@@ -74,8 +74,8 @@ class Models:
         """What names each model in the record of a prediction: the SHA-256 of its file."""
         from mrilib.models import file
 
-        return [file.network_hash(self._given[name], self.records[name]) if name in self._given else
-                file.file_hash(name) for name in self.records]
+        return [file.network_hash(self._in_memory[name], self.records[name].to_dict())
+                if name in self._in_memory else file.file_hash(name) for name in self.records]
 
     def build(self, predictor) -> list:
         """The networks, built at the first call, on the device and in the precision of the predictor's settings."""
@@ -90,7 +90,7 @@ class Models:
             log.info(used.line)
             for name, record in self.records.items():
                 with of_option():
-                    network = self._given.get(name) or file.load(name)[0]
+                    network = self._in_memory.get(name) or file.load(name)[0]
                     predictor.check(network, record, name)
                 self._networks.append(recast(network, used.policy))
         return self._networks

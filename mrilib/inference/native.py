@@ -10,15 +10,16 @@ from mrilib.images.grid import Grid, Image
 from mrilib.images.resampling import resample
 from mrilib.images.steps.foreground import box_of
 from mrilib.inference.segment import decode
+from mrilib.models.record import MapRecord
 
-EXACT = 1e-3  # voxels by which two grids may miss one another and still share their voxels
+EXACT = 1e-3  # voxels of distance between two grids that still share their voxels
 
 
-def label_map(probabilities: np.ndarray, grid: Grid, native: Grid, record: dict) -> np.ndarray:
+def label_map(probabilities: np.ndarray, grid: Grid, native: Grid, record: MapRecord) -> np.ndarray:
     """The label map on the native grid: uint8, of the native grid's size.
 
-    probabilities: float32 (*grid.size, k), on `grid`. They are brought over class by class, linearly, and then
-    decoded; where the two grids share their voxels none is touched. Background outside of `grid`. Only the part
+    probabilities: float32 (*grid.size, k), on `grid`. They are resampled class by class, linearly, and then
+    decoded; where the two grids share their voxels nothing is resampled. Background outside of `grid`. Only the part
     that can hold labels is resampled: where all voxels around are background, so is any mean of them.
     """
     here = decode(probabilities, record)
@@ -30,7 +31,7 @@ def label_map(probabilities: np.ndarray, grid: Grid, native: Grid, record: dict)
         return result
     low, high = _box(here, 1 + _reach(grid, native))
     part = probabilities[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    mine = grid.moved(low, high - low)
+    own = grid.moved(low, high - low)
     corners = np.stack(np.meshgrid(*[(a - 0.5, b - 0.5) for a, b in zip(low, high, strict=True)], indexing="ij"), -1)
     index = native.to_index(grid.to_world(corners.reshape(-1, grid.dimension)))
     first = np.maximum(np.floor(index.min(0)).astype(int), 0)
@@ -38,14 +39,14 @@ def label_map(probabilities: np.ndarray, grid: Grid, native: Grid, record: dict)
     if not (last > first).all():
         return result
     there = native.moved(first, last - first)
-    moved = np.stack([_moved(part, i, mine, there, record) for i in range(part.shape[-1])], -1)
+    moved = np.stack([_moved(part, i, own, there, record) for i in range(part.shape[-1])], -1)
     result[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] = decode(moved, record)
     return result
 
 
-def each_output(probabilities: np.ndarray, grid: Grid, native: Grid, record: dict) -> Iterator[np.ndarray]:
-    """Each output's probabilities on the native grid, float32 of its size, one at a time; 1 minus none outside
-    for the background of labels, 0 for all else."""
+def each_output(probabilities: np.ndarray, grid: Grid, native: Grid, record: MapRecord) -> Iterator[np.ndarray]:
+    """Each output's probabilities on the native grid, float32 of its size, one at a time; outside of `grid` 1
+    for the background of labels, 0 for everything else."""
     shared = _shared(grid, native)
     for i in range(probabilities.shape[-1]):
         if shared is not None:
@@ -54,11 +55,11 @@ def each_output(probabilities: np.ndarray, grid: Grid, native: Grid, record: dic
             yield _moved(probabilities, i, grid, native, record)
 
 
-def _outside(i: int, record: dict) -> float:
-    return float(i == 0 and not record["regions"])
+def _outside(i: int, record: MapRecord) -> float:
+    return float(i == 0 and not record.regions)
 
 
-def _moved(probabilities: np.ndarray, i: int, grid: Grid, native: Grid, record: dict) -> np.ndarray:
+def _moved(probabilities: np.ndarray, i: int, grid: Grid, native: Grid, record: MapRecord) -> np.ndarray:
     image = Image(np.ascontiguousarray(probabilities[..., i]), grid)
     return np.clip(resample(image, native, outside=_outside(i, record)).array, 0, 1)
 

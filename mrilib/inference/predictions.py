@@ -19,6 +19,7 @@ from mrilib.images.io import files
 from mrilib.inference import native, postprocess
 from mrilib.inference.prepare import Prepared, prepare_volume
 from mrilib.inference.segment import output_names
+from mrilib.models.record import MapRecord
 from mrilib.recipe import as_given
 
 
@@ -88,7 +89,7 @@ def picked(case) -> dict:
     return {name: value for name, value in as_given(case).items() if name in ("channels", "held")}
 
 
-def write(case, prepared: Prepared, probabilities: np.ndarray, record: Mapping, target: Target, *,
+def write(case, prepared: Prepared, probabilities: np.ndarray, record: MapRecord, target: Target, *,
           settings: Mapping, scheme: str = "", known: Mapping) -> Path:
     """Write what a case was predicted to be, its record last; returns the path of the label map.
 
@@ -100,12 +101,12 @@ def write(case, prepared: Prepared, probabilities: np.ndarray, record: Mapping, 
     values = probabilities[0] if flat else probabilities
     if not np.isfinite(values.sum(dtype=np.float64)):
         raise CaseError("the model gives no number for it")
-    wanted = {**record, "postprocess": dict(settings)}
+    wanted = record.changed(postprocess=dict(settings))
     grid, there = prepared.grid, prepared.native_grid
     found = native.label_map(values, grid, there, wanted)
     found = postprocess.apply(found, there.spacing, settings, record)
-    if scheme and scheme != record["scheme"]:
-        found = labels.convert(found, labels.scheme(record["scheme"]), labels.scheme(scheme))
+    if scheme and scheme != record.scheme:
+        found = labels.convert(found, labels.scheme(record.scheme), labels.scheme(scheme))
     extra = {}
     if target.probabilities is not None:
         extra["probabilities"] = _write_probabilities(case, values, grid, there, wanted, target)
@@ -121,7 +122,7 @@ def write(case, prepared: Prepared, probabilities: np.ndarray, record: Mapping, 
         "content": prepared.content,
         "native_grid": there.as_dict(),
         **known,
-        "scheme": scheme or record["scheme"],
+        "scheme": scheme or record.scheme,
         **extra,
         "outputs": {path.relative_to(target.out).as_posix(): path.stat().st_size},
         "recipe": target.hash,
@@ -141,7 +142,7 @@ def _remove_former(case, path: Path, probabilities: Collection[str], target: Tar
                 Path(name).unlink(missing_ok=True)
 
 
-def _write_probabilities(case, values, grid: Grid, there: Grid, record: Mapping, target: Target) -> dict[str, int]:
+def _write_probabilities(case, values, grid: Grid, there: Grid, record: MapRecord, target: Target) -> dict[str, int]:
     """One image for each output, DIR/ID/NAME.nii.gz; returns path -> size."""
     sizes, suffix = {}, target.suffix if target.suffix in VOLUMES else ".nii.gz"
     for names, array in zip(output_names(record), native.each_output(values, grid, there, record), strict=True):

@@ -19,6 +19,7 @@ from mrilib.inference import ensemble, vectors
 from mrilib.inference.models import Models
 from mrilib.inference.prepare import Prepared
 from mrilib.inference.settings import PredictSettings
+from mrilib.models.record import ModelRecord
 from mrilib.parallel import AHEAD, cores
 from mrilib.store import csv_text
 
@@ -64,15 +65,15 @@ class Predictor:
         for folder in self.folders:
             targets.check_apart(folder, paths)
 
-    def check(self, network, record: dict, name: object) -> None:
+    def check(self, network, record: ModelRecord, name: object) -> None:
         """Raise CaseError when a network is not what its record says."""
-        ensemble.check_shapes(network, tuple(record["shape"]), (self.task.outputs(record),), name)
+        ensemble.check_shapes(network, tuple(record.shape), (self.task.outputs(record),), name)
 
     def arguments(self, case: Case, steps: tuple, others: tuple) -> tuple:
         """The arguments of the worker. steps: those that the case still has to go through; others: those of each
         further model, where its recipe has learned otherwise."""
         record = self.models.record
-        return case, steps, record["channels"], record["shape"], False, not self.settings.as_is, others
+        return case, steps, record.channels, record.shape, False, not self.settings.as_is, others
 
     def forward(self, prepared: Sequence[Prepared]) -> list:
         """What the networks give for some cases, an array each."""
@@ -104,13 +105,14 @@ class Table:
             self.put(csv_text([["case", *self.task.columns(self.record), "seen"]]))
         self.begun = True
 
-    def add(self, row: dict) -> None:
-        """Write one row."""
+    def add(self, row: dict) -> dict:
+        """Write one row; returns it."""
         if self.rows is not None:
             self.rows.append(self.task.as_json(self.record, row))
-            return
-        self.begin()
-        self.put(csv_text([[f"{value:.6f}" if isinstance(value, float) else value for value in row.values()]]))
+        else:
+            self.begin()
+            self.put(csv_text([[f"{value:.6f}" if isinstance(value, float) else value for value in row.values()]]))
+        return row
 
     def end(self) -> None:
         """Write what is left."""

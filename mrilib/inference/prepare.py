@@ -16,6 +16,7 @@ from mrilib.errors import CaseError, UsageError
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io.colours import luminance
 from mrilib.images.steps import geometry
+from mrilib.models.record import ModelRecord
 from mrilib.recipe import Recipe, Step
 
 WINDOW = ("crop", "spacing", "resize", "pad", "reorient")  # steps that only choose which voxels there are
@@ -55,12 +56,11 @@ def states_spacing(case: Case) -> bool:
             or "volume" in records.of_case(case.root, case.id).get("native_grid", {}))
 
 
-def remaining_steps(record: dict, root: Path, as_is: bool = False, pictures: bool = False,
-                    any_geometry: bool = False) -> tuple[Step, ...]:  # fmt: skip
+def remaining_steps(record: ModelRecord, root: Path, as_is: bool = False, pictures: bool = False) -> tuple[Step, ...]:
     """The steps of a model's recipe that the cases of a root have not been through.
 
-    A root without recipe.json holds cases as given: all steps. as_is: none, whatever the root's recipe. any_geometry: a
-    model that predicts patch by patch accepts another size, crop and spacing, because volumes are resampled to its
+    A root without recipe.json holds cases as given: all steps. as_is: none, whatever the root's recipe. A model
+    that predicts patch by patch accepts another size, crop and spacing, because volumes are resampled to its
     spacing and its label maps go back to the native grid: where recipes differ in these alone, only the spacing of the
     model is kept. pictures: see is_picture. Pictures, and all cases where the model knows no spacing, as that of
     stacks, have the scale of the size or spacing that they were brought to, which then must be the model's.
@@ -68,13 +68,13 @@ def remaining_steps(record: dict, root: Path, as_is: bool = False, pictures: boo
     """
     if as_is:
         return ()
-    mine, have = Recipe.from_dict(record["recipe"], where="the model"), Recipe.of_root(root)
+    mine, have = Recipe.from_dict(record.recipe, where="the model"), Recipe.of_root(root)
     try:
         return mine.remaining(have)
     except UsageError as first:
         error = first
-        stays = pictures or record.get("spacing") is None
-        if any_geometry and not (stays and _scaled_otherwise(mine, have)):
+        stays = pictures or record.spacing is None
+        if record.any_geometry and not (stays and _scaled_otherwise(mine, have)):
             try:
                 return _but_for_geometry(mine, have)
             except UsageError as left:  # it names what does matter, not the first size or crop

@@ -15,12 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from mrilib.cases import Case
-from mrilib.errors import CaseError, MachineError, UsageError
+from mrilib.errors import CaseError
 from mrilib.inference.predictor import Predictor
 from mrilib.inference.prepare import Prepared, is_picture, remaining_steps
 from mrilib.parallel import ordered
+from mrilib.results import ENDING
 
-ENDING = (MachineError, UsageError, MemoryError, KeyboardInterrupt)  # errors of a case that end the run of all
 log = logging.getLogger("mrilib")
 
 
@@ -113,8 +113,7 @@ def remaining(predictor: Predictor, cases: Iterable[Case | CaseError]) -> Iterat
 
     @lru_cache(maxsize=64)
     def steps_of(root: Path, pictures: bool):
-        each = [remaining_steps(record, root, settings.as_is, pictures, predictor.task.any_geometry)
-                for record in records]
+        each = [remaining_steps(record, root, settings.as_is, pictures) for record in records]
         steps, others = each[0], () if all(one == each[0] for one in each) else tuple(each[1:])
         log.debug("%s: %s", root, listed(steps, others) or "taken as it is")
         return steps, others

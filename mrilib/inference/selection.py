@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,28 +16,33 @@ from mrilib.store import content_hash
 log = logging.getLogger("mrilib")
 
 
-def ids_of(split: str | Path | None, fold: int | None, part: str | None, models: Models) -> set[str] | None:
-    """The ids of a part of a split file, the test part unless said; None without a file: see `chosen`."""
+def ids_of(split: object, fold: int | None, part: str | None, models: Models) -> set[str] | None:
+    """The ids of a part of a split file, or of the rows of one, the test part unless said; None without a split: see
+    `chosen`."""
     if split is None:
         if fold is not None:
             raise UsageError("--fold has no effect without --split")
         return None
     part = part or "test"
-    ids = splits.parts(list(splits.read(Path(split)).values()), fold=fold)[part]
+    path = Path(split) if isinstance(split, str | os.PathLike) else None
+    rows = list(splits.read(path).values() if path else getattr(split, "rows", split))
+    ids = splits.parts(rows, fold=fold)[part]
     if fold is not None and part != "test":  # which of the other folds' cases validated, only the models tell
-        ids = _trained(Path(split), fold, part, models)
+        if path is None:
+            raise UsageError(f"part {part} of a fold needs the split file", remedy="save the split, and train with it")
+        ids = _trained(path, fold, part, models)
     if not ids:
-        raise UsageError(f"has no case of part {part}", where=split)
+        raise UsageError(f"has no case of part {part}", where=path or "split")
     return set(ids)
 
 
 def _trained(split: Path, fold: int, part: str, models: Models) -> list[str]:
     name, record = next(iter(models.records.items()))
-    origin = record.get("training", {}).get("split", {})
+    origin = record.training.get("split", {})
     if len(models.names) > 1 or (origin.get("content"), origin.get("fold")) != (content_hash([split]), fold):
         raise UsageError(f"is not one model trained with --split {split} --fold {fold}", where=name,
                          remedy=f"part {part} of a fold is what a model made of it; --part test needs no model")
-    return [case for case, seen in record["training"]["cases"].items() if seen["part"] == part]
+    return [case for case, seen in record.cases.items() if seen["part"] == part]
 
 
 def chosen(cases: Iterable[Case | CaseError], ids: set[str] | None,

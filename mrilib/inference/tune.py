@@ -1,20 +1,22 @@
-"""Learning the post-processing of a segmentation model on validation cases, and keeping what helps on others of them.
+"""Learn the post-processing of a segmentation model on validation cases; keep what helps on held-out ones among them.
 
-After nnU-Net's (Isensee et al. 2021), which keeps the largest piece where that raises the mean Dice of its
-cross-validation; here for each part that is scored, in turn: threshold, smallest piece, largest piece alone, holes.
+After nnU-Net's (Isensee et al. 2021), which keeps the largest component where that raises the mean Dice of its
+cross-validation; here for each part that is scored, in turn: threshold, smallest volume of a component, largest
+component only, holes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mrilib.inference.postprocess import parts_of, pieces_of, scored
+from mrilib.inference.postprocess import components_of, parts_of, scored
 from mrilib.inference.segment import decode
+from mrilib.models.record import MapRecord
 
-THRESHOLDS = (0.5, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)  # what is plain comes first
+THRESHOLDS = (0.5, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)  # the default comes first
 VOLUMES = (0.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)  # mm3
 FOLDS = 5
 FEWEST = 4  # cases; of fewer nothing can be learned
@@ -23,7 +25,7 @@ LEAST_GAIN = 0.0005  # of mean Dice; less is not worth a setting
 
 @dataclass(frozen=True)
 class Choice:
-    """How one part is mended."""
+    """The post-processing of one part."""
 
     threshold: float = 0.5
     min_volume: float = 0.0
@@ -36,9 +38,9 @@ CANDIDATES = {"threshold": THRESHOLDS, "min_volume": VOLUMES, "keep_largest": (F
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """The pieces of one part in one case at one threshold: volume (mm3), voxels, how many are right; and the voxels,
-    and the right ones, that filling its holes would add. true: voxels of the part in the reference."""
+class Components:
+    """The connected components of one part in one case at one threshold: volume (mm3), voxels, correct voxels; and the
+    voxels, and the correct ones, that filling holes would add. true: voxels of the part in the reference."""
 
     volume: np.ndarray
     voxels: np.ndarray
@@ -52,42 +54,42 @@ class Pieces:
         keep = self.volume >= choice.min_volume
         if choice.keep_largest and len(keep):
             keep &= np.arange(len(keep)) == self.volume.argmax()
-        right, called = self.right[keep].sum(), self.voxels[keep].sum()
+        right, predicted = self.right[keep].sum(), self.voxels[keep].sum()
         if choice.fill_holes:
-            right, called = right + self.hole_right[keep].sum(), called + self.hole[keep].sum()
-        return 2 * float(right) / float(called + self.true) if called + self.true else 1.0
+            right, predicted = right + self.hole_right[keep].sum(), predicted + self.hole[keep].sum()
+        return 2 * float(right) / float(predicted + self.true) if predicted + self.true else 1.0
 
 
 @dataclass
 class Tuning:
-    """Takes validation cases one by one, keeping their pieces and not their voxels, then gives settings."""
+    """Takes validation cases one by one, keeping their components and not their voxels, then gives settings."""
 
-    record: Mapping
-    cases: list[dict[str, dict[float, Pieces]]] = field(default_factory=list)
+    record: MapRecord
+    cases: list[dict[str, dict[float, Components]]] = field(default_factory=list)
 
     def add(self, probabilities: np.ndarray, reference: np.ndarray, spacing: Sequence[float]) -> None:
         """One case: probabilities (z, y, x, k) as the model gives them, its true label map (z, y, x) in the
         model's numbers, and the spacing (mm) of both."""
         parts = parts_of(self.record)
-        plain = decode(probabilities, {**self.record, "postprocess": {}})
-        found = {}
+        plain = decode(probabilities, self.record.changed(postprocess={}))
+        by_part = {}
         for name in scored(self.record):
-            truth = np.isin(reference, parts[name])
-            found[name] = {t: pieces(self._mask(name, t, probabilities, plain, parts), truth, spacing)
-                           for t in self._thresholds()}  # fmt: skip
-        self.cases.append(found)
+            inside = np.isin(reference, parts[name])
+            by_part[name] = {t: components(self._mask(name, t, probabilities, plain, parts), inside, spacing)
+                             for t in self._thresholds()}  # fmt: skip
+        self.cases.append(by_part)
 
     def _thresholds(self) -> tuple[float, ...]:
         """Those that can be tried: of regions, and of one label against the background."""
-        return THRESHOLDS if self.record["regions"] or len(self.record["values"]) == 2 else THRESHOLDS[:1]
+        return THRESHOLDS if self.record.regions or len(self.record.values) == 2 else THRESHOLDS[:1]
 
     def _mask(self, name: str, threshold: float, probabilities, plain, parts) -> np.ndarray:
         if threshold == THRESHOLDS[0]:
             return np.isin(plain, parts[name])
-        if not self.record["regions"]:
+        if not self.record.regions:
             return probabilities[..., 1] > threshold
-        mask = probabilities[..., list(self.record["regions"]).index(name)] > threshold
-        for numbers in self.record["regions"].values():  # what is painted as a part of it is it as well
+        mask = probabilities[..., list(self.record.regions).index(name)] > threshold
+        for numbers in self.record.regions.values():  # what is painted as a part of a region belongs to it
             if set(numbers) < set(parts[name]):
                 mask |= np.isin(plain, numbers)
         return mask
@@ -95,8 +97,8 @@ class Tuning:
     def settings(self) -> tuple[dict, list[str]]:
         """Settings for the record's "postprocess", and a line for each that was kept: what it gains.
 
-        Part by part and kind by kind, the value with the best mean Dice is taken, the plainest of equals. It is
-        kept when cases that had no say in the choice gain by it too: over folds, by more than one standard error.
+        Part by part and kind by kind, the value with the best mean Dice is taken, the first of equals. It is
+        kept when held-out cases gain by it too: over folds, by more than one standard error.
         """
         result: dict = {}
         lines = []
@@ -113,11 +115,11 @@ class Tuning:
                 else:
                     result.setdefault(kind, []).append(name)
                 lines.append(f"{name}: {kind.replace('_', ' ')}{'' if value is True else f' {value:g}'} gains "
-                             f"{gain:.4f} Dice on cases that had no say in it")
+                             f"{gain:.4f} Dice on held-out cases")
         return result, lines
 
     def _better(self, name: str, choice: Choice, kind: str, values: Sequence) -> tuple[object, float]:
-        """The value that helps and by how much on held-out cases; the first, which is plain, when none does."""
+        """The value that helps and by how much on held-out cases; the first, the default, when none does."""
         scores = np.array([[case[name][c.threshold].dice(c) for case in self.cases]
                            for c in (replace(choice, **{kind: value}) for value in values)])  # (value, case)
         count = scores.shape[1]
@@ -131,25 +133,25 @@ class Tuning:
         return (values[best], float(gain)) if gain > max(error, LEAST_GAIN) else (values[0], 0.0)
 
 
-def pieces(mask: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) -> Pieces:
-    """The pieces of a mask, (z, y, x) bool, against the truth."""
+def components(mask: np.ndarray, reference: np.ndarray, spacing: Sequence[float]) -> Components:
+    """The connected components of a mask, (z, y, x) bool, against the reference."""
     from scipy import ndimage
 
-    numbers, voxels = pieces_of(mask)
-    right = np.bincount(numbers[truth], minlength=len(voxels))
+    numbers, voxels = components_of(mask)
+    right = np.bincount(numbers[reference], minlength=len(voxels))
     hole, hole_right = np.zeros_like(voxels), np.zeros_like(voxels)
-    for i, window in enumerate(ndimage.find_objects(numbers), 1):
-        if voxels[i] < 3 ** mask.ndim - 1 and mask.shape[0] > 1 or window is None:
+    for i, box in enumerate(ndimage.find_objects(numbers), 1):
+        if voxels[i] < 3 ** mask.ndim - 1 and mask.shape[0] > 1 or box is None:
             continue  # too small to hold anything
-        alone = numbers[window] == i
+        alone = numbers[box] == i
         flat = alone.shape[0] == 1
         inside = (ndimage.binary_fill_holes(alone[0])[None] if flat else ndimage.binary_fill_holes(alone)) & ~alone
-        hole[i], hole_right[i] = inside.sum(), (inside & truth[window]).sum()
+        hole[i], hole_right[i] = inside.sum(), (inside & reference[box]).sum()
     voxel = float(np.prod(spacing))
-    return Pieces(voxels[1:] * voxel, voxels[1:], right[1:], hole[1:], hole_right[1:], int(truth.sum()))
+    return Components(voxels[1:] * voxel, voxels[1:], right[1:], hole[1:], hole_right[1:], int(reference.sum()))
 
 
-def tune(cases, record: Mapping) -> tuple[dict, list[str]]:
+def tune(cases, record: MapRecord) -> tuple[dict, list[str]]:
     """Tuning over (probabilities, reference, spacing) of each case: (settings, a line for each that was kept)."""
     tuning = Tuning(record)
     for case in cases:

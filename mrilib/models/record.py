@@ -30,6 +30,12 @@ class ModelRecord:
     others: dict = field(default_factory=dict)
 
     AGREE: ClassVar[tuple[str, ...]] = ("task", "channels", "recipe")  # fields that averaged models share
+    any_geometry: ClassVar[bool] = False  # whether it accepts other sizes, crops and spacings
+
+    @property
+    def cases(self) -> dict[str, dict]:
+        """The cases of the training: id -> content hash and part."""
+        return self.training.get("cases", {})
 
     @classmethod
     def from_dict(cls, record: Mapping, where: object = None):
@@ -128,6 +134,7 @@ class MapRecord(ModelRecord):
     postprocess: dict = field(default_factory=dict)
 
     AGREE: ClassVar[tuple[str, ...]] = ("task", "channels", "spacing", "scheme", "values", "regions", "recipe")
+    any_geometry: ClassVar[bool] = True  # because it predicts patch by patch
 
     def fault(self) -> str:
         return super().fault() or self._fault_of_patch() or self._fault_of_labels()

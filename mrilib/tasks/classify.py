@@ -9,6 +9,7 @@ from mrilib.errors import UsageError
 from mrilib.tasks.task import Task, named
 
 if TYPE_CHECKING:
+    from mrilib.models.record import ClassRecord
     from mrilib.training.classify_settings import ClassifySettings
     from mrilib.training.network import Network
 
@@ -85,16 +86,16 @@ class Classify(Task):
     def describe(self, record: dict) -> list[tuple[str, str]]:
         return [("classes", ", ".join(record.get("classes", ()))), *super().describe(record)]
 
-    def outputs(self, record: dict) -> int:
-        return len(record["classes"])
+    def outputs(self, record: ClassRecord) -> int:
+        return len(record.classes)
 
-    def columns(self, record: dict) -> list[str]:
-        return ["class", *(f"p_{name}" for name in record["classes"])]
+    def columns(self, record: ClassRecord) -> list[str]:
+        return ["class", *(f"p_{name}" for name in record.classes)]
 
-    def row(self, record: dict, vector) -> dict:
+    def row(self, record: ClassRecord, vector) -> dict:
         numbers = [float(f"{value:.6f}") for value in vector]
-        return dict(zip(self.columns(record), [record["classes"][int(vector.argmax())], *numbers], strict=True))
+        return dict(zip(self.columns(record), [record.classes[int(vector.argmax())], *numbers], strict=True))
 
-    def as_json(self, record: dict, row: dict) -> dict:
+    def as_json(self, record: ClassRecord, row: dict) -> dict:
         return {"case": row["case"], "class": row["class"], "seen": row["seen"],
-                "probabilities": {name: row[f"p_{name}"] for name in record["classes"]}}
+                "probabilities": {name: row[f"p_{name}"] for name in record.classes}}

@@ -29,7 +29,6 @@ class Segment(Task):
     prediction = named("mrilib.inference.settings:MapPredictSettings")
     predictor = "mrilib.inference.maps:MapPredictor"
     record = "mrilib.models.record:MapRecord"
-    any_geometry = True
     monitor = headline = "validation_dice"
     higher_is_better = True
     remedy = "a smaller --batch-size, --patch or --width"
@@ -105,13 +104,14 @@ class Segment(Task):
                        augmenter(settings.augment, len(data.channels)), threads=max(1, setup.threads))
 
     def validation(self, network: Network, data, settings: SegmentSettings):
+        from mrilib.models.record import MapRecord
         from mrilib.training import segment
         from mrilib.training.fit import Validation
 
         volumes = data.of("validation")
         if not volumes:
             return None
-        record = {**network.record, "channels": data.channels}
+        record = MapRecord.from_dict({"task": self.name, "channels": data.channels, "recipe": {}, **network.record})
         seconds = segment.validation_seconds(network.kept, record, volumes) if settings.budget else 0.0
         return Validation(lambda: segment.whole_volumes(network.kept, record, volumes), self.monitor,
                           self.higher_is_better, seconds, passes=2 if settings.tune_postprocess else 1)
@@ -125,10 +125,12 @@ class Segment(Task):
         return {"scheme": str(data.scheme), "values": list(data.values)}
 
     def finish(self, network: Network, data, settings: SegmentSettings, record: dict) -> None:
+        from mrilib.models.record import MapRecord
         from mrilib.training.segment import tune_postprocess
 
         if settings.tune_postprocess:
-            record["postprocess"], lines = tune_postprocess(network.kept, record, data.of("validation"))
+            typed = MapRecord.from_dict(record)
+            record["postprocess"], lines = tune_postprocess(network.kept, typed, data.of("validation"))
             for line in lines or ["none helps on the validation cases"]:
                 log.info("post-processing: %s", line)
 

@@ -15,6 +15,7 @@ from mrilib.errors import UsageError
 if TYPE_CHECKING:
     from mrilib.evaluation.settings import ScoreSettings
     from mrilib.inference.settings import PredictSettings
+    from mrilib.models.record import ImageRecord
     from mrilib.training.network import Network
     from mrilib.training.settings import TrainSettings
 
@@ -51,12 +52,10 @@ class Task:
     scoring: type[ScoreSettings] = named("mrilib.evaluation.settings:ScoreSettings")
 
     # Prediction. prediction: the typed settings. predictor: the class below mrilib.inference.predictor.Predictor.
-    # record: the class of a model's record. any_geometry: whether a model accepts other sizes, crops and spacings than
-    # those of its training, because it predicts patch by patch.
+    # record: the class of a model's record, below mrilib.models.record.ModelRecord.
     prediction: type[PredictSettings] = named("mrilib.inference.settings:TableSettings")
     predictor = "mrilib.inference.predictor:Predictor"
     record = "mrilib.models.record:ImageRecord"
-    any_geometry = False
 
     # Does it fit?
 
@@ -70,19 +69,19 @@ class Task:
 
     # Prediction: a row of a table from the vector of a network. A predictor of its own replaces all of it.
 
-    def outputs(self, record: dict) -> int:
+    def outputs(self, record: ImageRecord) -> int:
         """The number of outputs of a network."""
         return len(self.columns(record))
 
-    def columns(self, record: dict) -> list[str]:
+    def columns(self, record: ImageRecord) -> list[str]:
         """The columns of the table between `case` and `seen`."""
         raise NotImplementedError
 
-    def row(self, record: dict, vector) -> dict:
+    def row(self, record: ImageRecord, vector) -> dict:
         """{column: value} of the prediction in a vector, columns as in `columns`."""
         return {name: round(float(value), 6) for name, value in zip(self.columns(record), vector, strict=True)}
 
-    def as_json(self, record: dict, row: dict) -> dict:
+    def as_json(self, record: ImageRecord, row: dict) -> dict:
         """A row, `case` and `seen` with it, as --json gives it."""
         return row
 

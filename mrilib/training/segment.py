@@ -11,6 +11,7 @@ import numpy as np
 
 from mrilib.errors import UsageError
 from mrilib.labels import Scheme
+from mrilib.models.record import MapRecord
 from mrilib.recipe import Recipe
 from mrilib.training import plan
 from mrilib.training.segment_settings import SegmentSettings
@@ -190,12 +191,12 @@ def loss(settings: SegmentSettings, wanted: Targets, class_weights: Sequence[flo
     return masked if wanted.masked else whole
 
 
-def whole_volumes(model, record: dict, volumes: Sequence[Volume]) -> dict[str, float]:
+def whole_volumes(model, record: MapRecord, volumes: Sequence[Volume]) -> dict[str, float]:
     """Mean Dice of whole validation volumes on their prepared grid: of each label or region, and over these."""
     from mrilib.evaluation.metrics import overlap
     from mrilib.inference import segment
 
-    regions = record["regions"] or dict.fromkeys(str(v) for v in record["values"][1:])
+    regions = record.regions or dict.fromkeys(str(v) for v in record.values[1:])
     parts = {name: tuple(values or (int(name),)) for name, values in regions.items()}
     scores: dict[str, list[float]] = {name: [] for name in parts}
     for volume in volumes:
@@ -209,26 +210,27 @@ def whole_volumes(model, record: dict, volumes: Sequence[Volume]) -> dict[str, f
     return {"validation_dice": float(np.mean(list(means.values()))), **means}
 
 
-def _reference(volume: Volume, record: dict) -> tuple[np.ndarray, np.ndarray]:
+def _reference(volume: Volume, record: MapRecord) -> tuple[np.ndarray, np.ndarray]:
     """The label map of a volume, and where it is to be ignored (background there)."""
     label = volume.label()
-    return np.array([*record["values"], 0], np.uint8)[label], np.asarray(label) == len(record["values"])
+    return np.array([*record.values, 0], np.uint8)[label], np.asarray(label) == len(record.values)
 
 
-def validation_seconds(model, record: dict, volumes: Sequence[Volume]) -> float:
+def validation_seconds(model, record: MapRecord, volumes: Sequence[Volume]) -> float:
     """About how long whole_volumes() takes: as long for each voxel as for those of the smallest volume."""
     from mrilib.inference import segment
 
     small = min(volumes, key=lambda v: np.prod(v.size))
-    first = [max(0, (n - w) // 2) for n, w in zip(small.size, segment.window_of(record), strict=True)]
-    middle = tuple(slice(a, a + w) for a, w in zip(first, segment.window_of(record), strict=True))
+    patch = segment.patch_of(record)
+    first = [max(0, (n - w) // 2) for n, w in zip(small.size, patch, strict=True)]
+    middle = tuple(slice(a, a + w) for a, w in zip(first, patch, strict=True))
     segment.probabilities([model], record, np.asarray(small.image()[middle], np.float32))  # the first time is slower
     began = time.monotonic()
     whole_volumes(model, record, [small])
     return (time.monotonic() - began) * float(sum(np.prod(v.size) for v in volumes) / np.prod(small.size))
 
 
-def tune_postprocess(model, record: dict, volumes: Sequence[Volume]) -> tuple[dict, list[str]]:
+def tune_postprocess(model, record: MapRecord, volumes: Sequence[Volume]) -> tuple[dict, list[str]]:
     """The post-processing that helps on whole validation volumes: settings for the record, and a line for each."""
     from mrilib.inference import segment, tune
 
@@ -237,7 +239,7 @@ def tune_postprocess(model, record: dict, volumes: Sequence[Volume]) -> tuple[di
             reference, ignored = _reference(volume, record)
             each = segment.probabilities([model], record, np.asarray(volume.image(), np.float32))
             if ignored.any():
-                each[ignored] = 0 if record["regions"] else np.eye(each.shape[-1], dtype=each.dtype)[0]
+                each[ignored] = 0 if record.regions else np.eye(each.shape[-1], dtype=each.dtype)[0]
             yield each, reference, volume.spacing
 
     return tune.tune(predicted(), record)

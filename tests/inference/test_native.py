@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from model_records import map_record
 from scipy.spatial.transform import Rotation
 
 from mrilib.images.grid import Grid, Image
@@ -8,8 +9,8 @@ from mrilib.inference.native import each_output, label_map
 from mrilib.inference.prepare import upright
 from mrilib.inference.segment import decode
 
-RECORD = {"values": [0, 1, 4], "regions": None, "scheme": "brats2020"}
-REGIONS = {"values": [0, 1, 2], "regions": {"a": [1, 2], "b": [2]}, "paint": [1, 2], "scheme": ""}
+RECORD = map_record(values=[0, 1, 4], scheme="brats2020")
+REGIONS = map_record(values=[0, 1, 2], regions={"a": [1, 2], "b": [2]}, paint=[1, 2])
 
 
 def blobs(size, k, seed=0):

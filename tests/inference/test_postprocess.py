@@ -3,13 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from model_records import map_record
 
 from mrilib.errors import UsageError
 from mrilib.inference.postprocess import apply, check, fallback, parts_of, regions_of, scored
 
-BRATS = {"values": [0, 1, 2, 4], "scheme": "brats2020", "regions": None}
-PLAIN = {"values": [0, 1, 2], "scheme": "", "regions": None}
-OWN = {"values": [0, 1, 2], "scheme": "", "regions": {"outer": [1, 2], "inner": [2]}, "paint": [1, 2]}
+BRATS = map_record(values=[0, 1, 2, 4], scheme="brats2020")
+PLAIN = map_record(values=[0, 1, 2])
+OWN = map_record(values=[0, 1, 2], regions={"outer": [1, 2], "inner": [2]}, paint=[1, 2])
 MM = (1.0, 1.0, 1.0)
 
 
@@ -21,8 +22,8 @@ def test_parts_are_regions_and_labels_by_name():
 
 @pytest.mark.parametrize(("record", "numbers", "value"), [
     (BRATS, (4,), 1), (BRATS, (1, 4), 2), (BRATS, (1, 2, 4), 0), (BRATS, (2,), 0), (PLAIN, (1,), 0), (OWN, (2,), 1),
-    ({"values": [0, 1, 2, 3], "scheme": "msd", "regions": None}, (3,), 2),
-    ({"values": [0, 1, 2, 3], "scheme": "msd", "regions": None}, (2, 3), 1),
+    (map_record(values=[0, 1, 2, 3], scheme="msd"), (3,), 2),
+    (map_record(values=[0, 1, 2, 3], scheme="msd"), (2, 3), 1),
 ])  # fmt: skip
 def test_what_a_region_loses_stays_in_the_region_around_it(record, numbers, value):
     assert fallback(numbers, regions_of(record)) == value
@@ -86,7 +87,8 @@ def test_doing_it_twice_changes_nothing_and_only_holes_add(array, wanted):
 
 @pytest.mark.parametrize("wrong", [
     {"min_volume": {"XX": 3}}, {"min_volume": {"WT": -1}}, {"threshold": {"ET": 1}}, {"keep_largest": ["5"]},
-    {"threshold": {"all": 0.5}}, {"smooth": []}, {"min_volume": {"ET": float("nan")}},
+    {"threshold": {"all": 0.5}}, {"smooth": []}, {"min_volume": {"ET": float("nan")}}, {"keep_largest": "ET"},
+    {"min_volume": ["ET"]}, {"threshold": {"ET": "half"}}, {"fill_holes": {"ET": 1}}, {"min_volume": 3},
 ])  # fmt: skip
 def test_settings_that_cannot_be_are_refused(wrong):
     check({"min_volume": {"WT": 3, "4": 2, "all": 1}, "threshold": {"ET": 0.4}, "fill_holes": ["oedema"]}, BRATS)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from model_records import map_record
 
 from mrilib.cases import Reading, find
 from mrilib.errors import CaseError
@@ -12,7 +13,7 @@ from mrilib.inference.prepare import prepare_volume
 
 GRID = Grid.of((8, 12, 10), (1.5, 1.0, 1.0), (-20.0, 10.0, 5.0))
 VALUES = np.random.default_rng(0).integers(0, 900, GRID.size).astype(np.int16)
-RECORD = {"channels": ["image"], "scheme": "brats2020", "values": [0, 2, 4], "regions": None, "postprocess": {}}
+RECORD = map_record(scheme="brats2020", values=[0, 2, 4])
 
 
 @pytest.fixture
@@ -23,18 +24,18 @@ def volume(tmp_path):
 
 def test_a_map_is_complete_for_these_channels_of_its_file_in_this_order(tmp_path):
     files.write(tmp_path / "p.nii.gz", Image(np.stack([VALUES, VALUES[::-1]], -1), GRID, ("t1", "flair")))
-    record = {**RECORD, "channels": ["flair", "t1"]}
+    record = RECORD.changed(channels=["flair", "t1"])
     first, second = (next(iter(find([tmp_path / "p.nii.gz"], Reading(channels=c))))
                      for c in (("t1", "flair"), ("flair", "t1")))
     target = Target(tmp_path / "out", "h")
-    made = prepare_volume(first, (), record["channels"])
+    made = prepare_volume(first, (), record.channels)
     write(first, made, np.ones((*GRID.size, 3), np.float32), record, target, settings={}, known={})
     assert finished(first, target) == tmp_path / "out/p.nii.gz" and finished(second, target) is None
 
 
 def test_what_other_settings_made_of_a_case_goes_when_they_are_replaced(volume, tmp_path):
-    made = prepare_volume(volume, (), RECORD["channels"])
-    for name, suffix, record in (("a", ".nii.gz", RECORD), ("b", ".nii", {**RECORD, "values": [0, 2, 1]})):
+    made = prepare_volume(volume, (), RECORD.channels)
+    for name, suffix, record in (("a", ".nii.gz", RECORD), ("b", ".nii", RECORD.changed(values=[0, 2, 1]))):
         target = Target(tmp_path / "out", name, suffix, tmp_path / "maps")
         write(volume, made, np.ones((*GRID.size, 3), np.float32), record, target, settings={}, known={})
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"p0.nii", "p0.json"}

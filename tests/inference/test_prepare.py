@@ -1,10 +1,10 @@
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from model_records import map_record
 
 from mrilib import recipe
 from mrilib.cases import Case, find
@@ -21,10 +21,12 @@ from mrilib.inference.prepare import (
     states_spacing,
     upright,
 )
+from mrilib.models.record import ImageRecord
 from mrilib.recipe import Recipe, Step
 
 MEDIAN, RESIZE, ZSCORE = Step("median", {"radius": 1}), Step("resize", {"size": [32, 32]}), Step("zscore", {})
-RECORD = {"recipe": Recipe((MEDIAN, RESIZE, ZSCORE)).as_dict(), "channels": ["image"], "shape": [32, 32, 1]}
+RECORD = ImageRecord(task="classify", recipe=Recipe((MEDIAN, RESIZE, ZSCORE)).as_dict(), channels=["image"],
+                     shape=[32, 32, 1])  # fmt: skip
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def through(folder, steps, out):
 
 def ready(folder):
     steps = remaining_steps(RECORD, folder)
-    return [prepare(case, steps, RECORD["channels"], RECORD["shape"]) for case in find([folder])]
+    return [prepare(case, steps, RECORD.channels, RECORD.shape) for case in find([folder])]
 
 
 def test_raw_half_prepared_and_prepared_cases_come_out_the_same(raw, tmp_path):
@@ -75,7 +77,7 @@ def test_another_recipe_is_refused_with_the_difference_unless_as_is(raw, tmp_pat
 
 
 def test_a_model_of_images_as_given_takes_only_those(raw, tmp_path):
-    plain = {**RECORD, "recipe": Recipe().as_dict()}
+    plain = RECORD.changed(recipe=Recipe().as_dict())
     assert remaining_steps(plain, raw) == ()
     with pytest.raises(UsageError, match="wants data as given"):
         remaining_steps(plain, through(raw, (MEDIAN,), tmp_path / "half"))
@@ -188,37 +190,34 @@ def test_a_volume_is_resampled_to_the_models_spacing_and_keeps_its_native_grid(t
     assert prepare_volume(next(find([picture])), (), ["image"], [2.0, 2.0]).array.shape == (1, 20, 24, 1)
 
 
-steps_left = partial(remaining_steps, any_geometry=True)  # of a model that predicts patch by patch
-
-
 def test_a_model_for_label_maps_accepts_another_size_and_crop_but_no_other_values(raw, tmp_path):
     scale, size = Step("zscore", {"region": "foreground"}), Step("pad", {"size": [60, 60]})
     spacing = Step("spacing", {"spacing": [1.0, 1.0]})
-    record = {"recipe": Recipe((Step("crop", {"margin": 0}), spacing, scale)).as_dict()}
+    record = map_record(recipe=Recipe((Step("crop", {"margin": 0}), spacing, scale)).as_dict())
     sized = through(raw, (size, scale), tmp_path / "sized")
-    assert steps_left(record, sized) == (spacing,)
-    assert steps_left(record, through(raw, (size,), tmp_path / "raw-sized")) == (spacing, scale)
+    assert remaining_steps(record, sized) == (spacing,)
+    assert remaining_steps(record, through(raw, (size,), tmp_path / "raw-sized")) == (spacing, scale)
     with pytest.raises(UsageError, match="prepared otherwise: step 1 is pad"):
-        remaining_steps(record, sized)
+        remaining_steps(RECORD.changed(recipe=record.recipe), sized)
     with pytest.raises(UsageError, match="prepared otherwise: step 1 is median"):  # but for sizes and crops
-        steps_left(record, through(raw, (size, MEDIAN, scale), tmp_path / "smooth"))
+        remaining_steps(record, through(raw, (size, MEDIAN, scale), tmp_path / "smooth"))
     with pytest.raises(UsageError, match="prepared further than the model's training data: median"):
-        steps_left(record, through(raw, (size, scale, MEDIAN), tmp_path / "further"))
+        remaining_steps(record, through(raw, (size, scale, MEDIAN), tmp_path / "further"))
 
 
 def test_pictures_of_another_size_are_refused_and_volumes_are_not(raw, tmp_path):
     scale = Step("zscore", {"region": "image"})
-    record = {"recipe": Recipe((Step("resize", {"size": [16, 16]}), scale)).as_dict()}
+    record = map_record(recipe=Recipe((Step("resize", {"size": [16, 16]}), scale)).as_dict())
     sized = through(raw, (RESIZE, scale), tmp_path / "sized")
     pictures = is_picture(next(find([sized])))
     assert pictures and not is_picture(next(find([raw])))
     with pytest.raises(UsageError, match=r"sized: prepared otherwise: step 1 is resize\(size=\[32, 32\]"):
-        steps_left(record, sized, pictures=pictures)
+        remaining_steps(record, sized, pictures=pictures)
     (tmp_path / "v").mkdir()
     files.write(tmp_path / "v/v.nii.gz", Image(np.random.default_rng(0).normal(size=(4, 40, 50)), Grid.of((4, 40, 50))))
     volumes = through(tmp_path / "v", (Step("resize", {"size": [4, 32, 32]}), scale), tmp_path / "volumes")
-    known = {**record, "spacing": [1.0, 1.0, 1.0]}
-    assert steps_left(known, volumes, pictures=is_picture(next(find([volumes])))) == ()
+    known = record.changed(spacing=[1.0, 1.0, 1.0])
+    assert remaining_steps(known, volumes, pictures=is_picture(next(find([volumes])))) == ()
 
 
 def test_the_one_slice_of_a_volume_keeps_its_spacing_when_it_is_prepared_to_a_picture(raw, tmp_path):
@@ -229,20 +228,20 @@ def test_the_one_slice_of_a_volume_keeps_its_spacing_when_it_is_prepared_to_a_pi
                         for folder, name in ((raw, "pictures"), (tmp_path / "v", "slices")))
     assert slices.path.suffix == pictures.path.suffix == ".tif"
     assert [states_spacing(case) for case in (slices, pictures, next(find([raw])))] == [True, False, False]
-    record = {"recipe": Recipe((scale,)).as_dict(), "spacing": [1.0, 1.0]}
-    assert steps_left(record, slices.root, pictures=is_picture(slices)) == ()
-    assert prepare_volume(slices, (), ["image"], record["spacing"]).array.shape == (1, 40, 50, 1)
+    record = map_record(recipe=Recipe((scale,)).as_dict(), spacing=[1.0, 1.0])
+    assert remaining_steps(record, slices.root, pictures=is_picture(slices)) == ()
+    assert prepare_volume(slices, (), ["image"], record.spacing).array.shape == (1, 40, 50, 1)
 
 
 def test_where_no_spacing_is_known_another_one_is_refused(raw, tmp_path):
     """As of pictures and stacks of them: nothing would bring them back to the scale that the model knows."""
     scale, spacing = Step("zscore", {"region": "image"}), Step("spacing", {"spacing": [2.0, 2.0]})
     coarse = through(raw, (spacing, scale), tmp_path / "coarse")
-    record = {"recipe": Recipe((scale,)).as_dict(), "spacing": None}
+    record = map_record(recipe=Recipe((scale,)).as_dict())
     with pytest.raises(UsageError, match="coarse: prepared otherwise: step 1 is spacing"):
-        steps_left(record, coarse)
+        remaining_steps(record, coarse)
     with pytest.raises(UsageError, match="coarse: prepared otherwise: step 1 is spacing"):
-        steps_left({**record, "spacing": [1.0, 1.0]}, coarse, pictures=True)
-    assert steps_left({**record, "spacing": [1.0, 1.0]}, coarse) == ()
-    mine = {**record, "recipe": Recipe((spacing, scale)).as_dict()}
-    assert steps_left(mine, through(raw, (scale,), tmp_path / "fine")) == (spacing,)
+        remaining_steps(record.changed(spacing=[1.0, 1.0]), coarse, pictures=True)
+    assert remaining_steps(record.changed(spacing=[1.0, 1.0]), coarse) == ()
+    own = record.changed(recipe=Recipe((spacing, scale)).as_dict())
+    assert remaining_steps(own, through(raw, (scale,), tmp_path / "fine")) == (spacing,)

@@ -1,17 +1,16 @@
 import numpy as np
 import pytest
+from model_records import map_record
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.inference.ensemble import check_records
+from mrilib.inference.ensemble import typed
 from mrilib.inference.segment import check_model, decode, head_box, probabilities
 from mrilib.models.record import MapRecord
 
 CHANNELS = ["t1", "flair"]
-LABELS = {"task": "segment", "dimension": 3, "context": 0, "patch": [8, 12, 12], "channels": CHANNELS, "spacing": None,
-          "scheme": "brats2020", "values": [0, 1, 2, 4], "regions": None, "postprocess": {},
-          "recipe": {"format": 1, "steps": []}}  # fmt: skip
-FLAT = {**LABELS, "dimension": 2, "patch": [12, 12]}
-REGIONS = {**LABELS, "regions": {"WT": [1, 2, 4], "TC": [1, 4], "ET": [4]}, "paint": [2, 1, 4]}
+LABELS = map_record(patch=[8, 12, 12], channels=CHANNELS, scheme="brats2020", values=[0, 1, 2, 4])
+FLAT = LABELS.changed(dimension=2, patch=[12, 12])
+REGIONS = LABELS.changed(regions={"WT": [1, 2, 4], "TC": [1, 4], "ET": [4]}, paint=[2, 1, 4])
 
 
 def network(record, size=1, seed=0):
@@ -20,11 +19,11 @@ def network(record, size=1, seed=0):
     from keras import layers
 
     keras.utils.set_random_seed(seed)
-    count = len(record["regions"] or record["values"])
-    kind = layers.Conv3D if record["dimension"] == 3 else layers.Conv2D
-    image = keras.Input((*record["patch"], len(record["channels"]) * (2 * record["context"] + 1)))
+    count = len(record.regions or record.values)
+    kind = layers.Conv3D if record.dimension == 3 else layers.Conv2D
+    image = keras.Input((*record.patch, len(record.channels) * (2 * record.context + 1)))
     x = kind(count, size, padding="same", kernel_initializer="glorot_normal", bias_initializer="glorot_normal")(image)
-    return keras.Model(image, layers.Activation("sigmoid" if record["regions"] else "softmax",
+    return keras.Model(image, layers.Activation("sigmoid" if record.regions else "softmax",
                                                 name="probabilities")(x))  # fmt: skip
 
 
@@ -46,7 +45,7 @@ def test_windows_change_nothing_for_a_network_that_sees_one_voxel(record, shape)
     weights, bias = (np.asarray(w) for w in model.weights)
     scores = array @ weights.reshape(2, -1) + bias
     wanted = 1 / (1 + np.exp(-scores))
-    if not record["regions"]:
+    if not record.regions:
         wanted = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
     assert found.dtype == np.float32 and found.shape == (*shape, wanted.shape[-1])
     assert found[inside] == pytest.approx(wanted[inside], abs=1e-5)
@@ -57,7 +56,7 @@ def test_each_model_is_given_its_own_array_and_windows():
     models = [network(LABELS, 3, seed=seed) for seed in (0, 1)]
     apart = [probabilities([m], LABELS, a) for m, a in zip(models, (first, second), strict=True)]
     assert probabilities(models, LABELS, (first, second)) == pytest.approx(np.mean(apart, 0), abs=1e-6)
-    flat = {**FLAT, "context": 1, "patch": [8, 16]}
+    flat = FLAT.changed(context=1, patch=[8, 16])
     mixed = [models[0], network(flat, 3, seed=2)]
     apart = [probabilities([m], r, first) for m, r in zip(mixed, (LABELS, flat), strict=True)]
     assert probabilities(mixed, [LABELS, flat], first) == pytest.approx(np.mean(apart, 0), abs=1e-6)
@@ -85,7 +84,7 @@ def test_what_a_voxel_gets_depends_on_batches_by_rounding_at_most():  # some pro
 
 
 def test_inside_one_window_it_is_what_keras_predicts():
-    record = {**LABELS, "patch": [20, 40, 36]}
+    record = LABELS.changed(patch=[20, 40, 36])
     array, inside = head()
     model = network(record, 3)
     found = probabilities([model], record, array, flips=False)
@@ -94,7 +93,7 @@ def test_inside_one_window_it_is_what_keras_predicts():
 
 def test_mirror_images_are_averaged_so_that_a_mirrored_case_gives_a_mirrored_map():
     array, inside = head()
-    record = {**LABELS, "patch": [20, 40, 36]}
+    record = LABELS.changed(patch=[20, 40, 36])
     model = network(record, 3)
     for flips, axes in ((True, (2,)), ("zyx", (0, 1, 2)), ("y", (1,))):
         plain = probabilities([model], record, array, flips=flips)
@@ -108,7 +107,7 @@ def test_mirror_images_are_averaged_so_that_a_mirrored_case_gives_a_mirrored_map
 
 
 def test_neighbouring_slices_are_channels_and_the_outermost_stand_twice():
-    record = {**FLAT, "context": 1, "values": [0, 1, 2, 3, 4, 5], "scheme": ""}
+    record = FLAT.changed(context=1, values=[0, 1, 2, 3, 4, 5], scheme="")
     model = network(record)
     model.set_weights([np.eye(6, dtype=np.float32)[None, None] * 3, np.zeros(6, np.float32)])
     array = np.full((3, 14, 14, 2), -1, np.float32)
@@ -130,12 +129,12 @@ def test_labels_are_the_likeliest_and_regions_are_painted_in_order():
     assert decode(p, LABELS).tolist() == [[[0, 4]]] and decode(p, LABELS).dtype == np.uint8
     regions = np.array([[[[0.9, 0.6, 0.7], [0.9, 0.6, 0.2], [0.6, 0.5, 0.1], [0.1, 0.1, 0.1]]]], np.float32)
     assert decode(regions, REGIONS).tolist() == [[[4, 1, 2, 0]]]
-    strict = {**REGIONS, "postprocess": {"threshold": {"WT": 0.8, "ET": 0.75}}}
+    strict = REGIONS.changed(postprocess={"threshold": {"WT": 0.8, "ET": 0.75}})
     assert decode(regions, strict).tolist() == [[[1, 1, 0, 0]]]
 
 
 def test_the_threshold_of_a_binary_model_is_that_of_its_probability():
-    record = {**LABELS, "values": [0, 1], "scheme": "binary", "postprocess": {"threshold": {"tumour": 0.3}}}
+    record = LABELS.changed(values=[0, 1], scheme="binary", postprocess={"threshold": {"tumour": 0.3}})
     p = np.random.default_rng(0).random((4, 5, 6), np.float32)
     assert np.array_equal(decode(np.stack([1 - p, p], -1), record), p > 0.3)
 
@@ -145,7 +144,7 @@ def test_wrong_input_and_settings_are_refused():
     model = network(LABELS)
     check_model(model, LABELS, "m.h5")
     with pytest.raises(CaseError, match="its record says"):
-        check_model(model, {**LABELS, "patch": [8, 8, 8]}, "m.h5")
+        check_model(model, LABELS.changed(patch=[8, 8, 8]), "m.h5")
     with pytest.raises(CaseError, match="the model takes"):
         probabilities([model], LABELS, array[..., :1])
     for wrong in ({"overlap": 1}, {"overlap": -0.1}, {"flips": "xq"}):
@@ -159,8 +158,8 @@ def test_wrong_input_and_settings_are_refused():
     ({"values": [0, 3]}, "label 3 is not in scheme"), ({"spacing": [0, 1, 1]}, "spacing"),
 ])  # fmt: skip
 def test_a_record_that_cannot_be_is_refused(change, said):
-    check_records({"a.h5": LABELS}, MapRecord)
-    near = {**LABELS, "spacing": [1.0, 0.94, 0.94]}  # the medians of two folds
-    check_records({"a.h5": near, "b.h5": {**near, "spacing": [1.0, 0.9375, 0.9375]}}, MapRecord)
+    typed({"a.h5": LABELS.to_dict()}, MapRecord)
+    near = {**LABELS.to_dict(), "spacing": [1.0, 0.94, 0.94]}  # the medians of two folds
+    typed({"a.h5": near, "b.h5": {**near, "spacing": [1.0, 0.9375, 0.9375]}}, MapRecord)
     with pytest.raises(CaseError, match=said):
-        check_records({"a.h5": {**LABELS, **change}}, MapRecord)
+        typed({"a.h5": {**LABELS.to_dict(), **change}}, MapRecord)

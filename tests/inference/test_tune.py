@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from model_records import map_record
 
 from mrilib.inference.postprocess import apply, check
 from mrilib.inference.segment import decode
-from mrilib.inference.tune import Choice, pieces, tune
+from mrilib.inference.tune import Choice, components, tune
 
-BINARY = {"values": [0, 1], "scheme": "binary", "regions": None, "postprocess": {}}
-REGIONS = {"values": [0, 1, 2], "scheme": "", "regions": {"outer": [1, 2], "inner": [2]}, "paint": [1, 2]}
+BINARY = map_record(scheme="binary")
+REGIONS = map_record(values=[0, 1, 2], regions={"outer": [1, 2], "inner": [2]}, paint=[1, 2])
 MM = (2.0, 1.0, 1.0)
 
 
@@ -50,7 +51,7 @@ def test_a_model_that_is_too_sure_or_too_shy_gets_another_threshold():
     shy = [(np.stack([p, p], -1), t * np.uint8(2), MM) for p, t in (case(i, certainty=0.43) for i in range(6))]
     settings, _ = tune(shy, REGIONS)
     assert settings["threshold"]["inner"] == pytest.approx(0.2) and set(settings) == {"threshold"}
-    found = decode(shy[0][0], {**REGIONS, "postprocess": settings})
+    found = decode(shy[0][0], REGIONS.changed(postprocess=settings))
     assert np.array_equal(found, shy[0][1])
 
 
@@ -79,13 +80,13 @@ def test_dice_from_pieces_is_dice_from_voxels():
         mask, truth = rng.random((6, 14, 14)) > 0.8, rng.random((6, 14, 14)) > 0.7
         mask[1:5, 2:9, 2:9] = True
         mask[2, 4, 4] = mask[3, 6, 6] = False
-        found = pieces(mask, truth, MM)
+        found = components(mask, truth, MM)
         for choice, settings in ((Choice(), {}), (Choice(min_volume=20.0), {"min_volume": {"1": 20}}),
                                  (Choice(keep_largest=True), {"keep_largest": ["1"]}),
                                  (Choice(min_volume=20.0, fill_holes=True),
                                   {"min_volume": {"1": 20}, "fill_holes": ["1"]})):  # fmt: skip
-            done = apply(mask.astype(np.uint8), MM, settings, {**BINARY, "scheme": ""}) > 0
+            done = apply(mask.astype(np.uint8), MM, settings, BINARY.changed(scheme="")) > 0
             assert found.dice(choice) == pytest.approx(dice(done, truth))
     empty = np.zeros((3, 3, 3), bool)
-    assert pieces(empty, empty, MM).dice(Choice(keep_largest=True)) == 1
-    assert pieces(empty, ~empty, MM).dice(Choice()) == 0 == pieces(~empty, empty, MM).dice(Choice())
+    assert components(empty, empty, MM).dice(Choice(keep_largest=True)) == 1
+    assert components(empty, ~empty, MM).dice(Choice()) == 0 == components(~empty, empty, MM).dice(Choice())

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from model_records import map_record
 
 from mrilib.errors import CaseError
 from mrilib.inference.ensemble import check_shapes, seen_by
@@ -59,7 +60,8 @@ def test_a_network_that_is_not_what_its_record_says_is_refused(models):
 
 def test_a_case_that_any_model_trained_on_was_trained_on():
     def record(**parts):
-        return {"training": {"cases": {name: {"content": name, "part": part} for name, part in parts.items()}}}
+        cases = {name: {"content": name, "part": part} for name, part in parts.items()}
+        return map_record(training={"cases": cases} if cases else {})
 
-    seen = seen_by([record(a="validation", b="train"), record(a="train", b="validation", c="validation"), {}])
+    seen = seen_by([record(a="validation", b="train"), record(a="train", b="validation", c="validation"), record()])
     assert seen == {"a": "train", "b": "train", "c": "validation"}

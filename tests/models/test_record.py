@@ -3,7 +3,7 @@
 import pytest
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.inference.ensemble import check_records
+from mrilib.inference.ensemble import typed
 from mrilib.models.record import ClassRecord, ImageRecord, MapRecord
 
 CLASSES = {"task": "classify", "classes": ["no", "yes"], "channels": ["image"], "shape": [32, 32, 1],
@@ -68,10 +68,10 @@ def test_a_missing_key_is_named(kind, record):
     (MapRecord, MAPS, {"regions": {"WT": [1, 2, 3]}, "paint": [2]}, "painted"),
 ])  # fmt: skip
 def test_models_that_were_trained_otherwise_are_not_averaged(kind, record, change, said):
-    check_records({"a.h5": record, "b.h5": dict(record)}, kind)
+    typed({"a.h5": record, "b.h5": dict(record)}, kind)
     with pytest.raises(UsageError, match=f"b.h5: cannot be averaged with a.h5: .*{said}"):
-        check_records({"a.h5": record, "b.h5": {**record, **change}}, kind)
+        typed({"a.h5": record, "b.h5": {**record, **change}}, kind)
 
 
 def test_nearly_equal_spacings_and_other_patches_are_averaged():
-    check_records({"a": MAPS, "b": {**MAPS, "spacing": [1.0, 1.005, 1.0], "patch": [64, 64], "context": 0}}, MapRecord)
+    typed({"a": MAPS, "b": {**MAPS, "spacing": [1.0, 1.005, 1.0], "patch": [64, 64], "context": 0}}, MapRecord)

@@ -43,6 +43,7 @@ def test_a_budget_holds_its_last_validation(device, every, monkeypatch):
 @pytest.mark.parametrize("more", [{"patience": 2}, {}])
 def test_the_record_tells_the_validation_of_its_network(tmp_path, device, more):
     from mrilib.labels import scheme
+    from mrilib.models.record import MapRecord
     from mrilib.recipe import Recipe
     from mrilib.training import plan, segment
     from mrilib.training.segment_settings import SegmentSettings, complete
@@ -54,7 +55,7 @@ def test_the_record_tells_the_validation_of_its_network(tmp_path, device, more):
     settings = plan.complete(complete(given, validated=True), [v.size for v in data.of("train")], data.spacing,
                              memory=1 << 30, gpu=False)  # fmt: skip
     model, record = fit_task("segment", data, settings, device)
-    known, held = record["training"], data.of("validation")
+    known, held, record = record["training"], data.of("validation"), MapRecord.from_dict(record)
     assert segment.whole_volumes(model, record, held) == known["validation"]
     assert known["validation"]["validation_dice"] == known["curve"][known["best_epoch"] - 1]["validation_dice"]
     assert 0 < segment.validation_seconds(model, record, held) < segment.validation_seconds(model, record, held * 50)
