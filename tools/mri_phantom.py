@@ -7,7 +7,7 @@ import click
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import give_results
-from mri_tools.cli.settings import Command
+from mri_tools.cli.settings import Command, Number
 
 
 @click.command(cls=Command)
@@ -16,13 +16,13 @@ from mri_tools.cli.settings import Command
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first phantom.")
 @click.option("--kind", type=click.Choice(["slices", "volumes"]), default="slices", show_default=True,
               help="Slices in class folders, or volumes of four channels with label maps.")
-@click.option("--tumours", type=click.FloatRange(0, 1), default=None,
+@click.option("--tumours", type=Number(0, 1), default=None,
               help="Fraction of phantoms with a tumour.  [default: 0.5 of slices, all volumes]")
 @click.option("--size", type=options.Pair(),
               help="Size in voxels.  [default: random for slices; 96,112,96 for volumes]")
-@click.option("--noise", type=click.FloatRange(0, 1), default=0.04, show_default=True,
+@click.option("--noise", type=Number(0, 1), default=0.04, show_default=True,
               help="Standard deviation of the Rician noise, as a fraction of the brightest tissue.")
-@click.option("--contrast", type=click.FloatRange(0, 0.35), default=0.08, show_default=True,
+@click.option("--contrast", type=Number(0, 0.35), default=0.08, show_default=True,
               help="Relative standard deviation of a tissue's brightness between volumes.")
 @click.option("--shapes", type=click.Path(path_type=Path), metavar="DIR",
               help="Take the tumour shapes of volumes from the label maps in this folder.  [default: generated]")
@@ -50,11 +50,8 @@ def main(output, number, first, kind, tumours, size, noise, contrast, shapes, sc
       mri-phantom -n 200 -o phantoms && make classify DATA=phantoms
     """
     from mrilib.errors import UsageError
-    from mrilib.parallel import cores, ordered
+    from mrilib.parallel import ordered
 
-    for name, value in (("--noise", noise), ("--tumours", tumours), ("--contrast", contrast)):
-        if value is not None and value != value:  # click lets "nan" through every range
-            raise UsageError(f"{name} is not a number")
     axes = 2 if kind == "slices" else 3
     if size and len(size) not in (1, axes):
         raise UsageError(f"--size has {len(size)} numbers, a {'slice' if axes == 2 else 'volume'} {axes} axes")
@@ -79,7 +76,7 @@ def main(output, number, first, kind, tumours, size, noise, contrast, shapes, sc
 
     if dry_run:
         return give_results(((p, f"{p}: {'tumour' if a[3] else 'healthy'} -> {output}") for p, a in calls()), "dry run")
-    return give_results(ordered(target, calls(), jobs or cores()), "phantoms", number)
+    return give_results(ordered(target, calls(), jobs), "phantoms", number)
 
 
 def shapes_of(folder: Path, scheme: str | None) -> list:

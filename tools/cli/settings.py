@@ -100,6 +100,16 @@ class AnyOf(click.ParamType):
         raise errors[0]
 
 
+class Number(click.FloatRange):
+    """A number in a range; NaN, which is in every range of click, is none."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
+
+
 class Parsed(click.ParamType):
     """A value that the setting itself reads from text."""
 
@@ -184,7 +194,7 @@ def _type_of(described: Setting):
     if number in (int, float):
         low = described.low if described.above is None else described.above
         high = described.high if described.below is None else described.below
-        kind = click.IntRange if number is int else click.FloatRange
+        kind = click.IntRange if number is int else Number
         return kind(low, high, min_open=described.above is not None, max_open=described.below is not None)
     return click.Path(path_type=Path) if number is Path else str
 
