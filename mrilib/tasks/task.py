@@ -93,7 +93,9 @@ class Task:
         validated: whether there are validation cases. cases: those that are trained on. Raises UsageError for settings
         that have no effect, exclude each other or do not fit the cases.
         """
-        raise NotImplementedError
+        from mrilib.training.settings import complete
+
+        return complete(given, validated=validated)
 
     def needs_validation(self, settings: TrainSettings) -> bool:
         """Whether a setting has no effect without validation cases."""

@@ -18,6 +18,8 @@ PRESETS = ("none", "light", "medium", "heavy")  # of images.augment.transforms, 
 DEPTHWISE = ("mobilenet", "mobilenetv2", "efficientnetb0")  # backbones that a CPU computes best in float32
 VALIDATION = 0.15  # fraction of the cases, where a setting needs validation and none is given
 IMAGENET = "imagenet"
+DEFAULTS = {"width": 1.0, "dropout": 0.0, "epochs": 40, "batch_size": 16, "learning_rate": 1e-3, "warmup": 0.0,
+            "average": 0.0, "augment": "none"}  # of a task without measured ones
 
 
 def weights_by_name(text: str) -> str | dict[str, float]:
@@ -44,29 +46,34 @@ class TrainSettings(Settings):
     width: float | None = setting(None, "Factor on the number of filters of the backbone, where it has one.", above=0,
                                   shown="that of --weights FILE, else 1")
     weights: str | None = setting(None, "Start from these weights.", metavar="imagenet|FILE", shown="random")
-    dropout: float | None = setting(None, "Fraction of the features that each step leaves out.", low=0, below=1)
+    dropout: float | None = setting(None, "Fraction of the features that each step leaves out.", low=0, below=1,
+                                    shown="0")
     # optimisation
-    epochs: int | None = setting(None, "Number of epochs: passes over the training cases.", low=0,
+    epochs: int | None = setting(None, "Number of epochs: passes over the training cases.", low=0, shown="40",
                                  section="optimisation")
     budget: float | None = setting(None, "Time for the whole command, such as 30m, instead of --epochs; the schedule "
                                    "fits it.", unit="seconds", low=1, parse=duration, metavar="TIME", shown="none",
                                    section="optimisation")
-    batch_size: int | None = setting(None, "Number of cases in a batch.", low=1, section="optimisation")
+    batch_size: int | None = setting(None, "Number of cases in a batch.", low=1, shown="16", section="optimisation")
     optimizer: str = setting("adamw", "Optimizer.", choices=OPTIMIZERS, section="optimisation")
-    learning_rate: float | None = setting(None, "Learning rate after the warm-up.", above=0, section="optimisation")
-    momentum: float | None = setting(None, "Nesterov momentum of SGD.", low=0, below=1, section="optimisation")
-    weight_decay: float | None = setting(None, "Weight decay of AdamW and SGD.", low=0, section="optimisation")
+    learning_rate: float | None = setting(None, "Learning rate after the warm-up.", above=0, shown="0.001",
+                                          section="optimisation")
+    momentum: float | None = setting(None, "Nesterov momentum of SGD.", low=0, below=1, shown="0.9",
+                                     section="optimisation")
+    weight_decay: float | None = setting(None, "Weight decay of AdamW and SGD.", low=0, shown="AdamW 0.01, SGD 0",
+                                         section="optimisation")
     clip: float = setting(1.0, "Clip the norm of the gradient of each variable to this value; 0 to disable.", low=0,
                           section="optimisation")
     schedule: str = setting("cosine", "Schedule of the learning rate.", choices=SCHEDULES, section="optimisation")
     warmup: float | None = setting(None, "Number of epochs over which the learning rate rises from 0.", low=0,
-                                   section="optimisation")
+                                   shown="0", section="optimisation")
     average: float | None = setting(None, "Number of epochs that the exponential average of the weights spans; the "
-                                    "average is the model; 0 to disable.", low=0, section="optimisation")
+                                    "average is the model; 0 to disable.", low=0, shown="0",
+                                    section="optimisation")
     # augmentation
-    augment: str | dict | None = setting(None, "Augmentation of the training images: a preset, or a TOML or JSON file "
-                                         "of options of mri-augment.", metavar=f"{'|'.join(PRESETS)}|FILE",
-                                         section="augmentation")
+    augment: str | dict | None = setting(None, "Augmentation of the training images: a preset, or a TOML or JSON "
+                                         "file of options of mri-augment.", metavar=f"{'|'.join(PRESETS)}|FILE",
+                                         shown="none", section="augmentation")
     mixup: float = setting(0.0, "Blend pairs of images of a batch with weights from Beta(ALPHA, ALPHA), such as 0.2; "
                            "0 to disable.", low=0, metavar="ALPHA", section="augmentation")
     cutmix: float = setting(0.0, "Exchange boxes between images of a batch with sizes from Beta(ALPHA, ALPHA), such as "
@@ -77,7 +84,7 @@ class TrainSettings(Settings):
                                        shown=f"{VALIDATION:g} with --patience or --schedule plateau, else 0")
     folds: int | None = setting(None, "Cross-validate: train a model for each of N folds, MODEL-fold0.h5 and so on.",
                                 low=2, metavar="N", section="validation", recorded=False)
-    validate_every: int | None = setting(None, "Number of epochs between two validations.", low=1,
+    validate_every: int | None = setting(None, "Number of epochs between two validations.", low=1, shown="1",
                                          section="validation")
     patience: int | None = setting(None, "Stop after this number of epochs without a better validation, and keep the "
                                    "best epoch.", low=1, shown="train to the end", section="validation")
@@ -95,6 +102,20 @@ class TrainSettings(Settings):
 def filled(given: TrainSettings, defaults: dict) -> TrainSettings:
     """The settings with those that are None replaced by their defaults."""
     return replace(given, **{name: value for name, value in defaults.items() if getattr(given, name) is None})
+
+
+def complete(given: TrainSettings, *, validated: bool) -> TrainSettings:
+    """The settings with every default filled in, for a task without measured ones. validated: whether there are
+    validation cases."""
+    defaults = {**DEFAULTS, "momentum": 0.9 if given.optimizer == "sgd" else None,
+                "weight_decay": 0.01 if given.optimizer == "adamw" else 0.0, "validate_every": 1 if validated else None}
+    if given.budget is not None:
+        defaults["epochs"] = None
+    completed = filled(given, defaults)
+    check_shared(completed, validated=validated)
+    if completed.epochs == 0:
+        raise UsageError("0 epochs train nothing", remedy="1 or more")
+    return completed
 
 
 def check_shared(settings: TrainSettings, *, validated: bool) -> None:
