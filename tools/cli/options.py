@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import wraps
 from pathlib import Path
@@ -32,6 +33,8 @@ class Pair(click.ParamType):
             parts = tuple(self.number(v) for v in str(value).split(","))
         except ValueError:
             self.fail(f"{value!r} is not {self.name}", param, ctx)
+        if not all(math.isfinite(part) for part in parts):
+            self.fail(f"{value!r} is not a number", param, ctx)
         if not 1 <= len(parts) <= 3 or min(parts) <= 0:
             self.fail(f"{value!r}: one to three numbers above 0", param, ctx)
         return parts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -101,11 +102,11 @@ class AnyOf(click.ParamType):
 
 
 class Number(click.FloatRange):
-    """A number in a range; NaN, which is in every range of click, is none."""
+    """A finite number in a range; NaN is in every range of click."""
 
     def convert(self, value, param, ctx):
         number = super().convert(value, param, ctx)
-        if number != number:
+        if not math.isfinite(number):
             self.fail(f"{value} is not a number", param, ctx)
         return number
 
