@@ -1,11 +1,11 @@
-"""Copies among images: the same file, the same pixels, and near ones (scaled, recompressed, cropped, mirrored).
+"""Copies among images: the same file, the same pixels, and near copies (scaled, recompressed, cropped, mirrored).
 
-Public image sets are full of them, and a copy of a training image in the test set is a memory test. Two images are
+Public image sets hold many copies, and a copy of a training image in the test set is a test of memory. Two images are
 near copies when the perceptual hashes of their heads (pHash, 64 bits, Zauner 2010) differ in at most `distance` bits
-and their thumbnails correlate by at least `correlation`; either may be mirrored. The hash alone chains hundreds of
-slices of one kind together and the thumbnail alone does so with dark ones; together they do not. The two limits were
-chosen on 1128 slices of 68 patients (figshare 1512427): they link 372 pairs of one patient, none of two; two points of
-correlation less, and patients run into each other.
+and their thumbnails correlate by at least `correlation`; either may be mirrored. The hash alone links hundreds of
+similar slices, and the thumbnail alone links dark slices; both together do not. The limits were chosen on 1128 slices
+of 68 patients (figshare 1512427): they link 372 pairs within a patient and none across patients. With a correlation of
+0.88 they link slices of different patients.
 """
 
 from __future__ import annotations
@@ -28,18 +28,21 @@ from mrilib.store import content_hash, csv_text
 
 DISTANCE = 10  # bits of 64
 CORRELATION = 0.90
-SEEN = 256  # pixels of the longer side that are looked at: more cost time and change nothing
+LONGEST = 256  # pixels of the longer side of a picture that is hashed: more cost time and change nothing
 SIDE = 32  # of a thumbnail, in pixels
 COLUMNS = ("case", "copy", "kind", "class", "class_of_copy", "part", "part_of_copy")
-ROWS = 512  # compared at once, so that memory stays flat
-PAIRS = 8192  # of thumbnails, likewise
+ROWS = 512  # images compared with all others at once, so that memory stays flat
+PAIRS = 8192  # thumbnails compared at once
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What copies are told by. content, pixels: SHA-256 of the files and of the voxels; hashes: (2, 64) bool, as it
-    is and mirrored; thumbnail: (SIDE, SIDE) float32 of mean 0 and norm 1; None, both, of a volume.
-    blank: one value everywhere."""
+    """What copies are recognised by.
+
+    content, pixels: SHA-256 of the files and of the voxels. hashes: (2, 64) bool, of the picture and of its mirror
+    image. thumbnail: (SIDE, SIDE) float32 of mean 0 and norm 1. A volume has neither hashes nor thumbnail. blank: all
+    values are equal.
+    """
 
     content: str
     pixels: str
@@ -49,10 +52,10 @@ class Fingerprint:
 
 
 def fingerprint(case: Case, image: Image | None = None) -> Fingerprint:
-    """The fingerprint of a case. image: its first channel, where it has been read already.
+    """Return the fingerprint of a case. image: its first channel, if it has been read already.
 
-    Of a case with a file for each channel the first channel's voxels stand for all. A volume has no hashes: heads
-    brought to one template look alike in every slice, whoever they are. Raises CaseError when a file is damaged.
+    Where each channel is a file, the voxels of the first channel stand for the case. A volume has no hashes: slices of
+    heads that were registered to one template look alike for all patients. Raises CaseError for a damaged file.
     """
     if image is None:
         name, path = next(iter(case.channels.items()))
@@ -68,13 +71,13 @@ def fingerprint(case: Case, image: Image | None = None) -> Fingerprint:
 
 
 def _smaller(array: np.ndarray) -> np.ndarray:
-    """The mean of the channels of a (y, x, channel) picture as float32, of at most SEEN pixels a side.
+    """Return the mean of the channels of a (y, x, channel) picture as float32, at most LONGEST pixels a side.
 
-    By means over blocks of pixels; what the last block lacks is left out.
+    Pixels are averaged over blocks; an incomplete last block is left out.
     """
     one_byte = array.shape[-1] == 1 and array.dtype == np.uint8
     grey = array[..., 0] if one_byte else array.astype(np.float32).mean(-1)
-    step = -(-max(grey.shape) // SEEN)
+    step = -(-max(grey.shape) // LONGEST)
     height, width = (max(n // step, 1) for n in grey.shape)
     if step == 1 or min(grey.shape) < step:
         return grey.astype(np.float32, copy=False)
@@ -91,7 +94,7 @@ def _hashed(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     from imagehash import phash
     from PIL import Image as Picture
 
-    with contextlib.suppress(CaseError):  # one value everywhere has no head: it is near to nothing, only its equal
+    with contextlib.suppress(CaseError):  # a blank picture has no head and is no near copy of any
         grey = crop_to_head(Image(grey, Grid.of(grey.shape)))[0].array
     low, high = np.percentile(grey, (1, 99))
     scaled = np.clip((grey - low) / max(high - low, 1e-6), 0, 1)
@@ -107,7 +110,7 @@ def _hashed(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def find(cases: Iterable[Case], jobs: int | Executor | None = None, *, near: bool = True, distance: int = DISTANCE,
          on_error: Callable[[CaseError], object] = lambda error: None,
          progress: Callable | None = None) -> tuple[list[Case], list[tuple[int, int, str]]]:
-    """The cases that can be read, and their pairs of copies as from `pairs`. on_error takes what is wrong with others.
+    """Return the cases that can be read, and their pairs of copies as `pairs` does. on_error takes the other errors.
 
     Raises CaseError when no case can be read.
     """
@@ -130,35 +133,38 @@ def find(cases: Iterable[Case], jobs: int | Executor | None = None, *, near: boo
 
 def pairs(prints: list[Fingerprint], distance: int = DISTANCE, correlation: float = CORRELATION,
           near: bool = True, subjects: Sequence[str | None] | None = None) -> list[tuple[int, int, str]]:
-    """Which are copies of which: (i, j, "exact" | "near") with i < j, by place in `prints`, in order.
+    """Return the pairs of copies (i, j, "exact" | "near") with i < j, places in `prints`, sorted.
 
-    Exact: the same bytes or the same voxels; each is paired with the first of them alone, which stands for all
-    when near ones are looked for. near=False looks for exact ones only. subjects: the person of each, None where not
-    known; two persons' images are copies only if they are equal and not blank, for slices from the ends of a head
-    look alike whosever they are.
+    Exact copies have the same bytes or the same voxels. Each is paired with the first of them only, which stands for
+    all of them in the search for near copies. near: search for near copies, too. subjects: the person of each image,
+    None where unknown. Images of two persons are copies only if they are equal and not blank, because slices from the
+    ends of a head look alike for all persons.
     """
     first: dict[str, int] = {}
-    found, alone = [], []
-    whose = subjects or [None] * len(prints)
+    copies, distinct = [], []
+    persons = subjects or [None] * len(prints)
     for j, one in enumerate(prints):
-        mine = f" {whose[j]}" if one.blank else ""
-        i = min(first.setdefault(one.content + mine, j), first.setdefault(one.pixels + mine, j))
-        found += [(i, j, "exact")] if i < j else []
-        alone += [j] if i == j else []
-    alone = [j for j in alone if prints[j].hashes is not None]
-    if near and len(alone) > 1:
-        close = ((alone[i], alone[j]) for i, j in _near([prints[i] for i in alone], distance, correlation))
-        found += [(i, j, "near") for i, j in close if not (whose[i] and whose[j] and whose[i] != whose[j])]
-    return sorted(found)
+        person = f" {persons[j]}" if one.blank else ""
+        i = min(first.setdefault(one.content + person, j), first.setdefault(one.pixels + person, j))
+        if i < j:
+            copies.append((i, j, "exact"))
+        elif one.hashes is not None:
+            distinct.append(j)
+    if near and len(distinct) > 1:
+        for i, j in _near([prints[place] for place in distinct], distance, correlation):
+            i, j = distinct[i], distinct[j]
+            if not persons[i] or not persons[j] or persons[i] == persons[j]:
+                copies.append((i, j, "near"))
+    return sorted(copies)
 
 
 def _near(prints: list[Fingerprint], distance: int, correlation: float) -> set[tuple[int, int]]:
-    """Pairs whose hashes are close, and of these those whose thumbnails correlate; the second is told by pixels, so
-    it is computed for the few pairs alone that the first leaves."""
+    """Return the pairs with close hashes whose thumbnails correlate. Few pairs pass the hashes, which are compared
+    first because that is a sixteenth of the work."""
     bits = np.array([p.hashes for p in prints], np.float32) * 2 - 1
     thumbs = np.array([p.thumbnail for p in prints])
     flat, flipped = thumbs.reshape(len(prints), -1), thumbs[..., ::-1].reshape(len(prints), -1)
-    found = set()
+    near: set[tuple[int, int]] = set()
     for start in range(0, len(prints), ROWS):
         for view, thumb in ((0, flat), (1, flipped)):
             agreeing = bits[start : start + ROWS, 0] @ bits[start:, view].T  # bits alike less bits that differ
@@ -168,24 +174,24 @@ def _near(prints: list[Fingerprint], distance: int, correlation: float) -> set[t
             for part in range(0, len(rows), PAIRS):
                 i, j = rows[part : part + PAIRS], columns[part : part + PAIRS]
                 alike = np.einsum("ij,ij->i", flat[i], thumb[j]) >= correlation
-                found |= set(zip(i[alike].tolist(), j[alike].tolist(), strict=True))
-    return found
+                near |= set(zip(i[alike].tolist(), j[alike].tolist(), strict=True))
+    return near
 
 
-def rows(cases: Sequence[Case], linked) -> list[dict]:
-    """Each pair of copies (i, j, kind), with the classes and the parts of a given split that its cases are in."""
+def rows(cases: Sequence[Case], pairs: Iterable[tuple[int, int, str]]) -> list[dict]:
+    """Return a row for each pair of copies (i, j, kind), with the class and the given part of both cases."""
     return [dict(zip(COLUMNS, (cases[i].id, cases[j].id, kind, cases[i].class_name, cases[j].class_name,
                                cases[i].part, cases[j].part), strict=True))
-            for i, j, kind in linked]  # fmt: skip
+            for i, j, kind in pairs]  # fmt: skip
 
 
-def table(cases: Sequence[Case], linked) -> str:
-    """Each pair of copies as CSV."""
-    return csv_text([COLUMNS, *(row.values() for row in rows(cases, linked))])
+def table(cases: Sequence[Case], pairs: Iterable[tuple[int, int, str]]) -> str:
+    """Return each pair of copies as CSV."""
+    return csv_text([COLUMNS, *(row.values() for row in rows(cases, pairs))])
 
 
 def groups(count: int, linked) -> np.ndarray:
-    """The group, 0 and up in order of first member, of each of `count` items; linked pairs (i, j, …) share one."""
+    """Return the group of each of `count` items, numbered by first member; linked pairs (i, j, …) share a group."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

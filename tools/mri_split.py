@@ -1,4 +1,4 @@
-"""mri-split: train, validation and test, or folds, that part no subject and no copies."""
+"""mri-split: train, validation and test sets, or folds, that share no subject and no copies."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from mri_tools.cli.settings import Command
 @click.command(cls=Command)
 @options.cases
 @options.output_file("CSV for the split.")
-@click.option("--folds", type=click.IntRange(2), help="Cut into this many folds instead of three parts.")
+@click.option("--folds", type=click.IntRange(2), help="Number of folds, instead of three parts.")
 @click.option("--validation", type=click.FloatRange(0, 1, max_open=True),
-              help="Share of the cases to validate with.  [default: 0.15]")
+              help="Share of the cases in the validation set.  [default: 0.15]")
 @click.option("--test", type=click.FloatRange(0, 1, max_open=True),
-              help="Share of the cases to test on.  [default: 0.15]")
+              help="Share of the cases in the test set.  [default: 0.15]")
 @click.option("--duplicates", type=click.Choice(["near", "exact", "none"]), default="near", show_default=True,
               help="Copies that must stay together.")
 @click.option("--distance", type=click.IntRange(0, 64), help="Bits of 64 in which near copies differ.  [default: 10]")
@@ -25,7 +25,7 @@ from mri_tools.cli.settings import Command
               help="Split that the data set states (folders train/ and test/, or a column part); keep goes before "
                    "--folds.  [default: keep, but ignore with --folds]")
 @click.option("--groups", type=click.Path(path_type=Path, dir_okay=False),
-              help="CSV `case,group` of more cases that must stay together.")
+              help="CSV `case,group` of further cases that must stay together.")
 @click.option("--copies", type=options.FileToWrite(), help="CSV to list every pair of copies in.")
 @options.seed
 @options.json_
@@ -33,15 +33,15 @@ from mri_tools.cli.settings import Command
 @options.common
 def main(paths, null, root, layout, output, folds, validation, test, duplicates, distance, given, groups, copies,
          seed, as_json, jobs):
-    """Divide cases so that no subject and no copies are ever parted.
+    """Divide cases so that no subject and no copies are separated.
 
     PATHS are images or folders; with none, their names are read from
     standard input. The split is a table case,subject,group,fold,part,
-    stratified by class; a summary goes to standard error. Copies are
-    images of equal content and near ones: scaled, recompressed, cropped,
-    mirrored. A data set that states its parts (folders train/ and test/)
-    keeps them: training cases that are copies of test cases, or of the same
-    subject, are excluded. --folds divides all cases, unless --given keep.
+    stratified by class; a summary goes to standard error. Copies are equal
+    images and near copies: scaled, recompressed, cropped, mirrored. A data set
+    that states its parts (folders train/ and test/) keeps them: training cases
+    that are copies of test cases, or of the same subject, are excluded.
+    --folds divides all cases, unless --given keep.
 
     \b
     Examples:
