@@ -1,5 +1,6 @@
 """The recipe: what was done, what is still to do, and that a chain in memory equals the chain through files."""
 
+from dataclasses import replace
 from importlib import import_module
 from inspect import signature
 
@@ -24,7 +25,7 @@ SCALE = Step("zscore", {"region": "image"})
 def case_at(path, **more):
     save(path, head(3))
     found = next(cases.find([path.parent]))
-    return cases.replace(found, **more)
+    return replace(found, **more)
 
 
 def test_the_hash_names_the_steps_and_nothing_else():
@@ -85,7 +86,7 @@ def test_a_chain_in_memory_equals_the_chain_through_files(tmp_path):
 def test_a_lone_channel_keeps_its_name(tmp_path):
     case = case_at(tmp_path / "in/a.png")
     assert recipe.read(case, ())[0].channels == ()  # of unknown sequence
-    named = cases.replace(case, channels={"flair": case.path})
+    named = replace(case, channels={"flair": case.path})
     path = recipe.prepare_case(named, (Step("sobel"),), tmp_path / "out", None, "h")
     assert files.read(path).channels == ("flair", "flair-sobel")
 
@@ -126,7 +127,7 @@ def test_what_is_said_of_a_case_is_mended_when_it_is_prepared_again(tmp_path):
     steps = (Step("resize", {"size": [144], "fit": "pad"}),)
 
     def again(**more):
-        path = recipe.prepare_case(cases.replace(case, **more), steps, out, None, "h")
+        path = recipe.prepare_case(replace(case, **more), steps, out, None, "h")
         return path.stat().st_mtime_ns, records.read_json(out / "a.json")["case"]
 
     first, known = again()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,8 @@ class Case:
     that one source file (a 4D file, colour slices) holds, in the order of the file; `channels` may be a part of them.
     slices: the files, in order, of each channel (or "label") that is a stack. name: the name of the case in a pipe, if
     that is neither its one file nor the folder of its channels. fix: accept a contradictory NIfTI header (see
-    images.io.files.read). part: "train", "validation" or "test" if the data set has a given split, else None.
+    images.io.files.read). part: "train", "validation" or "test" if the data set has a given split, else None. record:
+    the record beside a prepared or predicted case, read once, by find; empty for other cases.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Case:
     name: Path | None = None
     fix: bool = False
     part: str | None = None
+    record: dict = field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
         """One line: the id, the channels (those of one source together), the label map, subject and class."""
@@ -135,3 +138,11 @@ def of_file(path: Path, root: Path | None = None) -> Case:
         raise CaseError(f"does not lie below the root {root}", where=path, remedy="choose another --root")
     below = whole[len(base) :].replace(os.sep, "/")
     return Case(below[: len(below) - len(suffix_of(below))], Path(root), {"image": path})
+
+
+def by_folder(files: list[Path]) -> dict[Path, list[Path]]:
+    """Files by their folder, in the order of the first file of each folder."""
+    found = defaultdict(list)
+    for path in files:
+        found[path.parent].append(path)
+    return found

@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from mrilib import labels
-from mrilib import store as records
 from mrilib.cases import VOLUMES, Case, suffix_of
 from mrilib.errors import CaseError, MriError
 from mrilib.evaluation import foreign
@@ -227,7 +226,7 @@ def boxes_within(case: Case, boxes: list[tuple]) -> None:
 
 def _recorded_grid(case: Case) -> Grid | None:
     """The native grid that the record of a case tells; None without one."""
-    native = records.of_case(case.root, case.id).get("native_grid")
+    native = case.record.get("native_grid")
     return Grid.from_dict(native) if native else None
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from mrilib import recipe
-from mrilib import store as records
 from mrilib.cases import PICTURES, Case, suffix_of
 from mrilib.cases.names import COLOURS
 from mrilib.errors import CaseError, UsageError
@@ -45,7 +44,7 @@ class Prepared:
 def is_picture(case: Case) -> bool:
     """Whether a prepared case was a picture, as its record tells, and no volume's one slice, whose spacing is known;
     False of a case without one."""
-    native = records.of_case(case.root, case.id).get("native_grid", {})
+    native = case.record.get("native_grid", {})
     return len(native.get("size", ())) == 2 and "volume" not in native
 
 
@@ -53,7 +52,7 @@ def states_spacing(case: Case) -> bool:
     """Whether it is known how large the voxels of a case are: neither of a picture nor of a stack of them, but of a
     volume's one slice that was prepared, which is written as a picture."""
     return (suffix_of(case.image_files[0]) not in PICTURES
-            or "volume" in records.of_case(case.root, case.id).get("native_grid", {}))
+            or "volume" in case.record.get("native_grid", {}))
 
 
 def remaining_steps(record: ModelRecord, root: Path, as_is: bool = False, pictures: bool = False) -> tuple[Step, ...]:

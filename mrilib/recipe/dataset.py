@@ -26,7 +26,7 @@ def check_origin(case) -> None:
     Raises CaseError when a header's recipe hash is not that of the recipe.json of the case's root, and when the case's
     record tells of a model.
     """
-    if "model" in store.of_case(case.root, case.id):
+    if "model" in store.of_case(case.root, case.id):  # read anew: it may have been written since the case was found
         raise CaseError("is a label map that mri-predict wrote", where=case.path, remedy="give the images")
     expected = None
     for path in case.image_files:
@@ -210,8 +210,8 @@ def source_record(case) -> dict:
 
     A prepared case hands on what its own record says; a case as given is hashed now.
     """
-    if record := store.of_case(case.root, case.id):
-        return {k: record[k] for k in ("content", "native_grid", "measured", "augmented") if k in record}
+    if case.record:
+        return {k: case.record[k] for k in ("content", "native_grid", "measured", "augmented") if k in case.record}
     return {"content": store.content_hash(case.image_files)}
 
 

@@ -8,8 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from mrilib.cases.case import Case, Search
-from mrilib.cases.layouts.folders import by_folder
+from mrilib.cases.case import Case, Search, by_folder
 from mrilib.cases.names import CHANNELS, has_agent, in_order
 
 # tags of a DICOM header

@@ -1,4 +1,4 @@
-"""Cases that are folders with one volume per channel: BraTS of any year, and prepared cases of this suite."""
+"""A folder for each case with a volume for each channel: BraTS of any year and its relatives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from mrilib.cases.case import Case, Search
+from mrilib.cases.case import Case, Search, by_folder
 from mrilib.cases.names import (
     CHANNELS,
     TUMOUR,
@@ -21,17 +21,8 @@ from mrilib.cases.names import (
     words_of,
 )
 from mrilib.errors import CaseError
-from mrilib.store import read_json, record_path
 
 YEARS = {"seg": ("t1n", "t1c", "t2w", "t2f")}  # BraTS 2023 on: these spellings of the channels beside a -seg
-
-
-def by_folder(files: list[Path]) -> dict[Path, list[Path]]:
-    """Files by their folder, in the order of the first file of each folder."""
-    found = defaultdict(list)
-    for path in files:
-        found[path.parent].append(path)
-    return found
 
 
 def brats(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
@@ -161,32 +152,6 @@ def _scheme(channels: dict[str, Path], label: Path | None) -> str | None:
         return "brats2023" if "-gli-" in stem_of(label).lower() else None
     ours = [label] if words[-1] == "seg" else channels.values()  # case 355 of 2020 has its label map as W39_…_Segm
     return "brats2020" if all(stem_of(path).lower().startswith("brats") for path in ours) else None
-
-
-def prepared(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
-    """the output of this suite: recipe.json, and ID.json beside each case"""
-    if not (search.root / "recipe.json").is_file():
-        return [], files
-    cases, rest = [], []
-    for folder, members in by_folder(files).items():
-        name = search.id_of(folder)
-        record = record_path(search.root, name)
-        known = read_record(search, record) if record.is_file() else {}
-        if not known.get("case", {}).get("channels") or known.get("path") != name:
-            rest += members
-            continue
-        channels = {c: search.root / p for c, p in known["case"]["channels"].items()}
-        cases.append(Case(name, search.root, channels, layout="prepared"))
-    return cases, rest
-
-
-def read_record(search: Search, path: Path) -> dict:
-    """The record beside a case. If it cannot be read, report the error and return an empty record."""
-    try:
-        return read_json(path)
-    except CaseError as error:
-        search.fail(error)
-        return {}
 
 
 def missing_channels(cases: list[Case]) -> dict[str, CaseError]:
