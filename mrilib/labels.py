@@ -1,4 +1,4 @@
-"""What the values of a label map mean: schemes by name, the regions that are scored as one, the ignored value."""
+"""Label schemes: names of label values, regions (unions of labels that are scored as one) and the ignored value."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ WHOLE, CORE, ENHANCING = "WT", "TC", "ET"
 class Scheme:
     """Labels of a map, without the background (0). labels: value -> name. regions: name -> the values it unites.
 
-    name: of SCHEMES, or the scheme as spelt (`1=necrotic,2=oedema`); empty where only the values are known. ignore: the
-    value of voxels that nobody labelled (nnU-Net's `ignore`): neither loss nor score may count them. It is no label:
+    name: a key of SCHEMES, or the scheme as text (`1=necrotic,2=oedema`); empty if only the values are known. ignore:
+    the value of voxels without annotation (nnU-Net's `ignore`), which neither loss nor score counts. It is not a label:
     a network has no output for it.
     """
 
@@ -29,22 +29,22 @@ class Scheme:
 
     @property
     def values(self) -> tuple[int, ...]:
-        """Every value that has a meaning, the background first: one output of a network each."""
+        """The background and the values of the labels: one network output each."""
         return (0, *sorted(self.labels))
 
     @property
     def allowed(self) -> tuple[int, ...]:
-        """Every value that may stand in a label map: `values` and the ignored one."""
+        """The values that a label map may hold: `values` and the ignored value."""
         return self.values if self.ignore is None else tuple(sorted({*self.values, self.ignore}))
 
     @property
     def single(self) -> dict[str, tuple[int, ...]]:
-        """Each label by itself: name -> its value."""
+        """Each label as a region: name -> its value."""
         return {name: (value,) for value, name in sorted(self.labels.items())}
 
     @property
     def parts(self) -> dict[str, tuple[int, ...]]:
-        """What is scored: the regions, or each label where there are none: name -> values."""
+        """The regions that are scored, or each label if there are no regions: name -> values."""
         return self.regions or self.single
 
     def __str__(self) -> str:
@@ -56,7 +56,8 @@ IGNORE = "ignore"
 
 
 def _brats(name: str, labels: dict[int, str]) -> Scheme:
-    """A tumour scheme: whole tumour is every label of TUMOUR, core all but the oedema; others stand alone."""
+    """A tumour scheme: whole tumour is every label of TUMOUR, core all of them but oedema; other labels are regions
+    alone."""
     words = {value: our_word(what) for value, what in labels.items()}
     cores = {value for value, what in labels.items() if _our_region(what) == CORE}
     whole = tuple(value for value, word in words.items() if word in TUMOUR or word == "tumour" or value in cores)
@@ -72,7 +73,7 @@ def _plain(name: str) -> str:
 
 
 def our_word(name: str) -> str:
-    """A label's name as data sets spell it, in our words."""
+    """The suite's name of a label as data sets spell it."""
     plain = _plain(name).lower()
     for word, pattern in WORDS.items():
         if re.search(pattern, plain.replace("_", " ")):
@@ -81,12 +82,12 @@ def our_word(name: str) -> str:
 
 
 def _our_region(name: str) -> str:
-    """A region's name as data sets spell it: WT, TC, ET, or the name as it is."""
+    """The suite's name of a region as data sets spell it: WT, TC, ET, or the name unchanged."""
     plain = re.sub(r"[^a-z0-9]+", " ", name.lower()).strip()
     return next((word for word, pattern in REGIONS.items() if re.fullmatch(pattern, plain)), _plain(name))
 
 
-# our words for what a label names, and how it is spelt; the first that fits
+# the suite's label names -> pattern of their spellings; the first match counts
 WORDS = {
     "oedema": r"o?edema|^ed$|^snfh$|flair hyperint",
     "non-enhancing": r"non.?enhanc|^netc?$",
@@ -108,15 +109,15 @@ SCHEMES = {
     "brats2023": _brats("brats2023", {1: "necrotic", 2: "oedema", 3: "enhancing"}),
     "msd": _brats("msd", {1: "oedema", 2: "non-enhancing", 3: "enhancing"}),
 }
-HOW = f"--scheme {'|'.join(SCHEMES)}, or one's own such as 1=necrotic,2=oedema,4=enhancing"
+HOW = f"--scheme {'|'.join(SCHEMES)}, or a list such as 1=necrotic,2=oedema,4=enhancing"
 
 
 def scheme(text: str) -> Scheme:
     """The scheme of a name, or of values with names: `1=necrotic,2=oedema,4=enhancing`.
 
-    A scheme of one's own has the regions that are spelt with it, `1=rim,2=centre,lesion=1+2`. Without any, it has the
-    regions of a tumour where its names are those of one (oedema and enhancing among them). `4=ignore` names the value
-    of voxels without a label, also after a known name: `msd,4=ignore`. Raises UsageError for anything else.
+    A custom scheme has the regions in its text, `1=rim,2=centre,lesion=1+2`. Without regions in its text, it has the
+    regions of a tumour if its labels are those of a tumour (oedema and enhancing among them). `4=ignore` names the
+    value of voxels without a label, also after a known name: `msd,4=ignore`. Raises UsageError for anything else.
     """
     if text in SCHEMES:
         return SCHEMES[text]
@@ -135,7 +136,7 @@ def scheme(text: str) -> Scheme:
 
 
 def _spelt(items: list[str], text: str) -> Scheme:
-    """A scheme of one's own from its items, `1=rim`, `lesion=1+2`. text: all of it, for messages."""
+    """A custom scheme from its items, `1=rim`, `lesion=1+2`. text: the whole scheme, for messages."""
     labels: dict[int, str] = {}
     regions: dict[str, tuple[int, ...]] = {}
     for item in items:
@@ -155,7 +156,7 @@ def _spelt(items: list[str], text: str) -> Scheme:
                      *(f"{name}={'+'.join(map(str, values))}" for name, values in regions.items())])
     if not regions and {"oedema", "enhancing"} <= {our_word(name) for name in labels.values()}:
         return _brats(name, labels)
-    if regions:  # scored are the regions, and the labels that none of them unites
+    if regions:  # the regions are scored, and the labels that are in no region
         united = {v for values in regions.values() for v in values}
         regions |= {name: (value,) for value, name in labels.items() if value not in united}
     return Scheme(name, labels, regions)
@@ -164,8 +165,8 @@ def _spelt(items: list[str], text: str) -> Scheme:
 def of_dataset(labels: dict) -> str:
     """The scheme, as text for `scheme`, of the labels of a dataset.json: {value: name} or {name: value or values}.
 
-    Labels are brought to our words ("edema", "enhancing tumour"), regions to WT, TC and ET where their names say so.
-    Where values, names and regions are those of a known scheme, the text is its name. An `ignore` label follows.
+    Labels get the suite's names ("edema", "enhancing tumour"), regions become WT, TC and ET if their names say so.
+    If values, names and regions equal a known scheme, the text is its name. An `ignore` label follows.
     Raises ValueError for labels that cannot be understood.
     """
     ignored: set[int] = set()
@@ -193,7 +194,7 @@ def _of_labels(named: dict[str, tuple[int, ...]]) -> str:
     if len(single) < len(named):
         raise ValueError("two labels have one value")
     words = {value: our_word(name) for value, name in single.items()}
-    if len(set(words.values())) == len(words):  # else our words are too few for these labels
+    if len(set(words.values())) == len(words):  # else two labels would have one name
         single = words
     return _known(single) or ",".join(f"{value}={name}" for value, name in sorted(single.items()))
 
@@ -208,7 +209,7 @@ def _of_regions(named: dict[str, tuple[int, ...]]) -> str:
     single = {values[0]: name for name, values in regions.items() if len(values) == 1 and name != ENHANCING}
     for value in sorted({value for values in regions.values() for value in values} - set(single)):
         single[value] = str(value)
-        if tumour and value in regions[WHOLE]:  # which regions hold a value tells what it is
+        if tumour and value in regions[WHOLE]:  # the regions that hold a value determine its label
             single[value] = ("enhancing" if value in regions[ENHANCING] else
                              "non-enhancing" if value in regions[CORE] else "oedema")
     if tumour and (known := _known(single, regions)):
@@ -236,9 +237,9 @@ def _known(labels: dict[int, str], regions: dict[str, tuple[int, ...]] | None = 
 
 
 def of_values(values: Iterable[int]) -> Scheme:
-    """What can be known from the numbers alone that occur in all label maps of a set: 0 1 is binary, 1 2 4 brats2020.
+    """The scheme by the values in all label maps of a set: 0 1 is binary, 1 2 4 is brats2020.
 
-    Any others, 1 2 3 among them, mean different things in different years: each is a label of its own, without
+    Other values, such as 1 2 3, have different meanings in different years: each is a label of its own, without
     regions, and `name` is empty.
     """
     found = {int(v) for v in values} - {0}
@@ -251,16 +252,16 @@ def of_values(values: Iterable[int]) -> Scheme:
 
 def check(values: Iterable[int], known: Scheme, where: object = None,
           remedy: str = "name the right one with --scheme") -> None:
-    """Raise CaseError, naming value and scheme, when a label map holds a value that its scheme lacks."""
+    """Raise CaseError, with value and scheme, if a label map holds a value that its scheme lacks."""
     if strange := sorted({int(v) for v in values} - set(known.allowed)):
         have = " ".join(map(str, known.allowed))
         raise CaseError(f"label {strange[0]} is not in scheme {known} ({have})", where=where, remedy=remedy)
 
 
 def convert(array: np.ndarray, have: Scheme, want: Scheme) -> np.ndarray:
-    """A label map, any shape, in another scheme's values, by name: uint8.
+    """Convert a label map of any shape to the values of another scheme, by label name: uint8.
 
-    Between tumour schemes necrosis, necrotic and non-enhancing are one where the other has only one of them.
+    Necrosis, necrotic and non-enhancing are converted to one label if the other scheme has only one of them.
     Raises UsageError for a label, or an ignored value that occurs, without a place in the other scheme, CaseError for a
     value that `have` lacks.
     """

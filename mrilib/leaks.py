@@ -1,6 +1,6 @@
 """Leaks: copies and subjects that the parts of a given split, or its classes, share.
 
-A test case that is a copy of a training case, or shows the same person, is a test of memory. Parts here are those
+A test case that is a copy of a training case, or shows the same person, tests memory. Parts here are those
 that the data set states (Case.part), such as the folders Training/ and Testing/ of a public benchmark.
 """
 
@@ -20,9 +20,9 @@ SPLIT_ANEW = "mri-split keeps copies and subjects together"
 
 
 def findings(cases: Sequence[Case], pairs: Iterable[tuple[int, int, str]] = ()) -> list[tuple[str, str]]:
-    """What parts and classes share that they must not, as (name, text) lines, the worst first.
+    """The leaks between parts and between classes, as (name, text) lines, the worst first.
 
-    pairs: the copies, as from duplicates.pairs. Empty when nothing is wrong.
+    pairs: the copies, as from duplicates.pairs. Empty without a leak.
     """
     pairs = list(pairs)
     lines = (_copies_across_parts(cases, pairs), _subjects_across_parts(cases), _names_across_parts(cases),
@@ -82,7 +82,7 @@ def _names_across_parts(cases) -> tuple[str, str] | None:
     beginnings = [None if case.subject else _beginning(case) for case in cases]
     return _across(cases, beginnings, "perhaps a LEAK, names across parts", "beginnings of names",
                    "if each stands for a person, state it: a CSV with the columns file,subject, or mri-split --groups",
-                   least=2)  # one beginning for all is the name of the set
+                   least=2)  # a beginning that all names share is the name of the set
 
 
 def _beginning(case: Case) -> str | None:

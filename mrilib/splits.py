@@ -1,6 +1,6 @@
-"""Splits: which cases are trained on, validated with and tested on, so that no group is ever parted.
+"""Splits: which cases are for training, validation and test, without dividing a group.
 
-A group is what must stay together: the cases of one subject, and copies of one image.
+A group is a set of cases that stay together: the cases of one subject, and copies of one image.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from mrilib.leaks import copies_across
 from mrilib.store import csv_text, read_csv
 
 HEADER = ("case", "subject", "group", "fold", "part")
-EXCLUDED = "excluded"  # the part of a case that must not be trained on: it is in a group of the given test part
-FINEST = 25  # fractions are made of at most as many equal pieces
+EXCLUDED = "excluded"  # the part of a case that must not be used for training: its group is in the given test part
+FINEST = 25  # largest number of equal pieces that make up the fractions
 
 
 @dataclass(frozen=True)
 class Row:
-    """One case of a split. subject: empty when not known. fold: None where the split has no folds."""
+    """One case of a split. subject: empty if unknown. fold: None if the split has no folds."""
 
     case: str
     subject: str
@@ -39,9 +39,9 @@ class Row:
 
 
 def grouping(cases: list[Case], copies=()) -> list[str]:
-    """The group of each case: subjects and copies (i, j, …) joined.
+    """The group of each case, which joins subjects and copies (i, j, …).
 
-    Named for its subject or its case, the first by name, so that the order of the cases does not matter.
+    Its name is the first subject or case in alphabetical order, so that the order of the cases does not matter.
     """
     linked = [(i, j) for i, j, *_ in copies]
     first: dict[str, int] = {}
@@ -75,8 +75,8 @@ def given_parts(cases: list[Case]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Leaks:
-    """What crosses the parts of a given split. cases: id -> the part that its group belongs to, of each case that lies
-    in a lesser one (test before validation before train). lines: what is said of it; empty where nothing crosses."""
+    """Groups that lie in several parts of a given split. cases: id -> part of its group, for cases that lie in another
+    part (test comes before validation before train). lines: the report; empty without a leak."""
 
     cases: dict[str, str]
     lines: list[str]
@@ -113,10 +113,10 @@ def leaks(cases: list[Case], part_of: dict[str, str], group: list[str], copies=(
 
 def make_given(cases: list[Case], group: list[str], part_of: dict[str, str], *, validation: float | None = None,
                test: float | None = None, seed: int = 0) -> list[Row]:
-    """The split that a data set states. A part that it lacks is taken from its train part, by fractions as in `make`.
+    """Make the split that a data set states. A missing part is taken from the train part, by fractions as in `make`.
 
     A group that crosses parts belongs to its test cases, else to its validation cases; its other cases are excluded, so
-    that the test part stays as given and nothing in it was trained on. Cases of no part are excluded, too.
+    that the test part stays as stated and none of its cases is trained on. Cases of no part are excluded, too.
     Raises UsageError where no case is left to train on.
     """
     have = set(part_of.values())
@@ -169,9 +169,10 @@ def make(cases: list[Case], group: list[str], *, folds: int | None = None, valid
 
 
 def _pieces(fractions: list[float], most: int) -> tuple[list[int], int]:
-    """Into how many equal pieces, at most `most`, to cut so that whole ones make up the fractions best.
+    """The number of equal pieces, at most `most`, whose multiples approximate the fractions best.
 
-    Returns how many go to each fraction, at least 1, and how many there are, at least one more than that.
+    Returns the number of pieces of each fraction, at least 1, and the number of all pieces, which is larger than their
+    sum.
     """
     def counts(n):
         return [max(round(f * n), 1) for f in fractions]
@@ -194,7 +195,7 @@ def _stratified(cases: list[Case], group: list[str], count: int, seed: int) -> n
     have = len(set(group))
     if count < 2 or count > have:
         raise UsageError(f"{count} folds cannot be made of {have} groups", remedy="choose 2 folds up to that number")
-    order = np.argsort([c.id for c in cases], kind="stable")  # the result must not hang on the order of files
+    order = np.argsort([c.id for c in cases], kind="stable")  # the result must not depend on the order of the files
     names = np.array([c.class_name or "" for c in cases])[order]
     fold = np.empty(len(cases), int)
     with warnings.catch_warnings():
@@ -214,9 +215,9 @@ def parts(rows: list[Row], fold: int | None = None, validation: float = 0.15, se
           classes: dict[str, str] | None = None) -> dict[str, list[str]]:
     """Case ids of train, validation and test, in the order of the rows.
 
-    fold: that fold is the test, and a share `validation` of the rest, by whole groups, validates; without it the
-    parts are those of the rows. classes: of each case id, to stratify by. Raises UsageError for a fold that the
-    split does not have, or folds when none is chosen.
+    fold: this fold is the test set, and the fraction `validation` of the other groups is the validation set. Without it
+    the parts are those of the rows. classes: class of each case id, for stratification. Raises UsageError for a fold
+    that the split lacks, and for a split into folds without a chosen fold.
     """
     rows = [r for r in rows if r.part != EXCLUDED]
     have = sorted({r.fold for r in rows if r.fold is not None})
@@ -242,7 +243,7 @@ def write(rows: list[Row]) -> str:
 def read(path: str | Path) -> dict[str, Row]:
     """The rows of a split file by case id, in order.
 
-    Raises UsageError when it is no split, names a case twice, or parts a group or subject between folds or parts.
+    Raises UsageError if the file is no split, names a case twice, or divides a group or a subject.
     """
     try:
         reader = csv.DictReader(io.StringIO(read_csv(Path(path)), newline=""))

@@ -1,4 +1,4 @@
-"""Dividing a set of cases: the search for copies, a split that the data set states, and what the result is made of."""
+"""Dividing a set of cases: the search for copies, the split that the data set states, and the summary of the result."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def split(cases, *, folds: int | None = None, validation: float | None = None, t
           copies: str = "near", distance: int | None = None, given: str | None = None,
           groups: Mapping[str, str] | str | Path | None = None, jobs: int | Executor | None = None,
           on_error: Callable[[CaseError], object] | None = None, progress: Callable | None = None) -> Split:
-    """Divide cases into train, validation and test, or into folds, so that no subject and no copies are parted.
+    """Divide cases into train, validation and test, or into folds, without dividing a subject or a set of copies.
 
-    cases: cases, or paths of them. validation, test: shares of the cases, 0.15 by default. copies: "near", "exact" or
-    "none", which copies stay together. distance: bits of 64 in which the hashes of near copies differ. given: "keep"
+    cases: cases, or paths of them. validation, test: fractions of the cases, 0.15 by default. copies: "near", "exact"
+    or "none", which copies stay together. distance: bits of 64 in which the hashes of near copies differ. given: "keep"
     or "ignore" the split that the data set states; by default kept without folds. groups: case id -> group of further
-    cases that stay together, or a CSV `case,group`. on_error takes what is wrong with one case while the others go on;
-    without it that is logged. Logs what the split is made of. Raises UsageError for what cannot be.
+    cases that stay together, or a CSV `case,group`. on_error takes the error of a case, and the others are processed;
+    without it errors are logged. Logs a summary of the split. Raises UsageError for wrong options.
     """
     if folds and given != "keep" and (validation is not None or test is not None):
         raise UsageError("validation and test have no effect with folds")
@@ -114,7 +114,7 @@ def read_groups(path: Path) -> dict[str, str]:
 
 
 def _check(cases: list[Case], groups: dict[str, str], path) -> None:
-    """Raises UsageError for what would be found wrong only after all images have been compared."""
+    """Raise UsageError early for errors that would otherwise appear only after the comparison of all images."""
     count = Counter(case.id for case in cases)
     if twice := [name for name, n in count.items() if n > 1]:
         raise UsageError(f"two cases are called {twice[0]}", remedy="give folders of one root, or --root")
@@ -124,16 +124,16 @@ def _check(cases: list[Case], groups: dict[str, str], path) -> None:
 
 
 def _links(cases: list[Case], group: dict[str, str]) -> list[tuple[int, int, str]]:
-    """Pairs of cases that the user puts together."""
+    """Pairs of cases that the user groups."""
     first: dict[str, int] = {}
     return [(first.setdefault(group[case.id], i), i, "given") for i, case in enumerate(cases) if case.id in group]
 
 
 def _of_given(cases: list[Case], group: list[str], pairs, given: str | None, folds: int | None, shares: dict,
               seed: int) -> list[Row] | None:  # fmt: skip
-    """The rows of the split that the data set states; None where all cases are divided anew. Logs what becomes of it.
+    """The rows of the split that the data set states; None if all cases are divided anew. Logs the decision.
 
-    With folds it is kept only when asked for, and when at least half of its training cases do not leak.
+    With folds it is kept only on request, and only if at least half of its training cases do not leak.
     """
     part_of = splits.given_parts(cases)
     if not part_of:
@@ -177,7 +177,7 @@ def _of_train(cases: list[Case], group: list[str], part_of: dict[str, str], fold
 
 
 def _about_given(cases: list[Case], rows: Iterable[Row], counts: Counter, excluded: Counter) -> list[str]:
-    """The lines that say what became of a given split."""
+    """Lines that describe how the given split was used."""
     if excluded:
         lines = [" and ".join(f"{n} {part}" for part, n in excluded.items()) + " cases are excluded, so that the "
                  f"{'test' if counts['test'] else 'validation'} part stays as given and no copy or subject of it is "
@@ -193,7 +193,7 @@ def _about_given(cases: list[Case], rows: Iterable[Row], counts: Counter, exclud
 
 
 def summary(cases: list[Case], rows: list[Row], pairs: list[tuple[int, int, str]]) -> list[str]:
-    """The lines that say what the split is made of, part by part, and which copies contradict each other."""
+    """Lines that describe the split, part by part, and copies that have different classes."""
     subjects = {case.subject for case in cases if case.subject}
     sizes = [n for n in Counter(duplicates.groups(len(cases), pairs).tolist()).values() if n > 1]
     kinds = Counter(kind for *_, kind in pairs)
