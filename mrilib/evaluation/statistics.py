@@ -1,4 +1,4 @@
-"""Intervals: how far a metric could be off for want of cases."""
+"""Confidence intervals of metrics over few cases."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class _Worker:
             fine, answer = pickle.load(self.process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             code = self.process.wait()
-            reason = "killed, perhaps for want of memory (fewer --jobs)" if code == -9 else f"exit status {code}"
+            reason = "killed, perhaps because memory ran out (fewer --jobs)" if code == -9 else f"exit status {code}"
             raise CaseError(f"the worker process ended in the middle: {reason}") from error
         if not fine:
             raise answer

@@ -27,7 +27,7 @@ def check_output(output: Path, resume: bool, folds: int | None) -> None:
 
 
 def is_done(output: Path, run: dict, force: bool) -> bool:
-    """Whether the model file exists and is of this very run. Raises UsageError when it is of another one."""
+    """Whether the model file exists and is of the same run. Raises UsageError if it is of another run."""
     if force or is_direct(output) or not output.exists():
         return False
     try:
