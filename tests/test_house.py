@@ -34,7 +34,7 @@ ALLOWED = {
     "sources": {"cases", "unused"},
     "preparation": {"sources", "cases", "images", "recipe", "splits", "models"},
     "unused": {"cases", "images", "labels", "store"},
-    "evaluation": {"labels", "cases", "images", "store", "config", "parallel", "splits"},
+    "evaluation": {"labels", "cases", "images", "store", "config", "parallel", "splits", "unused"},
     "drawing": {"labels", "cases", "images", "evaluation", "parallel", "recipe", "store", "targets"},
     "leaks": {"cases", "duplicates"},
     "inspection": {"labels", "cases", "images", "recipe", "duplicates", "leaks", "parallel", "store", "unused", "tasks",

@@ -10,7 +10,7 @@ from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import DONE, emit, give_results, write
 from mri_tools.cli.settings import Command, option
-from mri_tools.cli.stream import each
+from mri_tools.cli.stream import each, report_of
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.augment.names import GEOMETRY, INTENSITY
 
@@ -84,7 +84,7 @@ def main(paths, null, root, layout, output, copies, preset, settings, show, prev
             return DONE
         plan = augmentation.drawing(drawn_from, seed, copies or 1, keep_originals)
     keep = splits.training_cases(split, fold)
-    cases = each(paths, null=null, root=root, layout=layout)
+    cases = each(paths, null=null, root=root, layout=layout, on_unused=report_of(dry_run))
     if preview:
         return _preview(cases, plan, preview, keep)
     run = options.run_of(paths, suffix=suffix, jobs=jobs, force=force, dry_run=dry_run)

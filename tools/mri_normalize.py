@@ -11,7 +11,7 @@ from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import DONE, SOME_FAILED, complain, give_results, progress, say
 from mri_tools.cli.settings import Command, from_settings, given, option
-from mri_tools.cli.stream import each
+from mri_tools.cli.stream import each, report_of
 from mrilib.errors import UsageError
 from mrilib.recipe.settings import NormalizeSettings
 
@@ -62,13 +62,13 @@ def main(paths, null, root, layout, output, learn, split, fold, like, field, suf
         for name, value in {**settings, "learn": learn, "split": split, "fold": fold}.items():
             if value not in (None, False):
                 raise UsageError(f"--{name} has no effect with --like, which says all the steps")
-        cases = each(paths, null=null, root=root, layout=layout)
+        cases = each(paths, null=null, root=root, layout=layout, on_unused=report_of(dry_run))
         results = preparation.prepared_like(cases, preparation.recipe_at(like), output, run, like, field)
         return give_results(results, "dry run" if dry_run else "cases")
     learning = None
     if learn is not None or split is not None or fold is not None:
         learning = preparation.Learning(learn, split, fold, layout, root)
-    cases = each(_paths(paths, learn), null=null, root=root, layout=layout)
+    cases = each(_paths(paths, learn), null=null, root=root, layout=layout, on_unused=report_of(dry_run))
     results = preparation.normalized(cases, NormalizeSettings.from_dict(settings), output, run, learning, field)
     code = give_results(results, "dry run" if dry_run else "cases")
     return code or (SOME_FAILED if failed else DONE)

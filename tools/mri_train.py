@@ -44,7 +44,7 @@ def main(paths, null, root, layout, task, split, fold, output, curve, resume, fo
 
     began = process_start()
     cases, failed = stream.gather(paths, null=null, root=root, layout=layout,
-                                  on_unused=stream.in_full if dry_run else stream.briefly)
+                                  on_unused=stream.report_of(dry_run))
     chosen_task = tasks.detect(cases, task)
     settings = tasks.settings_of(chosen_task, given(chosen, *(every.settings for every in tasks.every())))
     training = Training(chosen_task, cases, settings, output=output, curve=curve, split=split, fold=fold, resume=resume,

@@ -52,6 +52,14 @@ class Reference:
         return None
 
 
+def _note_unused(unused: cases.Unused) -> None:
+    """Log in one line the files that no case of the reference uses. Its cases may be label maps themselves."""
+    from mrilib.unused import notes, summary
+
+    if found := notes(unused, used_as_images=False):
+        log.info("%s", summary(found))
+
+
 def read(path: str | Path, layout: str | Reading | None = None, split: str | Path | None = None,
          fold: int | None = None, part: str | None = None) -> Reference:
     """The reference below a path, and which of its cases are scored.
@@ -67,7 +75,7 @@ def read(path: str | Path, layout: str | Reading | None = None, split: str | Pat
         raise UsageError("no such file or folder", where=path, remedy="check the name")
     faults: list[CaseError] = []
     by_id: dict[str, Case] = {}
-    for case in cases.find([path], layout, on_error=faults.append):
+    for case in cases.find([path], layout, on_error=faults.append, on_unused=_note_unused):
         if case.id in by_id:
             raise UsageError(f"holds two cases called {case.id}", where=path)
         by_id[case.id] = case

@@ -51,6 +51,11 @@ def in_full(unused: Unused) -> None:
         say(note)
 
 
+def report_of(dry_run: bool):
+    """How to report unused files: in full in a dry run, else in one line."""
+    return in_full if dry_run else briefly
+
+
 def each(paths, *, null=False, root=None, layout=None, on_unused=briefly) -> Iterator[Case | CaseError]:
     """Cases one by one, in input order; what is wrong with one takes its place as an error.
 
