@@ -217,8 +217,8 @@ def test_options_of_post_processing_add_to_what_the_model_keeps(models, tmp_path
     import h5py
 
     from mrilib.inference.maps import identity_of
-    from mrilib.inference.models import Models
     from mrilib.inference.settings import MapPredictSettings
+    from mrilib.tasks.predicting import predictor_of
 
     path = tmp_path / "tuned.h5"
     path.write_bytes((models / "fold0.h5").read_bytes())
@@ -229,7 +229,7 @@ def test_options_of_post_processing_add_to_what_the_model_keeps(models, tmp_path
     def post(*volumes, stored=True, largest=False, holes=False):
         settings = MapPredictSettings(no_postprocess=not stored, keep_largest=largest, min_volume=volumes,
                                       fill_holes=holes)
-        return identity_of(Models.of_files([path]), settings).postprocess
+        return identity_of(predictor_of(path, {}).models, settings).postprocess
 
     assert post() == kept
     assert post("ET=50", "TC=5") == {**kept, "min_volume": {"WT": 100, "ET": 50, "TC": 5}}
@@ -254,7 +254,7 @@ def test_slices_are_not_flipped_through(raw, models, tmp_path):
 
 def test_maps_that_a_forced_run_of_another_model_left_behind_are_said(raw, models, plain, tmp_path):
     from mrilib.inference.maps import open_output
-    from mrilib.tasks.predicting import models_of, predictor_of
+    from mrilib.tasks.predicting import predictor_of
 
     def complaints(*options):
         words = [BIN / "mri-score", *options]
@@ -267,7 +267,7 @@ def test_maps_that_a_forced_run_of_another_model_left_behind_are_said(raw, model
     (tmp_path / "p/fold0/p0.nii.gz").unlink()
     for i in (1, 2, 3):
         (tmp_path / f"p/fold1/p{i}.nii.gz").unlink()
-    predictor = predictor_of(models_of(models / "fold1.h5"), {}, tmp_path / "mixed")
+    predictor = predictor_of(models / "fold1.h5", {}, tmp_path / "mixed")
     shutil.copytree(plain[0], tmp_path / "mixed", dirs_exist_ok=True)
     identity = {"models": predictor.models.hashes(), **asdict(predictor.identity)}
     name = open_output(tmp_path / "mixed", identity, force=True)  # as a run begins, and here does one case
