@@ -61,9 +61,9 @@ def test_a_wrong_value_is_wrong_use(wrong):
 
 def test_help_is_in_sections_and_of_one_task():
     both = run("--help")[0].output
-    for line in ("Input:", "Network:", "Optimisation:", "--size", "--cache", "[default: 0.1]", "[default: chosen]"):
+    for line in ("Options:", "Network:", "Optimisation:", "[default: depends on the task]", "[default: chosen]"):
         assert line in both
-    assert both.index("Input:") < both.index("Network:") < both.index("Optimisation:") < both.index("Common:")
+    assert both.index("Options:") < both.index("Network:") < both.index("Optimisation:") < both.index("Common:")
     for arguments in (("--task", "second", "--help"), ("--help", "--task=second")):
         second = run(*arguments)[0].output
         assert "--cache" in second and "--size" not in second and "[default: 0.5]" in second
