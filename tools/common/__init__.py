@@ -1,1 +1,0 @@
-"""What every executable shares: options, the case stream, the one main."""
