@@ -54,8 +54,8 @@ def grid(path: Path, image_format: str = "") -> Grid:
     image_format: name of the ImageIO to use; found by the content without it.
     """
     reader = _header(path, image_format)
-    origin, direction = (np.asarray(part) + 0.0 for part in (reader.GetOrigin(), reader.GetDirection()))  # no -0.0
-    return _grid(reader.GetSize(), reader.GetSpacing(), tuple(origin), direction).flattened()
+    direction = np.asarray(reader.GetDirection()) + 0.0  # a whole image has no -0.0 there, though it may in its origin
+    return _grid(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), direction).flattened()
 
 
 def size(path: Path) -> tuple[tuple[int, ...], int]:

@@ -112,8 +112,8 @@ def grid(place: Place) -> Grid:
     direction = left @ right
     centre = (np.array(place.size) - 1) / 2
     origin = matrix[:3, :3] @ centre + matrix[:3, 3] - direction * spacing @ centre
-    return Grid.of(place.size[::-1], tuple(spacing[::-1]), tuple((TO_RAS @ origin)[::-1] + 0.0),
-                   (TO_RAS @ direction)[::-1, ::-1] + 0.0)  # no -0.0 in records
+    return Grid.of(place.size[::-1], tuple(spacing[::-1]), tuple((TO_RAS @ origin)[::-1]),
+                   (TO_RAS @ direction)[::-1, ::-1])
 
 
 def affine(grid: Grid) -> np.ndarray:
