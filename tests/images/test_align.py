@@ -62,7 +62,7 @@ def test_headers_alone_are_believed_when_told_to(head):
     made, measured = together({"t1": head["t1"], "t2": wrong}, method="headers")
     assert np.allclose(made.array[..., 1], resample(wrong, head["t1"].grid).array)
     assert measured["moved"] == [{"channel": "t2", "turn": 0.0, "shift": 0.0}]
-    with pytest.raises(UsageError, match="unknown way to align"):
+    with pytest.raises(UsageError, match="unknown method of alignment"):
         together(head, method="affine")
     with pytest.raises(CaseError, match="has 2 axes, the first 3"):
         together({"t1": head["t1"], "t2": Image(np.zeros((4, 5)), Grid.of((4, 5)))}, method="headers")
