@@ -243,7 +243,7 @@ def test_a_contact_sheet_shows_twelve_draws(data, tmp_path):
 
 def test_show_alone_lists_every_change_and_a_settings_file_of_it_is_no_change(tmp_path):
     shown = augment("--show", cwd=tmp_path)
-    assert shown.returncode == 0 and "# low_resolution: times coarser" in shown.stdout and "heavy lr]" in shown.stdout
+    assert shown.returncode == 0 and "# low_resolution: Factor by which" in shown.stdout and "heavy lr]" in shown.stdout
     from mrilib.images.augment.transforms import MEANING
 
     options = augment("--help", cwd=tmp_path).stdout
