@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrilib.config import changed, setting
@@ -109,6 +109,8 @@ def complete(given: SegmentSettings, *, validated: bool) -> SegmentSettings:
             raise UsageError(f"--patch of {len(given.patch)} numbers for a {given.dimension}D network",
                              remedy=f"one number, or {given.dimension}")
     completed = filled(given, defaults)
+    if completed.spacing is not None and len(completed.spacing) == 1:
+        completed = replace(completed, spacing=completed.spacing * 3)
     _check(given, completed, validated)
     return completed
 
