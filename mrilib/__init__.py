@@ -19,7 +19,7 @@ PUBLIC = {
     "normalize": "mrilib.preparation",
     "augment": "mrilib.preparation",
     "prepare": "mrilib.preparation",
-    "split": "mrilib.splitting",
+    "split": "mrilib.splits.divide",
     "train": "mrilib.tasks.train",
     "predict": "mrilib.tasks.predicting",
     "score": "mrilib.tasks.scoring",

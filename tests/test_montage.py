@@ -27,7 +27,7 @@ def test_of_a_volume_the_slice_with_most_label_is_shown_outlined():
     label = np.zeros(array.shape, np.uint8)
     label[1, 10:20, 10:20] = 2
     shown = montage.picture(image(array), 30, label)
-    edge = (shown == montage.COLOURS[1]).all(-1)
+    edge = (shown == montage.OUTLINE_COLOURS[1]).all(-1)
     assert edge.any() and not edge[12:18, 12:18].any() and edge[9:21, 9:21].sum() == edge.sum()
 
 
@@ -38,7 +38,7 @@ def test_nan_and_flat_images_are_drawn_black_not_refused():
 
 def test_a_box_is_drawn_at_its_pixels():
     shown = montage.picture(image(np.zeros((64, 64), np.uint8)), 64, boxes=((10, 20, 30, 50, "x"),))
-    yellow = np.argwhere((shown == montage.COLOURS[2]).all(-1))
+    yellow = np.argwhere((shown == montage.BOX_COLOUR).all(-1))
     assert yellow.min(0).tolist() == [20, 10] and yellow.max(0).tolist() == [49, 29]
 
 

@@ -8,7 +8,7 @@ from pipeline_data import head
 
 from mrilib import cases, splits
 from mrilib.errors import UsageError
-from mrilib.splitting import split
+from mrilib.splits.divide import split
 
 
 @pytest.fixture(scope="module")

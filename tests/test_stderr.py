@@ -88,7 +88,7 @@ def test_silences_may_be_nested_overlap_and_end_in_an_error():
 
 
 def test_what_tensorflow_says_on_loading_is_chatter_and_nothing_else_is():
-    from mrilib.gpu.start import CHATTER
+    from mrilib.gpu.device import CHATTER
 
     chatter = """WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
 I0000 00:00:1796081728.696523    1576 cpu_feature_guard.cc:227] This TensorFlow binary is optimized to use ...

@@ -52,7 +52,7 @@ def main(paths, null, root, layout, output, folds, validation, test, duplicates,
 
     from mri_tools.cli.stream import gather
     from mrilib.errors import UsageError
-    from mrilib.splitting import split
+    from mrilib.splits.divide import split
     from mrilib.store import write_text
 
     if folds and given != "keep" and (validation is not None or test is not None):

@@ -31,7 +31,7 @@ def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = N
     wrong predictions alone. random: take cases at random from `seed`. on_error takes what is wrong with one case while
     the others go on; without it that is logged. Raises CaseError when nothing is left to show.
     """
-    from mrilib.drawing import montage, scores, tiles
+    from mrilib.drawing import contents, montage, scores
 
     out, folder = Path(out), None if cases is None else Path(cases)
     montage.check_sheet(count, columns, size)
@@ -50,22 +50,24 @@ def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = N
         if folder is None:
             raise UsageError("a table of predictions needs --cases", remedy="name the folder that it is about")
         lines = list(io.StringIO(table, newline=""))
-        wanted = tiles.of_predictions(lines, tiles.of_folder(folder, layout, root, fail), mistakes)
+        wanted = contents.of_predictions(lines, contents.of_folder(folder, layout, root, fail), mistakes)
         chosen = wanted[:count]
     elif mistakes:
         raise UsageError("--mistakes has no effect without a table of predictions")
     else:
         found = _found(shown, None if folder else layout, root, fail)
-        wanted = tiles.of_maps(found, tiles.of_folder(folder, layout, None, fail)) if folder else tiles.of_cases(found)
-        chosen = tiles.choose(wanted, count, seed if random else None)
+        wanted = contents.of_cases(found)
+        if folder:
+            wanted = contents.of_maps(found, contents.of_folder(folder, layout, None, fail))
+        chosen = contents.choose(wanted, count, seed if random else None)
     drawn, failed = [], 0
     with (progress or parallel.Silent)("draw", len(chosen)) as bar:
         for one in chosen:
             try:
-                drawn.append(tiles.tile_of(one, size))
+                drawn.append(contents.tile_of(one, size))
             except CaseError as error:
                 failed += 1
-                fail(tiles.fault(one.case, error))
+                fail(contents.fault(one.case, error))
             bar.step()
     if not drawn:
         why = "" if failed else " (no mistake)" if mistakes else " (no case)"

@@ -10,7 +10,8 @@ from mrilib.cases import names
 from mrilib.errors import UsageError
 from mrilib.images.grid import Image
 
-COLOURS = ((230, 60, 60), (70, 170, 250), (250, 200, 60), (90, 210, 110), (200, 110, 230), (250, 140, 60))
+OUTLINE_COLOURS = ((230, 60, 60), (70, 170, 250), (250, 200, 60), (90, 210, 110), (200, 110, 230), (250, 140, 60))
+BOX_COLOUR = OUTLINE_COLOURS[2]
 WRONG, PLAIN, PAPER, INK = (220, 40, 40), (60, 60, 60), (24, 24, 24), (235, 235, 235)
 TEXT = 12  # pixels, height of a caption's letters
 BAR = 3  # pixels, width of a frame
@@ -56,7 +57,7 @@ def picture(image: Image, size: int, label: np.ndarray | None = None, boxes=(), 
     draw = ImageDraw.Draw(shown)
     sx, sy = width / array.shape[1], height / array.shape[0]
     for x0, y0, x1, y1, *_ in boxes:
-        draw.rectangle((x0 * sx, y0 * sy, x1 * sx - 1, y1 * sy - 1), outline=COLOURS[2])
+        draw.rectangle((x0 * sx, y0 * sy, x1 * sx - 1, y1 * sy - 1), outline=BOX_COLOUR)
     sheet = np.zeros((size, size, 3), np.uint8)
     top, left = (size - height) // 2, (size - width) // 2
     sheet[top : top + height, left : left + width] = np.asarray(shown)
@@ -73,7 +74,7 @@ def _outlined(shown: np.ndarray, label: np.ndarray) -> np.ndarray:
     edge[:, :-1] |= near[:, :-1] != near[:, 1:]
     shown = shown.copy()
     around = np.maximum(near, np.maximum(np.roll(near, -1, 0), np.roll(near, -1, 1)))
-    shown[edge] = np.array(COLOURS, np.uint8)[(around[edge] - 1) % len(COLOURS)]
+    shown[edge] = np.array(OUTLINE_COLOURS, np.uint8)[(around[edge] - 1) % len(OUTLINE_COLOURS)]
     return shown
 
 

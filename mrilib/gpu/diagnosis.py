@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mrilib.gpu.start import cpu_flags, cpu_policy, gpu_policy
+from mrilib.gpu.device import cpu_flags, cpu_policy, gpu_policy
 from mrilib.parallel import cores
 
 NEEDED_DRIVER = {11: 450.80, 12: 525.60, 13: 580.65}  # oldest driver for each CUDA release (NVIDIA's release notes)

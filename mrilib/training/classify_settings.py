@@ -30,7 +30,7 @@ class ClassifySettings(TrainSettings):
     weights (a logistic regression), so that fine-tuning does not begin by spoiling them (LP-FT, Kumar et al. 2022)."""
 
     backbone: str | None = changed(TrainSettings, "backbone", shown="small; mobilenet with --weights")
-    dropout: float | None = changed(TrainSettings, "dropout", shown="0.3")
+    dropout: float | None = changed(TrainSettings, "dropout", shown=str(SCRATCH["dropout"]))
     head: str | None = setting(None, "What the head takes from the last feature maps: their mean, their mean and "
                                "maximum, or mirror: also the left-right difference.", choices=HEADS,
                                shown="mean-max; mirror with --weights")
@@ -51,9 +51,11 @@ class ClassifySettings(TrainSettings):
                             choices=SAMPLINGS, section="loss and sampling")
     epochs: int | None = changed(TrainSettings, "epochs", help="Number of epochs: passes over the training cases. 0: "
                                  "only the head start.",
-                                 shown=f"40; with --weights 5, or 0 with fewer than {FEW} cases")
-    batch_size: int | None = changed(TrainSettings, "batch_size", shown="16")
-    learning_rate: float | None = changed(TrainSettings, "learning_rate", shown="0.002; 0.0003 with --weights")
+                                 shown=f"{SCRATCH['epochs']}; with --weights {PRETRAINED['epochs']}, or 0 with "
+                                       f"fewer than {FEW} cases")
+    batch_size: int | None = changed(TrainSettings, "batch_size", shown=str(SCRATCH["batch_size"]))
+    learning_rate: float | None = changed(TrainSettings, "learning_rate", shown=f"{SCRATCH['learning_rate']:g}; "
+                                         f"{PRETRAINED['learning_rate']:g} with --weights")
     momentum: float | None = changed(TrainSettings, "momentum", shown="0.9")
     weight_decay: float | None = changed(TrainSettings, "weight_decay", shown="AdamW 0.05, or 0.01 with --weights; "
                                          "SGD 0")

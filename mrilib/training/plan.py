@@ -1,6 +1,6 @@
 """The geometry of a segmentation network, planned from the data and the memory, where it is not given.
 
-After nnU-Net's fingerprint (Isensee et al. 2021): spacing is the median, the window as much of the median volume as
+After nnU-Net's fingerprint (Isensee et al. 2021): spacing is the median, the patch as much of the median volume as
 memory allows, its levels as many as leave 4 voxels or more, axes that are three times coarser halved later.
 """
 
@@ -17,11 +17,11 @@ from mrilib.training.segment_settings import SegmentSettings
 COARSE = 3.0  # an axis this many times coarser than the finest makes a volume anisotropic
 SMALLEST = 4  # voxels along an axis at the coarsest level, at least
 THIN = 24  # a volume with fewer voxels along an axis is worked on slice by slice
-LARGEST = {2: 320, 3: 128}  # voxels along an axis of a window, at most
+LARGEST_PATCH = {2: 320, 3: 128}  # voxels along an axis, at most
 BATCH = {2: 8, 3: 2}
 FEW = 8  # training cases: batch statistics of fewer heads do not transfer (docs/experiments/segmentation.md)
 CONTEXT = 1  # neighbouring slices each side that a 2D network sees of a volume
-CPU_VOXELS = 300_000  # of a 3D window on a CPU, at most: more would leave too few steps
+LARGEST_CPU_PATCH = 300_000  # voxels of a 3D patch on a CPU, at most: more would leave too few steps
 LEVELS = {2: 6, 3: 5}
 ACTIVATIONS = 14  # float32 values that a training step keeps for each voxel and filter of the first level (measured)
 
@@ -39,11 +39,11 @@ def spacing_of(spacings: Sequence[tuple[float, ...]], stated: bool = True) -> tu
 
 def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacing: Sequence[float], *, memory: float,
              gpu: bool) -> SegmentSettings:  # fmt: skip
-    """The settings with dimension, window, levels, stem, depth, width, norm and batch filled in.
+    """The settings with dimension, patch, levels, stem, depth, width, norm and batch filled in.
 
     sizes: (z, y, x) of the prepared training volumes, z = 1 for pictures. spacing: mm, (z, y, x), of all of them.
     memory: bytes that a training step may take. gpu: a GPU: 32 filters at the first level, and 3D where it fits.
-    Raises UsageError for a window that does not fit the network.
+    Raises UsageError for a patch that does not fit the network.
     """
     middle = np.median(np.asarray(sizes), 0)
     dimension = settings.dimension or _dimension(settings, middle, spacing, gpu)
@@ -55,15 +55,15 @@ def complete(settings: SegmentSettings, sizes: Sequence[tuple[int, ...]], spacin
     norm = settings.norm or ("batch" if batch_norm else "instance")
     most = settings.levels or LEVELS[dimension] - (stem > 1)
     batch = settings.batch_size or BATCH[dimension]
-    window = settings.patch
-    if window and len(window) == 1:
-        window *= dimension
+    stated = settings.patch
+    if stated and len(stated) == 1:
+        stated *= dimension
     side, mm = middle[-dimension:], np.asarray(spacing, float)[-dimension:]
     room = memory / batch / (ACTIVATIONS * 4 * max(width, 8)) * stem**dimension
     if dimension == 3 and not gpu:
-        room = min(room, CPU_VOXELS)
+        room = min(room, LARGEST_CPU_PATCH)
     for levels in range(most, 1, -1):  # as many as there is room for, unless they are given
-        patch = window or _patch(side, mm, dimension, levels, stem, settings, room)
+        patch = stated or _patch(side, mm, dimension, levels, stem, settings, room)
         if settings.levels or settings.backbone or all(max(s) > 1 for s in _strides(patch, mm, levels, stem)):
             break
     if settings.backbone is None:
@@ -87,8 +87,8 @@ def _dimension(settings: SegmentSettings, middle, spacing, gpu: bool) -> int:
 
 
 def _patch(side, mm, dimension: int, levels: int, stem: int, settings: SegmentSettings, voxels: float) -> list[int]:
-    """The window: about the median volume, made smaller along its longest axis (in mm) until so many voxels remain."""
-    wanted = np.minimum(side, LARGEST[dimension])
+    """The patch: about the median volume, made smaller along its longest axis (in mm) until so many voxels remain."""
+    wanted = np.minimum(side, LARGEST_PATCH[dimension])
     if settings.backbone is not None:
         step = np.full(dimension, 32)
     else:
@@ -111,11 +111,11 @@ def _strides(size, mm, levels: int, stem: int) -> list[tuple[int, ...]]:
 
 
 def strides_of(patch, mm, levels: int, stem: int) -> list[tuple[int, ...]]:
-    """The strides of a window's levels (see models.unet); levels that would halve nothing are an error."""
+    """The strides of the levels of a patch (see models.unet); levels that would halve nothing are an error."""
     strides = _strides(patch, mm, levels, stem)
     if any(max(s) == 1 for s in strides):
         most = sum(max(s) > 1 for s in strides) + 1
-        raise UsageError(f"a window of {'x'.join(map(str, patch[::-1]))} voxels has no room for {levels} levels",
+        raise UsageError(f"a patch of {'x'.join(map(str, patch[::-1]))} voxels has no room for {levels} levels",
                          remedy=f"--levels {most}, or a larger --patch" if most > 1 else "a larger --patch")
     return strides
 
@@ -127,5 +127,5 @@ def describe(settings: SegmentSettings, spacing) -> str:
         f"{'residual' if s.residual else 'plain'} U-Net of {s.levels} levels, {s.width:g} filters at the first, "
         f"depth {s.depth}" + f", {s.stem} times coarser than the image" * (s.stem > 1))
     context = f" with {s.context} slice{'s' * (s.context > 1)} each side" if s.context else ""
-    return (f"{s.dimension}D, {net}, {s.norm} norm, window {','.join(map(str, s.patch[::-1]))}{context} at "
+    return (f"{s.dimension}D, {net}, {s.norm} norm, patch {','.join(map(str, s.patch[::-1]))}{context} at "
             f"{','.join(f'{v:g}' for v in tuple(spacing)[::-1])} mm, batch {s.batch_size}")

@@ -96,9 +96,9 @@ def test_the_record_says_how_it_came_to_be(images, tmp_path):
 
 
 def _fast() -> bool:
-    from mrilib.gpu import start
+    from mrilib.gpu import device as gpu_device
 
-    return start.cpu_policy(start.cpu_flags()) == "mixed_bfloat16"
+    return gpu_device.cpu_policy(gpu_device.cpu_flags()) == "mixed_bfloat16"
 
 
 @pytest.mark.parametrize(("options", "what"), [

@@ -29,7 +29,7 @@ def test_isotropic_volumes_get_a_network_of_volumes_and_stacks_one_of_slices():
     assert planned([(36, 235, 190)] * 8, (1, 1, 1)).norm == "batch"
 
 
-def test_windows_fit_the_levels_the_volume_and_the_memory():
+def test_patches_fit_the_levels_the_volume_and_the_memory():
     for sizes, spacing, more in (([(140, 170, 140)], (1, 1, 1), {}), ([(36, 235, 190)], (1, 1, 1), {}),
                                  ([(30, 300, 300)], (3, 0.7, 0.7), {"dimension": 3}), ([(40, 50, 44)], (1, 1, 1), {})):
         made = planned(sizes, spacing, **more)
@@ -52,7 +52,7 @@ def test_spacing_is_the_median_where_cases_differ_and_is_left_alone_where_they_d
     assert plan.spacing_of([(1, 1, 1), (2, 1, 1)], stated=False) is None
 
 
-def test_a_window_says_whether_the_network_is_of_volumes():
+def test_a_patch_says_whether_the_network_is_of_volumes():
     assert planned([(99, 99, 99)], (1, 1, 1), patch=(64, 64, 64)).dimension == 3
     assert planned([(99, 99, 99)], (1, 1, 1), patch=(64, 64), gpu=True).dimension == 2
     assert planned([(99, 99, 99)], (1, 1, 1), patch=(64,), gpu=True).patch == (64, 64, 64)

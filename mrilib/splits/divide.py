@@ -14,12 +14,11 @@ from pathlib import Path
 from mrilib import cases as finding
 from mrilib import duplicates, splits
 from mrilib.cases import Case
+from mrilib.cases.given import PARTS
 from mrilib.errors import CaseError, UsageError
 from mrilib.leaks import copies_across_classes
-from mrilib.splits import EXCLUDED, PARTS, Row
+from mrilib.splits import EXCLUDED, SHARE, Row
 from mrilib.store import read_csv, write_text
-
-SHARE = 0.15  # of the cases, that validate and that test, unless stated
 
 logger = logging.getLogger("mrilib")
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from mrilib.errors import UsageError
-from mrilib.gpu import start
+from mrilib.gpu import device as gpu_device
 
 CHILD = """
 from mrilib import gpu
@@ -45,14 +45,14 @@ def test_missing_tensorflow_says_what_to_install():
 
 
 def test_precision_by_what_the_device_does_fast():
-    flags = start.cpu_flags("model name\t: x\nflags\t\t: fpu avx2 avx512_bf16\n")
-    assert start.cpu_policy(flags) == "mixed_bfloat16"
-    assert start.cpu_policy({"avx2", "avx512f"}) == start.cpu_policy(set()) == "float32"
-    found = [start.gpu_policy(c) for c in (None, (6, 1), (7, 0), (7, 5), (8, 0), (9, 0))]
+    flags = gpu_device.cpu_flags("model name\t: x\nflags\t\t: fpu avx2 avx512_bf16\n")
+    assert gpu_device.cpu_policy(flags) == "mixed_bfloat16"
+    assert gpu_device.cpu_policy({"avx2", "avx512f"}) == gpu_device.cpu_policy(set()) == "float32"
+    found = [gpu_device.gpu_policy(c) for c in (None, (6, 1), (7, 0), (7, 5), (8, 0), (9, 0))]
     assert found == ["float32", "float32", "mixed_float16", "mixed_float16", "mixed_bfloat16", "mixed_bfloat16"]
 
 
 @pytest.mark.parametrize("device", ["tpu", "cpu:1", "auto:0", "gpu:x", ""])
 def test_an_unknown_device_is_wrong_use(device):
     with pytest.raises(UsageError, match="auto, cpu, gpu or gpu:N"):
-        start.setup(device)
+        gpu_device.setup(device)
