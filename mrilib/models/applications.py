@@ -1,13 +1,14 @@
-"""Backbones of keras.applications, the input that each was trained with, and their ImageNet weights.
+"""Backbones of keras.applications, a row each: the input that it was trained with, and its ImageNet weights.
 
-Every function is `function(x, width) -> feature map (batch, y, x, channel)`. x holds the pixels that the ImageNet
-weights expect; PIXELS says how they come from -1..1. Width is the networks' own alpha where they have one.
+Every row is called as `network(x, width) -> feature map (batch, y, x, channel)`. x holds the pixels that the ImageNet
+weights expect; `pixels` says how they come from -1..1. Width is the networks' own alpha where they have one.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mrilib.errors import UsageError
@@ -30,23 +31,52 @@ _TORCH = Pixels(
     scale=tuple(1 / 255 / d for d in (0.229, 0.224, 0.225)),
     offset=tuple(-m / d for m, d in zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)),
 )
-PIXELS = {"vgg16": _CAFFE, "resnet50": _CAFFE, "densenet121": _TORCH, "efficientnetb0": Pixels(), "mobilenet": None,
-          "mobilenetv2": None}  # fmt: skip
-BUILDERS = {"vgg16": "VGG16", "resnet50": "ResNet50", "densenet121": "DenseNet121",
-            "efficientnetb0": "EfficientNetB0", "mobilenet": "MobileNet", "mobilenetv2": "MobileNetV2"}  # fmt: skip
-WIDTHS = ("mobilenet", "mobilenetv2")  # those that have one
-PATIENCE = 20  # seconds to wait for the server of the weights
 _SITE = "https://storage.googleapis.com/tensorflow/keras-applications"
-IMAGENET = {
-    "vgg16": f"{_SITE}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "resnet50": f"{_SITE}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "densenet121": f"{_SITE}/densenet/densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "efficientnetb0": "https://storage.googleapis.com/keras-applications/efficientnetb0_notop.h5",
-    "mobilenet": f"{_SITE}/mobilenet/mobilenet_{{short}}_224_tf_no_top.h5",
-    "mobilenetv2": f"{_SITE}/mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{{width}}_224_no_top.h5",
-}
-MOBILENET_WIDTHS = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}
-_MOBILENETV2 = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+PATIENCE = 20  # seconds to wait for the server of the weights
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of keras.applications.
+
+    builder: its name there. pixels: see Pixels. address: of its ImageNet weights without the top, with {} for the
+    width. widths: how each width with ImageNet weights is written in the address; empty: it has no width. depthwise: a
+    network of depthwise convolutions, which a CPU computes fastest in float32. settings: further arguments of the
+    builder.
+    """
+
+    builder: str
+    pixels: Pixels | None
+    address: str
+    widths: Mapping[float, str] = field(default_factory=dict)
+    depthwise: bool = False
+    settings: Mapping = field(default_factory=dict)
+
+    def __call__(self, x, width: float = 1.0):
+        """The last feature map of the network on top of x, within the graph of x."""
+        return self.build(width, input_tensor=x, weights=None, **self.settings).output
+
+    def build(self, width: float, **arguments):
+        """The Keras model without its top."""
+        import keras
+
+        alpha = {"alpha": width} if self.widths else {}
+        return getattr(keras.applications, self.builder)(include_top=False, **alpha, **arguments)
+
+
+vgg16 = Network("VGG16", _CAFFE, f"{_SITE}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5")
+resnet50 = Network("ResNet50", _CAFFE, f"{_SITE}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5")
+densenet121 = Network("DenseNet121", _TORCH,
+                      f"{_SITE}/densenet/densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5")
+efficientnetb0 = Network(  # it scales 0..255 itself
+    "EfficientNetB0", Pixels(), "https://storage.googleapis.com/keras-applications/efficientnetb0_notop.h5",
+    depthwise=True)
+mobilenet = Network("MobileNet", None, f"{_SITE}/mobilenet/mobilenet_{{}}_224_tf_no_top.h5",
+                    {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}, depthwise=True, settings={"dropout": 0})
+mobilenetv2 = Network(
+    "MobileNetV2", None, f"{_SITE}/mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{{}}_224_no_top.h5",
+    {width: str(width) for width in (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)}, depthwise=True)
+NETWORKS = {name: row for name, row in globals().items() if isinstance(row, Network)}
 
 
 def imagenet_file(name: str, width: float = 1.0) -> Path:
@@ -88,13 +118,9 @@ def imagenet_network(name: str, width: float = 1.0):
     Keras fetches the file into its cache if it is not there, shows a bar, and compares the file's hash where Keras
     knows it. Raises UsageError when that fails.
     """
-    import keras
-
     address = _address(name, width)
-    alpha = {"alpha": width} if name in WIDTHS else {}
     try:
-        return getattr(keras.applications, BUILDERS[name])(include_top=False, weights="imagenet",
-                                                           input_shape=(224, 224, 3), **alpha)
+        return NETWORKS[name].build(width, weights="imagenet", input_shape=(224, 224, 3))
     except Exception as error:  # Keras raises a bare Exception when a download fails
         if type(error) is Exception or isinstance(error, OSError) and not imagenet_file(name, width).is_file():
             raise out_of_reach(name, width, error) from error
@@ -104,48 +130,10 @@ def imagenet_network(name: str, width: float = 1.0):
 
 
 def _address(name: str, width: float) -> str:
-    if name not in IMAGENET:
-        raise UsageError(f"there are no ImageNet weights for {name}", remedy=f"they exist for {' '.join(IMAGENET)}")
-    widths = {"mobilenet": tuple(MOBILENET_WIDTHS), "mobilenetv2": _MOBILENETV2}.get(name, (1.0,))
+    if name not in NETWORKS:
+        raise UsageError(f"there are no ImageNet weights for {name}", remedy=f"they exist for {' '.join(NETWORKS)}")
+    widths = NETWORKS[name].widths or {1.0: ""}
     if width not in widths:
         raise UsageError(f"there are no ImageNet weights for {name} of width {width:g}",
                          remedy=f"widths: {' '.join(f'{w:g}' for w in widths)}")
-    return IMAGENET[name].format(short=MOBILENET_WIDTHS.get(width), width=width)
-
-
-def _keras(name: str, x, **settings):
-    """The last feature map of the network on top of x, within the graph of x."""
-    import keras
-
-    build = getattr(keras.applications, BUILDERS[name])
-    return build(include_top=False, weights=None, input_tensor=x, **settings).output
-
-
-def vgg16(x, width: float = 1.0):
-    """VGG-16 (Simonyan & Zisserman 2015)."""
-    return _keras("vgg16", x)
-
-
-def resnet50(x, width: float = 1.0):
-    """ResNet-50 (He et al. 2016)."""
-    return _keras("resnet50", x)
-
-
-def densenet121(x, width: float = 1.0):
-    """DenseNet-121 (Huang et al. 2017)."""
-    return _keras("densenet121", x)
-
-
-def efficientnetb0(x, width: float = 1.0):
-    """EfficientNet-B0 (Tan & Le 2019); it scales 0..255 itself."""
-    return _keras("efficientnetb0", x)
-
-
-def mobilenet(x, width: float = 1.0):
-    """MobileNet (Howard et al. 2017); width is its alpha."""
-    return _keras("mobilenet", x, alpha=width, dropout=0)
-
-
-def mobilenetv2(x, width: float = 1.0):
-    """MobileNetV2 (Sandler et al. 2018); width is its alpha."""
-    return _keras("mobilenetv2", x, alpha=width)
+    return NETWORKS[name].address.format(widths[width])

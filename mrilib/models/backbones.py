@@ -6,7 +6,7 @@ import math
 
 from mrilib.errors import UsageError
 from mrilib.models import registry
-from mrilib.models.applications import PIXELS, SMALLEST, WIDTHS
+from mrilib.models.applications import NETWORKS, SMALLEST
 from mrilib.models.symmetry import MIRROR
 
 BEFORE = ("image", "scale", "rgb", "pixels")  # layers that lead to the backbone
@@ -17,7 +17,7 @@ SMALLEST_OWN = {"alexnet": 63}
 def check(name: str, width: float, low: float, high: float) -> None:
     """Raises UsageError for an unknown backbone, a width that it does not have, and pixel values without a range."""
     registry.check("backbone", name)
-    if not 0 < width < math.inf or (width != 1 and name in PIXELS and name not in WIDTHS):
+    if not 0 < width < math.inf or (width != 1 and name in NETWORKS and not NETWORKS[name].widths):
         raise UsageError(f"{name} has no width {width:g}", remedy="leave it at 1")
     if not -math.inf < low < high < math.inf:
         raise UsageError(f"pixel values {low:g} to {high:g} have no range", remedy="are all images empty?")
@@ -31,7 +31,7 @@ def check_dropout(dropout: float) -> None:
 
 def smallest(name: str) -> int:
     """The fewest pixels along each side of an image that a backbone takes."""
-    return SMALLEST if name in PIXELS else SMALLEST_OWN.get(name, 8)
+    return SMALLEST if name in NETWORKS else SMALLEST_OWN.get(name, 8)
 
 
 def backbone_of(name: str):
@@ -47,7 +47,7 @@ def pixels_of(name: str, shape: tuple[int, int, int], low: float, high: float):
     image = keras.Input(tuple(shape), name="image", dtype="float32")
     scale = 2 / (high - low)
     x = layers.Rescaling(scale, offset=-1 - low * scale, name="scale", dtype="float32")(image)
-    if name in PIXELS:
+    if name in NETWORKS:
         if shape[2] == 1:
             x = layers.Concatenate(name="rgb", dtype="float32")([x, x, x])
         x = _pixels(x, name)
@@ -58,7 +58,7 @@ def _pixels(x, name: str):
     """-1..1 as this backbone's ImageNet weights know it; beyond 3 channels the three settings come round again."""
     from keras import layers
 
-    pixels = PIXELS[name]
+    pixels = NETWORKS[name].pixels
     if pixels is None:
         return x
     channels = [i % 3 for i in range(x.shape[-1])]

@@ -1,6 +1,7 @@
 """Networks and losses by name. Reading the names imports nothing; a new one is one function and one line here.
 
-A backbone is `function(x, width) -> feature map` on Keras tensors (batch, y, x, channel); a head is
+A backbone is `function(x, width) -> feature map` on Keras tensors (batch, y, x, channel), for those of
+keras.applications a row of mrilib.models.applications; a head is
 `function(x, graph) -> (batch, feature)`; a loss of classes is
 `function(*, smoothing, class_weights, gamma) -> loss(target, logits)`, one of label maps
 `function(exclusive) -> loss(target, logits)`, and any sum of those is a loss as well.

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.models.applications import MOBILENET_WIDTHS, PIXELS, imagenet_file, imagenet_network
+from mrilib.models.applications import NETWORKS, imagenet_file, imagenet_network
 from mrilib.models.backbones import backbone_layers, backbone_of
 from mrilib.models.file import load, read_record
 from mrilib.models.symmetry import MIRROR
@@ -32,7 +32,7 @@ def load_weights(model, name: str, width: float, source: str | Path) -> None:
         raise UsageError("no such file", where=path, remedy="--weights takes imagenet or a file")
     elif _is_model_file(path):
         giver = _of_model_file(path, name, width)
-    elif name in PIXELS:
+    elif name in NETWORKS:
         giver = _of_keras_file(path, name, width)
     else:
         raise UsageError(f"holds no model of this suite, and Keras has no weights for {name}", where=path)
@@ -64,7 +64,7 @@ def width_of(path: str | Path, name: str) -> float | None:
     filters = []
     with contextlib.suppress(OSError), h5py.File(path, "r") as file:  # another file is refused where it is loaded
         file.visititems(lambda _, part: filters.append(part.shape[3]) if _is_first_kernel(part) else None)
-    return filters[0] / FIRST if len(filters) == 1 and filters[0] / FIRST in MOBILENET_WIDTHS else None
+    return filters[0] / FIRST if len(filters) == 1 and filters[0] / FIRST in NETWORKS[name].widths else None
 
 
 def _is_first_kernel(part) -> bool:

@@ -105,9 +105,9 @@ class Task:
 
     def in_float32(self, settings: TrainSettings) -> bool:
         """Whether a CPU computes the network fastest in float32, whatever else it can do."""
-        from mrilib.training.settings import DEPTHWISE
+        from mrilib.models.applications import NETWORKS
 
-        return settings.backbone in DEPTHWISE
+        return settings.backbone in NETWORKS and NETWORKS[settings.backbone].depthwise
 
     def load(self, cases: Sequence, others: Sequence, settings: TrainSettings, context):
         """What `data(parts)` takes the cases of one fold from. cases: all that take part in a fold. others: cases that

@@ -15,7 +15,6 @@ OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "polynomial", "constant", "step", "plateau")
 PRECISIONS = ("auto", "off", "float16", "bfloat16")
 PRESETS = ("none", "light", "medium", "heavy")  # of images.augment.transforms, whose import needs numpy
-DEPTHWISE = ("mobilenet", "mobilenetv2", "efficientnetb0")  # backbones that a CPU computes best in float32
 VALIDATION = 0.15  # fraction of the cases, where a setting needs validation and none is given
 IMAGENET = "imagenet"
 DEFAULTS = {"width": 1.0, "dropout": 0.0, "epochs": 40, "batch_size": 16, "learning_rate": 1e-3, "warmup": 0.0,

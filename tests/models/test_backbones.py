@@ -8,7 +8,7 @@ import pytest
 
 from mrilib.errors import UsageError
 from mrilib.models import file
-from mrilib.models.applications import PIXELS, imagenet_file, imagenet_network
+from mrilib.models.applications import NETWORKS, imagenet_file, imagenet_network
 from mrilib.models.backbones import backbone_layers, freeze, layer_names
 from mrilib.models.classifier import classifier
 from mrilib.models.registry import BACKBONES
@@ -62,7 +62,7 @@ def test_a_backbone_gets_the_pixels_of_its_imagenet_weights(name, mode):
     model = classifier(name, (32, 32, 1), 2, low=0, high=255)
     grey = np.random.default_rng(1).integers(0, 256, (1, 32, 32, 1)).astype(np.float32)
     expected = preprocess_input(grey.repeat(3, -1).copy(), mode=mode)
-    assert layer_output(model, "pixels" if PIXELS[name] else "rgb", grey) == pytest.approx(expected, abs=1e-3)
+    assert layer_output(model, "pixels" if NETWORKS[name].pixels else "rgb", grey) == pytest.approx(expected, abs=1e-3)
 
 
 def test_efficientnet_gets_0_to_255():
