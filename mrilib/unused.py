@@ -19,6 +19,8 @@ REMEDIES = {
     "label maps": "name each as its image, x_mask.png or masks/x.png beside images/x.png, x_seg.nii.gz in the folder "
                   "of its case; or list file,label in a CSV",
     "brain masks": "nothing to do: mri-normalize --brain makes its own",
+    "images without an annotation": "an image without a tumour has an empty label file or an entry without boxes; "
+                                    "--layout plain takes every image",
     "images": "name them as the other images, list them in a CSV, or take every image with --layout plain",
     "annotation files": "name each as its image: YOLO txt in labels/ beside images/, COCO, Pascal VOC, VGG Image "
                         "Annotator and LabelMe files are read; or list file,x0,y0,x1,y1,class in a CSV",
@@ -99,6 +101,7 @@ def notes(unused: Unused, used_as_images: bool = True) -> list[Note]:
         is_label = named or path in by_values
         brain = BRAIN_WORDS & {*words_of(path)} and is_label
         kinds["brain masks" if brain else "label maps" if is_label else "images"].append(path)
+    kinds["images without an annotation"] += unused.unannotated
     for path in unused.others:
         try:
             kind = _kind_of(path)
@@ -107,7 +110,7 @@ def notes(unused: Unused, used_as_images: bool = True) -> list[Note]:
         if kind:
             kinds[kind].append(path)
     found = [Note(unused.folder, kind, tuple(kinds[kind]), remedy)
-             for kind, remedy in REMEDIES.items() if kind in kinds]
+             for kind, remedy in REMEDIES.items() if kinds.get(kind)]
     if used_as_images:
         found += _used_as_images(unused)
     return found

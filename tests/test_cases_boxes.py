@@ -9,7 +9,6 @@ import pytest
 from pipeline_data import save
 
 from mrilib import cases
-from mrilib.errors import UsageError
 
 WIDTH, HEIGHT = 200, 100
 
@@ -46,11 +45,12 @@ def test_yolo(tmp_path):
     found = found_in(tmp_path)
     assert {k: (c.subject, c.boxes) for k, c in found.items()} == {
         "images/00054_145": ("00054", ((80, 0, 120, 50, "1"), (0, 0, 40, 100, "0"))),
-        "images/00054_164": ("00054", ()), "images/00056_110": ("00056", ())}
+        "images/00054_164": ("00054", ())}  # an image without a text is left out, an empty text is a negative
     assert {c.layout for c in found.values()} == {"yolo"}
     assert len(found_in(tmp_path / "images")["00054_145"].boxes) == 2  # its texts lie beside the folder given
     (tmp_path / "data.yaml").write_text("path: here\nnames:\n  0: glioma\n  1: other kind\n")
     picture(tmp_path / "images/x.png")
+    write(tmp_path / "labels/x.txt", "")
     found = found_in(tmp_path)
     assert found["images/00054_145"].boxes[0][4] == "other kind" and found["images/x"].subject is None
 
@@ -88,7 +88,11 @@ def test_rows_of_yolo_as_programs_write_them(names, lines, kind, place, tmp_path
     ("-1 .5 .5 .2 .2\n", "x.txt, line 1: class -1 is no whole number from 0"),
     ("0 .5 .5 0 .2\n", "x.txt, line 1: the box is empty"),
     ("0 .95 .5 .4 .2\n", "lies outside the image of 200 x 100 pixels"),
+    ("0 .1 .1 .9 .7\n", "(give the centre, width and height, if these are corners)"),
     ("0 nan .5 .4 .2\n", "x.txt, line 1: is no line `class cx cy w h`"),
+    ("0 .5 .5 -.2 .2\n", "x.txt, line 1: the box has a width or height below 0"),
+    ("0.5 .5 .5 .2 .2\n", "x.txt, line 1: class 0.5 is no whole number from 0"),
+    ("0 .5 .5 .2\n", "x.txt, line 1: is no line `class cx cy w h`"),
 ])  # fmt: skip
 def test_wrong_rows_of_yolo_are_errors_of_their_case(lines, what, tmp_path):
     for name in "abx":
@@ -149,18 +153,23 @@ def test_coco_without_boxes_is_read_from_its_outlines(outline, box, tmp_path):
 
 
 @pytest.mark.parametrize("change, what", [
-    ({"bbox": None}, "annotation 9 has no image_id, or neither a bbox of four numbers nor a segmentation"),
-    ({"bbox": [1, 2, 3]}, "annotation 9 has no image_id, or neither"),
-    ({"bbox": None, "segmentation": {"size": [9, 9], "counts": "52U:"}}, "annotation 9 has no image_id, or neither"),
-    ({"image_id": 77}, "annotation 9 is of image 77, which the file does not list"),
+    ({"bbox": None}, "annotation 9: has neither a bbox of four numbers nor a segmentation"),
+    ({"bbox": [1, 2, 3]}, "annotation 9: has neither"),
+    ({"bbox": ["left", 2, 3, 4]}, "annotation 9: has neither"),
+    ({"bbox": {"x": 1, "y": 2}}, "annotation 9: has neither"),
+    ({"bbox": None, "segmentation": {"size": [9, 9], "counts": "52U:"}}, "annotation 9: has neither"),
+    ({"category_id": 77}, "annotation 9: has category 77, the categories are 5 glioma, 8 other"),
+    ({"category_id": None}, "annotation 9: has no category_id, the categories are 5 glioma, 8 other"),
 ])  # fmt: skip
-def test_what_is_wrong_with_a_coco_file_is_named(change, what, tmp_path):
-    picture(tmp_path / "a.png")
-    known = coco("a")
+def test_what_is_wrong_with_a_coco_annotation_is_an_error_of_its_case(change, what, tmp_path):
+    for name in "ab":
+        picture(tmp_path / f"{name}.png")
+    known = coco("ab")
+    known["categories"].append({"id": 8, "name": "other"})
     known["annotations"][0].update(change)
     write(tmp_path / "coco.json", known)
-    with pytest.raises(UsageError, match=what):
-        found_in(tmp_path)
+    found, errors = with_errors(tmp_path)
+    assert found == ["b"] and len(errors) == 1 and what in errors[0]
 
 
 def test_coco_of_other_images_is_an_error_of_each_case(tmp_path):
@@ -180,9 +189,11 @@ BOXES = {  # a box that cannot be right -> what is said of it; x y width height
     (10, 20, 30, 100): "box 10 20 40 120 in .* lies outside the image",
     (-20, 20, 60, 30): "box -20 20 40 50 in .* lies outside the image",
     (300, 20, 30, 30): "box 300 20 330 50 in .* lies outside the image",
-    (10, 20, 0, 30): "box 10 20 10 50 in .* is empty or its corners are in the wrong order",
-    (40, 20, -30, 30): "box 40 20 10 50 in .* is empty or its corners are in the wrong order",
-    (math.nan, 20, 30, 30): "box nan 20 nan 50 in .* is empty",
+    (10, 20, 0, 30): "box 10 20 10 50 in .* is empty: it has no area",
+    (40, 20, -30, 30): "box 40 20 10 50 in .*: its (corners are in the wrong order|width or its height is below 0)",
+    (0.1, 0.2, 0.3, 0.4): "box 0.1 0.2 0.4 0.6 in .* is not larger than a pixel: its numbers seem to be shares",
+    (math.nan, 20, 30, 30): "box nan 20 nan 50 in .* is empty|is a rect without the numbers",
+    (math.inf, 20, 30, 30): "box inf 20 inf 50 in .* is empty|is a rect without the numbers",
 }
 
 
@@ -237,17 +248,17 @@ def test_voc(tmp_path):
     left = []
     found = {case.id: case for case in cases.find([tmp_path], on_unused=left.append)}
     assert {name: case.boxes for name, case in found.items()} == {
-        "JPEGImages/a": ((10, 20, 40, 50, "glioma"),), "JPEGImages/b c": ((10, 20, 40, 50, "glioma", "ignore"),),
-        "JPEGImages/none": ()}
+        "JPEGImages/a": ((10, 20, 40, 50, "glioma"),), "JPEGImages/b c": ((10, 20, 40, 50, "glioma", "ignore"),)}
     assert {case.layout for case in found.values()} == {"voc"} and left[0].others == ()
+    assert left[0].unannotated == (tmp_path / "JPEGImages/none.png",) and left[0].images == ()
     as_voc(tmp_path / "Annotations", (10, 20, 30, 30), "a", (400, 200))
     as_voc(tmp_path / "Annotations", (10, 20, 30, 30), "gone")
     found, errors = with_errors(tmp_path)
-    assert found == ["JPEGImages/b c", "JPEGImages/none"]
-    assert "has annotations of 1 images that are not there: gone.png" in errors[0] and "of 400 x 200" in errors[1]
+    assert found == ["JPEGImages/b c"]
+    assert "has annotations of 1 image that is not there: gone.png" in errors[0] and "of 400 x 200" in errors[1]
     as_voc(tmp_path / "Annotations", (10, 20, 30, 30), "a", (0, 0))  # not stated
     (tmp_path / "Annotations/gone.xml").unlink()
-    assert len(boxes_in(tmp_path)) == 3
+    assert len(boxes_in(tmp_path)) == 2
 
 
 def test_labelme(tmp_path):
@@ -260,8 +271,7 @@ def test_labelme(tmp_path):
                                       "imageData": "QUJD", "imageHeight": HEIGHT, "imageWidth": WIDTH})
     found = found_in(tmp_path)
     assert {name: case.boxes for name, case in found.items()} == {
-        "img/a b": ((10, 20, 40, 50, "glioma"), (60, 10, 70, 40, "glioma"), (95, 45, 105, 55, "other")),
-        "img/empty": ()}
+        "img/a b": ((10, 20, 40, 50, "glioma"), (60, 10, 70, 40, "glioma"), (95, 45, 105, 55, "other"))}
     assert {case.layout for case in found.values()} == {"labelme"}
     write(tmp_path / "img/empty.json", {"shapes": [{"label": "x", "shape_type": "point", "points": [[1, 2]]}],
                                         "imagePath": "empty.png"})
@@ -273,7 +283,7 @@ VIA = {"rect": ({"x": 10, "y": 20, "width": 30, "height": 40}, (10, 20, 40, 60))
        "circle": ({"cx": 50, "cy": 40, "r": 10}, (40, 30, 60, 50)),
        "ellipse": ({"cx": 50, "cy": 40, "rx": 20, "ry": 10}, (30, 30, 70, 50)),
        "polygon": ({"all_points_x": [10, 30, 20], "all_points_y": [5, 6, 25]}, (10, 5, 30, 25)),
-       "polyline": ({"all_points_x": [10, 30, 20], "all_points_y": [5, 6, 25]}, (10, 5, 30, 25))}
+       "polyline": ({"all_points_x": [10, 30, 20], "all_points_y": [5, 6, 27]}, (10, 5, 30, 27))}
 
 
 @pytest.mark.parametrize("kind", ["json", "project", "numbered", "csv", "utf-16"])

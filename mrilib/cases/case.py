@@ -93,7 +93,8 @@ class Search:
 
     free: nothing but the folder itself determines the root; a case that is this folder is then named from its parent.
     others: the files below the folder without the suffix of an image. used: those of them that a layout has read.
-    wrong: the errors that fail has taken. memo: file contents that several layouts need.
+    unannotated: images of a data set of boxes that no annotation is about. wrong: the errors that fail has taken.
+    memo: file contents that several layouts need.
     """
 
     folder: Path
@@ -103,6 +104,7 @@ class Search:
     free: bool = False
     others: tuple[Path, ...] = ()
     used: set[Path] = field(default_factory=set)
+    unannotated: set[Path] = field(default_factory=set)
     wrong: list[CaseError] = field(default_factory=list)
     memo: dict = field(default_factory=dict)
 

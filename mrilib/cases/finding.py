@@ -11,6 +11,7 @@ from pathlib import Path
 from mrilib.cases.case import Case, Reading, Search, of_file, recipe_root
 from mrilib.cases.given import part_folders, part_of, person
 from mrilib.cases.layouts import LAYOUTS, explain, function
+from mrilib.cases.layouts.annotated import leave_unannotated
 from mrilib.cases.layouts.brats import missing_channels
 from mrilib.cases.layouts.classes import with_classes
 from mrilib.cases.layouts.label_maps import without_label_maps
@@ -120,6 +121,7 @@ def _in_folder(search: Search, files: list[Path], on_unused) -> list[Case]:
     for name in names:
         if name == "plain" and search.reading.layout is None:
             left = without_label_maps(search, _without_strays(left, cases, search), alone=not cases)
+            left = leave_unannotated(search, cases, left)
         found, left = function(name)(search, left)
         cases += found
     if not cases and not search.wrong:

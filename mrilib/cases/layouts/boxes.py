@@ -1,66 +1,39 @@
-"""What the layouts of bounding boxes share: finding the image of an annotation, and checking its boxes."""
+"""What the layouts of bounding boxes share: annotations, and checking their boxes."""
 
 from __future__ import annotations
 
 import json
-import os
+import logging
+import math
 import re
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from pathlib import Path, PureWindowsPath
+from dataclasses import dataclass
+from pathlib import Path
 
-from mrilib.cases.case import Case, Search, of_file
-from mrilib.cases.names import PICTURES, stem_of, subject_of, suffix_of
+from mrilib.cases.case import Search
+from mrilib.cases.names import PICTURES, stem_of, suffix_of
 from mrilib.errors import CaseError
 
 OUTSIDE = 0.01  # share of an image's side that a box may stand out; it is cut off there. Outlines drawn by hand do
-IMAGE_FOLDERS = ("", "images", "image", "JPEGImages", "imgs", "img")  # beside an annotation file, or its folder
-SHOWN = 3  # first names in an error
+CORNERS = "give the corners x0 y0 x1 y1 with x0 < x1 and y0 < y1"
+ANNOTATION_KEYS = re.compile(r'"(annotations|bbox|shapes|regions|shape_attributes|imagePath|categories)"')
+ANNOTATION_NAMES = re.compile("annot|coco|via|label|box|instances", re.IGNORECASE)
+
+log = logging.getLogger("mrilib")
 
 
 @dataclass(frozen=True)
 class Annotation:
     """The boxes of one image, (x0, y0, x1, y1, class[, mark]) in pixels. source: the file, and the place in it, that
-    says so. size: width and height that the image had when it was annotated, None where not stated."""
+    says so. size: width and height that the image had when it was annotated, None where not stated. shares: the file
+    states shares of the size, as YOLO does. form: the numbers of a box in this format: "corners", "size" (x y width
+    height) or "centre" (cx cy width height)."""
 
     boxes: tuple[tuple, ...]
     source: object
     size: tuple[int, int] | None = None
-
-
-class Images:
-    """The images of a search by path and by name."""
-
-    def __init__(self, files: Iterable[Path]):
-        self.by_path = {os.path.abspath(path): path for path in files}
-        self.by_name: dict[str, list[Path]] = defaultdict(list)
-        self.by_stem: dict[str, list[Path]] = defaultdict(list)
-        for path in self.by_path.values():
-            self.by_name[path.name].append(path)
-            self.by_stem[stem_of(path)].append(path)
-
-    def named(self, name: str, table: Path) -> Path | None:
-        """The image that an annotation file calls by a name: beside it, in a folder of images there, else the one image
-        of this name in the search. The name may be a path of another machine."""
-        plain = PureWindowsPath(name.strip()).as_posix().removeprefix("file://")
-        base = plain.rsplit("/", 1)[-1]
-        for place in (table.parent, table.parent.parent):
-            for folder in IMAGE_FOLDERS:
-                for end in (plain, base):
-                    if path := self.by_path.get(os.path.abspath(place / folder / end)):
-                        return path
-        same = self.by_name.get(base, [])
-        return same[0] if len(same) == 1 else None
-
-    def of_same_stem(self, source: Path) -> Path | None:
-        """The image named as an annotation file is, but for the suffix."""
-        same = self.by_stem.get(source.stem, [])
-        beside = [path for path in same if path.parent == source.parent]
-        if len(beside) == 1:
-            return beside[0]
-        near = [path for path in same if path.parent.parent in (source.parent.parent, source.parent)]
-        return near[0] if len(near) == 1 else same[0] if len(same) == 1 else None
+    shares: bool = False
+    form: str = "corners"
 
 
 def pictures(files: Iterable[Path]) -> list[Path]:
@@ -70,26 +43,47 @@ def pictures(files: Iterable[Path]) -> list[Path]:
 
 def json_files(search: Search, files: Iterable[Path]) -> dict[Path, object]:
     """The contents of the JSON files below a folder, each read once; none where no picture is left that they could be
-    about, and in a folder that this suite prepared, where they are records."""
+    about, and in a folder that this suite prepared, where they are records. A damaged annotation file is an error."""
     if not any(suffix_of(path) in PICTURES for path in files):
         return {}
     if "json" not in search.memo:
         prepared = (search.root / "recipe.json").is_file()
         paths = [] if prepared else [path for path in search.others if path.suffix.lower() == ".json"]
-        read = ((path, _json(path)) for path in paths)
-        search.memo["json"] = {path: content for path, content in read if content is not None}
+        read, stems = {}, {stem_of(path) for path in files}
+        for path in paths:
+            try:
+                read[path] = _json(path, stems)
+            except CaseError as error:
+                search.used.add(path)
+                refuse(search, error)
+        search.memo["json"] = {path: content for path, content in read.items() if content is not None}
     return search.memo["json"]
 
 
-def _json(path: Path) -> object:
-    """The content of a JSON file, without pictures inside it; None for a file that is no JSON."""
+def refuse(search: Search, error: CaseError) -> None:
+    """Report annotations that no image gets. An image without an annotation is then not known to have no box."""
+    search.memo["refused"] = True
+    search.fail(error)
+
+
+def _json(path: Path, stems: set[str]) -> object:
+    """The content of a JSON file, without pictures inside it; None for a damaged file of another kind. Raises CaseError
+    for a damaged file with keys of annotations, and for an empty one with the name of an image (stems) or of
+    annotations."""
     def without_picture(pairs):
         return {key: value for key, value in pairs if key != "imageData"}
 
+    text = text_of(path)
     try:
-        return json.loads(text_of(path), object_pairs_hook=without_picture)
-    except (CaseError, ValueError):
-        return None  # reported as a file that no case uses
+        return json.loads(text, object_pairs_hook=without_picture)
+    except (ValueError, RecursionError) as error:
+        if not text.strip() and (path.stem in stems or ANNOTATION_NAMES.search(path.stem)):
+            raise CaseError("is an empty annotation file", where=path,
+                            remedy="export it again, or take it away") from error
+        if not ANNOTATION_KEYS.search(text):
+            return None  # reported as a file that no case uses
+        raise CaseError(f"is an annotation file that is no JSON: {error}", where=path,
+                        remedy="export it again") from error
 
 
 def text_of(path: Path) -> str:
@@ -103,62 +97,128 @@ def text_of(path: Path) -> str:
     return data.decode("utf-16" if wide else "utf-8-sig", "replace")
 
 
-def cases_of(search: Search, files: list[Path], found: dict[Path, Annotation], layout: str
-             ) -> tuple[list[Case], list[Path]]:
-    """(cases, files left) of images with annotations. An image without any beside such images is one without boxes."""
-    folders = {path.parent for path in found}
-    cases, taken = [], set()
-    for path in files:
-        if path not in found and not (path.parent in folders and suffix_of(path) in PICTURES):
-            continue
-        taken.add(path)
-        try:
-            boxes = checked(found[path], path) if path in found else ()
-            cases.append(replace(of_file(path, search.root), boxes=boxes, layout=layout))
-        except CaseError as error:
-            search.fail(error)
-    return with_subjects(cases), [path for path in files if path not in taken]
-
-
-def say_missing(search: Search, where: Path, names: list[str]) -> None:
-    """One error for the annotations whose image is not found. where: the annotation file, or the folder of several."""
-    if names:
-        first = ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
-        search.fail(CaseError(f"has annotations of {len(names)} images that are not there: {first}", where=where,
-                              remedy="add the images, or take their annotations away"))
-
-
 def checked(annotation: Annotation, image: Path) -> tuple[tuple, ...]:
-    """The boxes of an image, cut at its border. Raises CaseError for a box that is empty or outside the image, and for
-    annotations of an image of another size."""
+    """The boxes of an image, cut at its border, a box that stands there twice once. Raises CaseError for a box that is
+    empty or outside the image, and for annotations of an image of another size."""
     if not annotation.boxes and annotation.size is None:
         return ()
     size = size_of(image)
     if annotation.size is not None and tuple(annotation.size) != size:
         named, own = (" x ".join(map(str, sizes)) for sizes in (annotation.size, size))
+        swapped = tuple(annotation.size)[::-1] == size
         raise CaseError(f"is {own} pixels, its boxes in {annotation.source} are of an image of {named}", where=image,
-                        remedy="scale the boxes as the image was scaled, or give the image that was annotated")
-    return tuple(_inside(box, size, annotation.source, image) for box in annotation.boxes)
+                        remedy="exchange width and height there, if the image was not turned" if swapped else
+                        "scale the boxes as the image was scaled, or give the image that was annotated")
+    return once(_each(annotation, lambda box: _inside(box, size, annotation), image), annotation.source, image)
 
 
-def _inside(box: tuple, size: tuple[int, int], source: object, image: Path) -> tuple:
+def ordered(annotation: Annotation, image: Path) -> tuple[tuple, ...]:
+    """The boxes of an image of unknown size. Raises CaseError for a box that is empty."""
+    def right(box):
+        _check_order(box, annotation)
+        return box
+
+    return once(_each(annotation, right, image), annotation.source, image)
+
+
+def _each(annotation: Annotation, check, image: Path) -> tuple[tuple, ...]:
+    """The boxes as `check` returns them. Raises CaseError with the first fault and the number of faults."""
+    boxes, wrong = [], []
+    for box in annotation.boxes:
+        try:
+            boxes.append(check(box))
+        except CaseError as error:
+            wrong.append(error)
+    if wrong:
+        others = f"; so are {len(wrong) - 1} more of its boxes, or wrong in another way" if wrong[1:] else ""
+        raise CaseError(wrong[0].what + others, where=image, remedy=wrong[0].remedy)
+    return tuple(boxes)
+
+
+def once(boxes: tuple[tuple, ...], source: object, image: Path) -> tuple[tuple, ...]:
+    """The boxes, each once. A repeated box is logged, and so is a place with boxes of two classes."""
+    unique = tuple(dict.fromkeys(boxes))
+    if twice := len(boxes) - len(unique):
+        first = next(box for box in unique if boxes.count(box) > 1)
+        log.warning("%s: %d repeated boxes in %s are read once, the first %s (take the copies away)", image, twice,
+                    source, text_of_box(first))
+    of_place: dict[tuple, list] = {}
+    for box in unique:
+        of_place.setdefault(tuple(box[:4]), []).append(box)
+    for same in of_place.values():
+        if len(kinds := {box[4] for box in same}) > 1:
+            log.warning("%s: box %s in %s is of %d classes: %s; all are kept (take the wrong ones away)", image,
+                        text_of_box(same[0]), source, len(kinds), ", ".join(sorted(map(str, kinds))))
+    return unique
+
+
+def text_of_box(box: tuple) -> str:
+    """The four numbers of a box."""
+    return " ".join(f"{value:g}" for value in box[:4])
+
+
+def _check_order(box: tuple, annotation: Annotation) -> None:
+    x0, y0, x1, y1 = box[:4]
+    if not all(map(math.isfinite, (x0, y0, x1, y1))):
+        raise CaseError(f"box {text_of_box(box)} in {annotation.source} is empty: not all of it are numbers",
+                        remedy="mend the box")
+    if x0 == x1 or y0 == y1:
+        raise CaseError(f"box {text_of_box(box)} in {annotation.source} is empty: it has no area",
+                        remedy="draw it again, or take it away")
+    if x0 > x1 or y0 > y1:
+        what = ("its corners are in the wrong order" if annotation.form == "corners" else
+                "its width or its height is below 0")
+        raise CaseError(f"box {text_of_box(box)} in {annotation.source}: {what}",
+                        remedy=f"{CORNERS}; x1 y1 are no width and height" if annotation.form == "corners" else
+                        "give a width and a height above 0")
+
+
+def _inside(box: tuple, size: tuple[int, int], annotation: Annotation) -> tuple:
+    _check_order(box, annotation)
     x0, y0, x1, y1, *rest = box
-    text = " ".join(f"{value:g}" for value in (x0, y0, x1, y1))
-    if not (x0 < x1 and y0 < y1):  # NaN, too
-        raise CaseError(f"box {text} in {source} is empty or its corners are in the wrong order", where=image,
-                        remedy="give x0 y0 x1 y1 with x0 < x1 and y0 < y1")
+    if not annotation.shares and min(x0, y0) >= 0 and max(x1, y1) <= 1 < min(size):
+        raise CaseError(f"box {text_of_box(box)} in {annotation.source} is not larger than a pixel: its numbers seem "
+                        "to be shares of the image's size", remedy="multiply them by its width and height")
     for low, high, length in ((x0, x1, size[0]), (y0, y1, size[1])):
         allowed = max(1.0, OUTSIDE * length)
         if low < -allowed or high > length + allowed or low >= length or high <= 0:
-            raise CaseError(f"box {text} in {source} lies outside the image of {size[0]} x {size[1]} pixels",
-                            where=image, remedy="mend the box, or give the image that was annotated")
+            raise CaseError(f"box {text_of_box(box)} in {annotation.source} lies outside the image of {size[0]} x "
+                            f"{size[1]} pixels", remedy=_remedy_outside(box, size, annotation))
     return (max(x0, 0.0), max(y0, 0.0), min(x1, float(size[0])), min(y1, float(size[1])), *rest)
 
 
+def _remedy_outside(box: tuple, size: tuple[int, int], annotation: Annotation) -> str:
+    """What to do about a box outside its image: its numbers may be corners in a format that has none."""
+    x0, y0, x1, y1 = box[:4]
+    first = (x0, y0) if annotation.form == "size" else ((x0 + x1) / 2, (y0 + y1) / 2)
+    second = (x1 - x0, y1 - y0)
+    may_be = annotation.form != "corners" and all(
+        0 <= low < high <= length for low, high, length in zip(first, second, size, strict=True))
+    if may_be:
+        return ("give x y width height, if these are corners" if annotation.form == "size" else
+                "give the centre, width and height, if these are corners")
+    return "mend the box, or give the image that was annotated"
+
+
 def around(xs: Iterable[float], ys: Iterable[float]) -> tuple[float, float, float, float]:
-    """The box around points. Raises ValueError where there is none."""
+    """The box around points. Raises ValueError where there is none, or where a coordinate is not a finite number."""
     xs, ys = [float(x) for x in xs], [float(y) for y in ys]
+    if len(xs) != len(ys) or not all(map(math.isfinite, (*xs, *ys))):
+        raise ValueError("not all coordinates are numbers, or not as many x as y")
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def size_stated(width: object, height: object, where: object) -> tuple[int, int] | None:
+    """Width and height as a file states them; None where it does not: some programs write 0 for an image they did not
+    open. Raises CaseError for sizes that are no numbers."""
+    if not width or not height:
+        return None
+    try:
+        size = int(float(str(width))), int(float(str(height)))
+    except (ValueError, OverflowError) as error:
+        raise CaseError(f"states the size {str(width)[:20]!r} x {str(height)[:20]!r}, which is none", where=where,
+                        remedy="give width and height in pixels") from error
+    return size if min(size) > 0 else None
 
 
 def size_of(image: Path) -> tuple[int, int]:
@@ -172,12 +232,3 @@ def size_of(image: Path) -> tuple[int, int]:
     except (OSError, UnidentifiedImageError) as error:
         raise CaseError(f"is not an image of any known kind: {error}", where=image,
                         remedy="check what it holds") from error
-
-
-def with_subjects(cases: list[Case]) -> list[Case]:
-    """Where most names are NUMBER_NUMBER, as slices of subjects are, the subject of these stands before the _; else
-    that of names as known data sets build them."""
-    matches = [re.fullmatch(r"(\d+)_\d+", case.id.split("/")[-1]) for case in cases]
-    if 2 * sum(map(bool, matches)) <= len(cases):
-        return [replace(case, subject=subject_of(case.id)) for case in cases]
-    return [replace(case, subject=match and match[1]) for case, match in zip(cases, matches, strict=True)]

@@ -11,13 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from mrilib.cases.case import Case, Search, of_file
-from mrilib.cases.layouts.boxes import Annotation, checked
+from mrilib.cases.layouts.boxes import Annotation, checked, ordered, size_stated
 from mrilib.cases.names import MASK_FOLDERS, PICTURES, SUFFIXES, stem_of, suffix_of
 from mrilib.errors import CaseError, UsageError
 from mrilib.store import read_csv
 
 DELIMITERS = (",", ";", "\t", "|")
 NAMES = ("file", "label")  # columns of file names, which may begin and end with anything
+CORNERS = ("x0", "y0", "x1", "y1")
+OTHER_CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"), ("x1", "y1", "x2", "y2"),
+                 ("left", "top", "right", "bottom"))  # as other programs call them
+OTHER_FILES = ("filename", "file_name", "image", "image_name", "image_path", "image_id", "path", "img")
+OTHER_CLASSES = ("label", "name", "category", "class_name")
 PARTS = {"train": ("train", "training"), "validation": ("validation", "valid", "val", "dev"),
          "test": ("test", "testing")}
 
@@ -43,6 +48,8 @@ def in_csv(path: Path, root: Path, fail: Callable[[CaseError], object]) -> list[
     masks = None if "label" in columns else {}
     found: dict[Path, Case] = {}
     boxes: dict[Path, list[tuple]] = defaultdict(list)
+    sizes: dict[Path, tuple[str, str]] = {}
+    wrong: dict[Path, CaseError] = {}
     base = os.path.join(os.path.abspath(root), "")
     for line, row in rows:
         where = f"{path}, line {line}"
@@ -62,22 +69,43 @@ def in_csv(path: Path, root: Path, fail: Callable[[CaseError], object]) -> list[
                 label = _twin(image, masks)
             found[image] = replace(case, subject=row.get("subject") or None, class_name=row.get("class") or None,
                                    label=label, layout="csv", part=part)
-        elif not row.get("x0") and (row.get("class") or None) != case.class_name:
+        elif not _has_box(row) and (row.get("class") or None) != case.class_name:
             raise UsageError(f"{row['file']} is of class {row.get('class') or 'none'}, in an earlier line of "
                              f"{case.class_name or 'none'}", where=where)
         elif part != case.part:
             raise UsageError(f"{row['file']} is of part {part or 'none'}, in an earlier line of "
                              f"{case.part or 'none'}", where=where)
-        if row.get("x0"):
+        if _has_box(row):
+            sizes[image] = (row.get("width", ""), row.get("height", ""))
             try:
-                corners = [float(row[key].replace(",", ".") if comma else row[key]) for key in ("x0", "y0", "x1", "y1")]
-            except (KeyError, ValueError, AttributeError) as error:
-                raise UsageError("a box needs numbers x0 y0 x1 y1", where=where) from error
-            boxes[image].append((*corners, row.get("class") or None))
+                boxes[image].append((*_corners(row, where, comma), row.get("class") or None))
+            except CaseError as error:
+                wrong.setdefault(image, error)
     if not found:
         raise UsageError("names no case", where=path)
-    cases = _with_boxes(found, boxes, path, fail)
+    for image, error in wrong.items():
+        found.pop(image)
+        fail(error)
+    cases = _with_boxes(found, boxes, sizes, path, fail)
     return sorted(cases, key=lambda case: case.id.split("/"))
+
+
+def _has_box(row: dict[str, str]) -> bool:
+    return any(row.get(key) for key in CORNERS)
+
+
+def _corners(row: dict[str, str], where: str, comma: bool) -> list[float]:
+    """The corners in a row. Raises CaseError for one that is missing or no number."""
+    corners = []
+    for key in CORNERS:
+        text = row.get(key) or ""
+        try:
+            corners.append(float(text.replace(",", ".") if comma else text))
+        except ValueError as error:
+            raise CaseError(f"{row['file'].strip()} has a box with {key} {text!r}" if text else
+                            f"{row['file'].strip()} has a box without {key}", where=where,
+                            remedy="give numbers x0 y0 x1 y1, or none of them where there is no box") from error
+    return corners
 
 
 def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str], bool]:
@@ -90,7 +118,7 @@ def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str], bool
     first = lines.lstrip("\r\n").split("\n", 1)[0]
     headers = {d: [name.strip().lower() for name in next(csv.reader([first], delimiter=d), ())] for d in DELIMITERS}
     delimiter = next((d for d in DELIMITERS if "file" in headers[d]), max(DELIMITERS, key=lambda d: len(headers[d])))
-    columns = headers[delimiter]
+    columns = _usual(headers[delimiter])
     if "file" not in columns:
         raise UsageError(f"has no column file (columns: {' '.join(columns)})", where=path,
                          remedy="call the column of the images' names file, that of their classes class")
@@ -107,8 +135,23 @@ def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str], bool
     return rows, columns, delimiter == ";"
 
 
+def _usual(columns: list[str]) -> list[str]:
+    """Names of columns, those of a table of boxes of another program under their names here."""
+    other = next((names for names in OTHER_CORNERS if "x0" not in columns and {*names} <= {*columns}), None)
+    if other is None:
+        return columns
+    again = dict(zip(other, CORNERS, strict=True))
+    if "file" not in columns:
+        again |= dict.fromkeys([name for name in OTHER_FILES if name in columns][:1], "file")
+    if "class" not in columns:
+        again |= dict.fromkeys([name for name in OTHER_CLASSES if name in columns][:1], "class")
+    return [again.get(name, name) for name in columns]
+
+
 def _place(folder: Path, name: str) -> Path:
-    """The file of a name, which may stand there with spaces around it."""
+    """The file of a name, which may stand there with spaces around it or with the \\ of Windows."""
+    if "\\" in name and not (folder / name).exists():
+        name = name.replace("\\", "/")
     place = folder / name
     if name == name.strip() or place.exists() or not (folder / name.strip()).exists():
         return place
@@ -124,13 +167,16 @@ def _part(text: str | None, where: str) -> str | None:
     return part
 
 
-def _with_boxes(found: dict[Path, Case], boxes: dict[Path, list[tuple]], path: Path, fail) -> list[Case]:
+def _with_boxes(found: dict[Path, Case], boxes: dict[Path, list[tuple]], sizes: dict[Path, tuple[str, str]],
+                path: Path, fail) -> list[Case]:
     cases = []
     for image, case in found.items():
         try:
             known = tuple(boxes.get(image, ()))
-            if known and image.is_file() and suffix_of(image) in PICTURES:
-                known = checked(Annotation(known, path), image)
+            if known:
+                picture = image.is_file() and suffix_of(image) in PICTURES
+                size = size_stated(*sizes[image], path) if picture else None
+                known = (checked if picture else ordered)(Annotation(known, path, size), image)
             cases.append(replace(case, boxes=known))
         except CaseError as error:
             fail(error)

@@ -6,124 +6,179 @@ import csv
 import io
 import json
 from collections import defaultdict
-from math import cos, hypot, sin
+from math import cos, hypot, isfinite, sin
 from pathlib import Path
 
 from mrilib.cases.case import Case, Search
-from mrilib.cases.layouts.boxes import (
-    Annotation,
-    Images,
-    around,
-    cases_of,
-    json_files,
-    pictures,
-    say_missing,
-    text_of,
-)
+from mrilib.cases.layouts.annotated import Annotated
+from mrilib.cases.layouts.boxes import Annotation, around, json_files, pictures, refuse, text_of
 from mrilib.errors import CaseError
 
 CLASS_KEYS = ("class", "label", "type", "name", "category", "tumor", "tumour", "object")  # of region_attributes
 SHAPES_3 = {1: "point", 2: "rect", 3: "circle", 4: "ellipse", 5: "polyline", 6: "polyline", 7: "polygon"}  # of VIA 3
+DELIMITERS = (",", ";", "\t", "|")
+Regions = dict[str, list]  # file name -> (shape, attributes) of each region, or a CaseError
 
 
 def via(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     """VGG Image Annotator: a JSON or CSV of regions; the box around each rectangle, polygon, circle or ellipse"""
-    tables = {path: regions for path, content in json_files(search, files).items() if (regions := _in_json(content))}
-    for path in search.others:
+    if not pictures(files):
+        return [], files
+    tables: dict[Path, Regions] = {}
+    for path, content in json_files(search, files).items():
         try:
-            if path.suffix.lower() == ".csv" and (regions := _in_csv(path)):
+            if (regions := _in_json(content, path, search.fail)) is not None:
                 tables[path] = regions
         except CaseError as error:
-            search.fail(error)
+            search.used.add(path)
+            refuse(search, error)
+    for path in search.others:
+        if path.suffix.lower() == ".csv" and _is_via_csv(path):
+            try:
+                tables[path] = _in_csv(path)
+            except CaseError as error:
+                search.used.add(path)
+                refuse(search, error)
     if not tables:
         return [], files
-    images, found, failed = Images(pictures(files)), {}, set()
+    annotated = Annotated(search, files, "via")
     for path, regions in tables.items():
         search.used.add(path)
-        missing = []
-        for name, known in regions.items():
-            image = images.named(name, path)
+        missing: list[str] = []
+        for name, listed in regions.items():
+            image = annotated.find(name, path, missing)
             if image is None:
-                missing.append(name)
-            elif image not in found and image not in failed:  # a project and its exports hold the same regions
-                try:
-                    boxes = (_box(*region, f"{path}: {name}, region {n}") for n, region in enumerate(known, 1))
-                    found[image] = Annotation(tuple(boxes), path)
-                except CaseError as error:
-                    failed.add(image)
-                    search.fail(error)
-        say_missing(search, path, missing)
-    left = [path for path in files if path not in failed]
-    return cases_of(search, left, found, "via") if found else ([], left)
+                continue
+            try:
+                boxes = tuple(_box(region, f"{path}: {name}, region {n}") for n, region in enumerate(listed, 1))
+                annotated.add(image, Annotation(boxes, path, form="size"))
+            except CaseError as error:
+                annotated.fail(image, error)
+        annotated.say_missing(path, missing)
+    return annotated.cases()
 
 
-def _in_json(content: object) -> dict[str, list[tuple[dict, dict]]]:
-    """File name -> (shape, attributes) of each region; empty for a JSON that is not VIA's."""
+def _in_json(content: object, path: Path, fail) -> Regions | None:
+    """The regions of a JSON; None for one that is not VIA's. fail takes the error of an entry without a file name.
+    Raises CaseError for a damaged project."""
     if not isinstance(content, dict):
-        return {}
+        return None
     if isinstance(content.get("file"), dict) and isinstance(content.get("metadata"), dict):
-        return _in_version_3(content)
+        return _in_version_3(content, path)
     content = content.get("_via_img_metadata", content)
-    entries = list(content.values()) if isinstance(content, dict) else []
-    if not entries or not all(isinstance(entry, dict) and {"filename", "regions"} <= entry.keys() for entry in entries):
-        return {}
-    found = {}
-    for entry in entries:
-        regions = entry["regions"].values() if isinstance(entry["regions"], dict) else entry["regions"] or []
-        found[str(entry["filename"])] = [(region.get("shape_attributes") or {}, region.get("region_attributes") or {})
-                                         for region in regions]
-    return found
-
-
-def _in_version_3(content: dict) -> dict[str, list[tuple[dict, dict]]]:
-    names = {str(key): str(file.get("fname") or file.get("src")) for key, file in content["file"].items()}
-    views = {str(key): list(map(str, view.get("fid_list", ()))) for key, view in content.get("view", {}).items()}
-    attributes = {str(key): about for key, about in content.get("attribute", {}).items()}
-    found: dict[str, list] = {name: [] for name in names.values()}
-    for region in content["metadata"].values():
-        kind, *numbers = region.get("xy") or (None,)
-        if kind is None:
+    entries = content if isinstance(content, dict) else {}
+    if not any(isinstance(entry, dict) and "regions" in entry and ("filename" in entry or "file_attributes" in entry)
+               for entry in entries.values()):
+        return None
+    found: Regions = {}
+    for key, entry in entries.items():
+        name = entry.get("filename") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not name.strip():
+            fail(CaseError("has no filename", where=f"{path}, entry {key}",
+                           remedy="name the image, or export it again"))
             continue
-        said = {}
-        for key, value in (region.get("av") or {}).items():
-            about = attributes.get(str(key), {})
-            said[about.get("aname", key)] = (about.get("options") or {}).get(value, value)
-        for file in views.get(str(region.get("vid")), [str(region.get("vid"))]):
-            if file in names:
-                found[names[file]].append(({"name": SHAPES_3.get(int(kind)), "xy": numbers}, said))
+        regions = entry.get("regions")
+        if isinstance(regions, dict):
+            regions = list(regions.values())
+        if not isinstance(regions, list):
+            what = "no regions" if regions is None else f"{type(regions).__name__}, no list, as regions"
+            regions = [CaseError(f"has {what}", where=f"{path}, entry {key}",
+                                 remedy="export it again: an image without a tumour has an empty list")]
+        found.setdefault(name, []).extend(map(_region, regions))
     return found
 
 
-def _in_csv(path: Path) -> dict[str, list[tuple[dict, dict]]]:
-    """As _in_json, of a CSV; its first line names VIA's columns."""
+def _region(region: object) -> object:
+    if not isinstance(region, dict):
+        return region
+    return region.get("shape_attributes"), region.get("region_attributes")
+
+
+def _in_version_3(content: dict, path: Path) -> Regions:
+    """The regions of a project of VIA 3. Raises CaseError for a damaged one."""
+    try:
+        names = {str(key): str(file.get("fname") or file.get("src")) for key, file in content["file"].items()}
+        views = {str(key): list(map(str, view.get("fid_list", ()))) for key, view in content.get("view", {}).items()}
+        attributes = {str(key): about for key, about in content.get("attribute", {}).items()}
+        found: Regions = {name: [] for name in names.values()}
+        for number, region in content["metadata"].items():
+            kind, *numbers = region.get("xy") or (None,)
+            if kind is None:
+                continue
+            said = {}
+            for key, value in (region.get("av") or {}).items():
+                about = attributes.get(str(key), {})
+                said[about.get("aname", key)] = (about.get("options") or {}).get(value, value)
+            view = str(region.get("vid"))
+            files = [file for file in views.get(view, [view]) if file in names]
+            if not files:
+                raise CaseError(f"region {number} is of view {view}, which the project does not list", where=path,
+                                remedy="add the image to the project, or take the region away")
+            for file in files:
+                found[names[file]].append(({"name": SHAPES_3.get(int(kind)), "xy": numbers}, said))
+    except (AttributeError, TypeError, ValueError, KeyError) as error:
+        raise CaseError(f"is no project of VIA 3 that can be read: {error!r}", where=path,
+                        remedy="save it again") from error
+    return found
+
+
+def _is_via_csv(path: Path) -> bool:
+    """Whether the first line of a CSV names VIA's columns."""
     try:
         with open(path, "rb") as file:
             head = file.read(1024)
     except OSError:
-        return {}  # reported as a file that no case uses
-    if b"region_shape_attributes" not in head.replace(b"\0", b""):
-        return {}
-    rows = csv.DictReader(io.StringIO(text_of(path).lstrip("#"), newline=""))
-    found = defaultdict(list)
-    for row in rows:
-        try:
-            regions = found[row["filename"]]
-            shape = json.loads(row["region_shape_attributes"] or "{}")
-            if shape:
-                regions.append((shape, json.loads(row.get("region_attributes") or "{}")))
-        except (KeyError, TypeError, ValueError) as error:
-            raise CaseError(f"is no table of the VGG Image Annotator: {error!r}",
-                            where=f"{path}, line {rows.line_num}", remedy="export it again") from error
+        return False  # reported as a file that no case uses
+    return b"region_shape_attributes" in head.replace(b"\0", b"")
+
+
+def _in_csv(path: Path) -> Regions:
+    """The regions of a CSV. What is wrong with a row is an error of its image. Raises CaseError for rows whose image is
+    not known."""
+    text = text_of(path).lstrip("#")
+    header = text.split("\n", 1)[0]
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count))
+    found: Regions = defaultdict(list)
+    stated: dict[str, str] = {}
+    try:
+        for row in rows:
+            where = f"{path}, line {rows.line_num}"
+            name = (row.get("filename") or "").strip()
+            if not name:
+                raise CaseError("has no filename", where=where, remedy="name the image, or export it again")
+            regions, stated[name] = found[name], (row.get("region_count") or "").strip()
+            try:
+                shape = json.loads(row.get("region_shape_attributes") or "{}")
+                if shape:
+                    regions.append((shape, json.loads(row.get("region_attributes") or "{}")))
+            except ValueError as error:
+                regions.append(CaseError(f"has a region that is no JSON: {error}", where=where,
+                                         remedy="export it again, without a spreadsheet in between"))
+    except csv.Error as error:
+        raise CaseError(f"is no table: {error}", where=f"{path}, line {rows.line_num}", remedy="export it again"
+                        ) from error
+    for name, count in stated.items():
+        if count.isdigit() and int(count) != len(found[name]):
+            found[name].append(CaseError(f"has {len(found[name])} regions of {name}, where its region_count says "
+                                         f"{count}", where=path, remedy="export it again"))
     return found
 
 
-def _box(shape: dict, attributes: dict, where: str) -> tuple:
+def _box(region: object, where: str) -> tuple:
+    """The box (x0, y0, x1, y1, class) of a region (shape, attributes). Raises CaseError."""
+    if isinstance(region, CaseError):
+        raise region
+    shape, attributes = region if isinstance(region, tuple) else (None, None)
+    if not isinstance(shape, dict):
+        raise CaseError("has no shape_attributes", where=where, remedy="export it again")
     try:
         box = _around(shape)
+        if not all(map(isfinite, box)):
+            raise ValueError("not all are numbers")
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CaseError(f"is a {shape.get('name') or 'region'} without the numbers that make a box", where=where,
                         remedy="draw a rectangle, polygon, circle or ellipse") from error
-    return (*box, _class_of(attributes))
+    return (*box, _class_of(attributes if isinstance(attributes, dict) else {}))
 
 
 def _around(shape: dict) -> tuple[float, float, float, float]:
@@ -155,7 +210,9 @@ def _around_3(kind: str, xy: list) -> tuple[float, float, float, float]:
 
 
 def _around_ellipse(x: float, y: float, rx: float, ry: float, theta: float) -> tuple[float, float, float, float]:
-    """The box around an ellipse turned by theta radians."""
+    """The box around an ellipse turned by theta radians. Raises ValueError for a radius below 0."""
+    if rx < 0 or ry < 0:
+        raise ValueError("a radius below 0")
     half_width = hypot(rx * cos(theta), ry * sin(theta))
     half_height = hypot(rx * sin(theta), ry * cos(theta))
     return x - half_width, y - half_height, x + half_width, y + half_height

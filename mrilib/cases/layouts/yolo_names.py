@@ -1,0 +1,94 @@
+"""The names of YOLO's classes: classes.txt, *.names or data.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mrilib.cases.case import Search
+from mrilib.cases.layouts.boxes import log, text_of
+from mrilib.errors import CaseError
+
+ABOVE = 3  # folders above the texts that may hold the names
+
+
+@dataclass(frozen=True)
+class Names:
+    """The file that names the classes, and number -> name; None and empty where there is none."""
+
+    source: Path | None = None
+    of: dict[int, str] = field(default_factory=dict)
+
+    def class_of(self, kind: str, where: str) -> str:
+        """The name of a class by its number, or a class that stands there by name. Raises CaseError for a number that
+        is not in the list, or is no class."""
+        try:
+            number = float(kind)
+        except ValueError:
+            return kind
+        if number != number or number < 0 or number != int(number):
+            raise CaseError(f"class {kind} is no whole number from 0", where=where, remedy="give `class cx cy w h`")
+        if self.of and int(number) not in self.of:
+            raise CaseError(f"class {int(number)} has no name in {self.source}, which names {min(self.of)} to "
+                            f"{max(self.of)}", where=where, remedy="add its name there; numbers count from 0")
+        return self.of.get(int(number), str(int(number)))
+
+
+def names_of(folder: Path, search: Search) -> Names:
+    """The names of the classes of a folder of texts, from a file in it or above it. A file that names none is logged,
+    or is an error if it is damaged; the classes are then numbers."""
+    for place in (folder, *list(folder.parents)[:ABOVE]):
+        for path in [place / "classes.txt", *sorted(place.glob("*.names"))]:
+            if path.is_file():
+                search.used.add(path)
+                if names := _in_lines(text_of(path)):
+                    return Names(path, names)
+                log.warning("%s: names no class, the classes are numbers (write a name in each line)", path)
+        for path in sorted(path for path in _inside(place) if path.suffix.lower() in (".yaml", ".yml")):
+            try:
+                if names := _in_yaml(path):
+                    search.used.add(path)
+                    return Names(path, names)
+            except CaseError as error:
+                if path not in search.used:
+                    search.used.add(path)
+                    search.fail(error)
+        if place == search.folder.absolute().parent:
+            break
+    return Names()
+
+
+def _inside(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _in_lines(text: str) -> dict[int, str]:
+    return dict(enumerate(line.strip() for line in text.strip().splitlines()))
+
+
+def _in_yaml(path: Path) -> dict[int, str]:
+    """The class names of a data.yaml, as a list or as number: name; empty for a YAML of another kind. Raises CaseError
+    for one that is damaged."""
+    import yaml
+
+    text = text_of(path)
+    if "names" not in text:
+        return {}
+    try:
+        content = yaml.load(text, Loader=yaml.BaseLoader)  # every value is text: no class is read as a truth value
+        listed = content.get("names") if isinstance(content, dict) else None
+        if isinstance(listed, str):
+            listed = [name for name in listed.strip("[] ").split(",") if name.strip()]
+        names = {int(number): name for number, name in listed.items()} if isinstance(listed, dict) else dict(
+            enumerate(listed or ()))
+        if not all(isinstance(name, str) and name.strip() for name in names.values()):
+            raise ValueError("not every name is a text")
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        what = str(error).split("\n")[0]
+        raise CaseError(f"has no list of names that can be read: {what}; the classes are numbers", where=path,
+                        remedy="write `names: [glioma, meningioma]`, or `0: glioma` in a line for each") from error
+    count = content.get("nc") if isinstance(content, dict) else None
+    if names and isinstance(count, str) and count.strip().isdigit() and int(count) != len(names):
+        log.warning("%s: nc is %s, but %d classes have names (mend nc, or add the names)", path, count.strip(),
+                    len(names))
+    return {number: name.strip() for number, name in names.items()}
