@@ -12,6 +12,7 @@ MODELS = (".h5", ".keras")
 
 @click.command(cls=Command)
 @options.cases
+@options.boxes
 @options.scheme_of_cases
 @click.option("--device", is_flag=True, help="Show what this machine offers, and why a GPU lies idle.")
 @click.option("--duplicates/--no-duplicates", default=True, show_default=True,

@@ -18,6 +18,7 @@ from mrilib.recipe.settings import NormalizeSettings
 
 @click.command(cls=Command)
 @options.cases
+@options.boxes
 @options.scheme_of_cases
 @from_settings(NormalizeSettings)
 @option("--learn", type=click.Path(exists=True, path_type=Path), metavar="PATH", section="intensity",

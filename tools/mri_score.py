@@ -31,6 +31,7 @@ OF_SCORES = ("reference", "output", "per_case", "as_json", "fail_under", "model"
 @options.channels
 @options.as_
 @options.fix
+@options.boxes_options
 @options.split
 @options.part
 @option("-m", "--model", multiple=True, type=FILE, section="input",
@@ -51,8 +52,8 @@ OF_SCORES = ("reference", "output", "per_case", "as_json", "fail_under", "model"
 @options.dry_run
 @options.jobs
 @options.common
-def main(predictions, null, reference, layout, channels, as_, fix_orientation, split, fold, part, model, group_by,
-         output, per_case, fail_under, as_json, check, like, dry_run, jobs, **settings):
+def main(predictions, null, reference, layout, channels, as_, fix_orientation, boxes_from, merge, smallest, split, fold,
+         part, model, group_by, output, per_case, fail_under, as_json, check, like, dry_run, jobs, **settings):
     """Score predictions against a reference, with intervals, and rank submissions.
 
     PREDICTIONS are label maps (a folder, a zip archive, or names of files), or
@@ -99,7 +100,9 @@ def main(predictions, null, reference, layout, channels, as_, fix_orientation, s
         raise click.UsageError("Missing option '--reference' / '-r'.")
     found = (submissions.of_bytes(sys.stdin.buffer.read(), "standard input", null) if from_stdin(predictions)
              else submissions.read(predictions))
-    shared = {"layout": Reading(layout, channels or (), as_ == "slices", fix=fix_orientation), "split": split,
+    reading = options.reading_boxes(Reading(layout, channels or (), as_ == "slices", fix=fix_orientation), boxes_from,
+                                    merge, smallest)
+    shared = {"layout": reading, "split": split,
               "fold": fold, "part": part, "defaults": defaults, **stated}
     if check:
         checked = scoring.check(found, like, jobs=jobs, progress=progress, **shared)

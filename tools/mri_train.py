@@ -11,6 +11,7 @@ from mrilib import tasks
 
 @click.command(cls=Command)
 @options.cases
+@options.boxes
 @option("--task", type=click.Choice([tasks.AUTO, *tasks.TASKS]), default=tasks.AUTO, show_default=True,
         section="input", help="What to predict: " + "; ".join(f"{task.name}: {task.title}" for task in tasks.every())
         + "; auto: the first of these that fits the cases. With --help, show the options of the task.")

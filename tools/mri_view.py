@@ -13,6 +13,7 @@ from mri_tools.cli.settings import Command
 
 @click.command(cls=Command)
 @options.cases
+@options.boxes
 @options.scheme_of_cases
 @click.option("-o", "--output", type=options.FileToWrite(), default=Path("montage.png"), show_default=True,
               help="PNG to write; of charts also SVG or PDF.")

@@ -78,13 +78,15 @@ class Case:
 class Reading:
     """How the user wants cases to be read. layout: a name of LAYOUTS. channels: names for the channels of one file, or
     a choice among named channels. slices: read each slice of a stack as a case. scheme: label scheme. fix: accept NIfTI
-    headers with contradictory or skewed axes."""
+    headers with contradictory or skewed axes. boxes_from: returns a case with other boxes, as images.boxes.FromLabels
+    does; a case for which it returns None is reported and left out."""
 
     layout: str | None = None
     channels: tuple[str, ...] = ()
     slices: bool = False
     scheme: str | None = None
     fix: bool = False
+    boxes_from: Callable[[Case], Case | None] | None = None
 
 
 @dataclass(frozen=True)

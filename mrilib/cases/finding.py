@@ -66,6 +66,8 @@ def find(paths: Iterable[Path], layout: str | Reading | None = None, root: Path 
     for case in raw:
         by_root[case.root].append(case)
     cases = [case for members in by_root.values() for case in unite(members, reading, fail)]
+    if reading.boxes_from is not None:
+        cases = _with_boxes(cases, reading.boxes_from, [search for search, _ in searches], fail)
     if on_unused is not None:
         for search, files in searches:
             on_unused(unused_of(search, files, [*raw, *cases]))
@@ -93,6 +95,22 @@ def unite(cases: list[Case], reading: Reading, fail: Callable[[CaseError], objec
              for case in known] if folders else known
     seen = reading.layout in (None, "classes")
     return with_classes(known, folders, sure=reading.layout == "classes") if seen else known
+
+
+def _with_boxes(cases: list[Case], boxes_from, searches: list[Search], fail) -> list[Case]:
+    """The cases with other boxes. Those that have none known are left out, as images without an annotation."""
+    known = []
+    for case in cases:
+        try:
+            changed = boxes_from(case)
+        except CaseError as error:
+            fail(error)
+            continue
+        if changed is not None:
+            known.append(changed)
+        for search in searches if changed is None else ():
+            search.unannotated.update(case.image_files)
+    return known
 
 
 def _with_suffix(case: Case) -> str:

@@ -34,6 +34,7 @@ def unused_of(search: Search, files: Iterable[Path], cases: Iterable[Case]) -> U
         used.update(paths)
         if os.path.abspath(paths[0]).startswith(base):
             own.append(case)
+    used -= search.unannotated
     left = [path for path in (*files, *search.others) if path not in used]
     if left:
         whole = {os.path.abspath(path) for path in used}  # a table may name a file by another way

@@ -157,6 +157,42 @@ def cases(command):
     return several(paths, null, root, layout, channels, as_, fix)(with_reading)
 
 
+boxes_options = several(
+    option("--boxes-from", type=click.Choice(["labels"]), section="input",
+           help="Take boxes from the connected components of label maps.  [default: as annotated]"),
+    option("--merge", type=click.FloatRange(0), metavar="MM", section="input",
+           help="With --boxes-from: join components at most this far apart, mm (pixels in pictures without spacing)."
+                "  [default: 0]"),
+    option("--smallest", type=click.FloatRange(0), metavar="MM2", section="input",
+           help="With --boxes-from: leave out boxes of smaller components, mm2.  [default: 0]"),
+)
+
+
+def boxes(command):
+    """Below `cases`: boxes from label maps as a part of the Reading `layout`."""
+    @wraps(command)
+    def with_boxes(*, layout, boxes_from, merge, smallest, **others):
+        return command(layout=reading_boxes(layout, boxes_from, merge, smallest), **others)
+
+    return boxes_options(with_boxes)
+
+
+def reading_boxes(reading: Reading, boxes_from: str | None, merge: float | None, smallest: float | None) -> Reading:
+    """A Reading with what --boxes-from, --merge and --smallest say. Raises UsageError for those without an effect."""
+    from dataclasses import replace
+
+    from mrilib.errors import UsageError
+
+    if boxes_from is None:
+        for name, value in (("merge", merge), ("smallest", smallest)):
+            if value is not None:
+                raise UsageError(f"--{name} has no effect without --boxes-from", remedy="add --boxes-from labels")
+        return reading
+    from mrilib.images.boxes import FromLabels
+
+    return replace(reading, boxes_from=FromLabels(merge or 0.0, smallest or 0.0))
+
+
 # Which cases of a split a tool works on.
 split = several(
     option("--split", type=click.Path(path_type=Path), section="input", help="Table of mri-split."),

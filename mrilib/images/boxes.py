@@ -1,0 +1,77 @@
+"""Boxes of tumours from label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mrilib.cases import Case
+from mrilib.errors import CaseError, UsageError
+
+
+@dataclass(frozen=True)
+class FromLabels:
+    """Read the boxes of cases from their label maps (Reading.boxes_from).
+
+    merge: connected components at most this far apart are one box, mm. smallest: leave out boxes whose components
+    cover less than this, mm2. Both count pixels where a picture states no spacing.
+    """
+
+    merge: float = 0.0
+    smallest: float = 0.0
+
+    def __post_init__(self):
+        for name in ("merge", "smallest"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise UsageError(f"{getattr(self, name)} is below 0, or no number", where=name)
+
+    def __call__(self, case: Case) -> Case | None:
+        """The case with the boxes of its label map, each of the case's class; None for a case without a label map.
+        Raises CaseError for a damaged label map, or one of a volume."""
+        from mrilib.images.io import files
+
+        if case.label is None:
+            return None
+        label = files.read_label(case, None)
+        if label.array.ndim != 2:
+            raise CaseError(f"its label map has {label.array.ndim} axes, boxes are of 2D images", where=case.path,
+                            remedy="read slices, with --as slices where they are files of their own")
+        boxes = of_label_map(label.array, label.grid.spacing, self.merge, self.smallest)
+        return replace(case, boxes=tuple((*box, case.class_name) for box in boxes))
+
+
+def of_label_map(label: np.ndarray, spacing: Sequence[float] = (1, 1), merge: float = 0.0, smallest: float = 0.0
+                 ) -> list[tuple[float, float, float, float]]:
+    """The boxes (x0, y0, x1, y1) in pixels around the connected components of a label map (y, x), labels joined.
+
+    Pixels that touch at a side or a corner are connected. x1 and y1 are the ends of the last pixels: a component of one
+    pixel at x = 3 reaches from 3 to 4. merge, smallest: as of FromLabels; spacing: mm, in y, x. Empty for no label.
+    """
+    from scipy import ndimage
+
+    numbers, count = ndimage.label(label > 0, np.ones((3, 3)))
+    group_of = _groups(numbers, count, spacing, merge)
+    slices = ndimage.find_objects(group_of[numbers])
+    areas = np.bincount(group_of[numbers].ravel(), minlength=len(slices) + 1)[1:] * float(np.prod(spacing))
+    return [(float(x.start), float(y.start), float(x.stop), float(y.stop))
+            for (y, x), area in zip(slices, areas, strict=True) if area >= smallest]
+
+
+def _groups(numbers: np.ndarray, count: int, spacing: Sequence[float], merge: float) -> np.ndarray:
+    """The group, from 1 on, of each component, 0 first for the background. Two components are of one group where their
+    nearest pixels are at most `merge` mm apart, from centre to centre."""
+    from scipy import ndimage
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    if count < 2 or not merge:
+        return np.arange(count + 1)
+    near: list[tuple[int, int]] = []
+    for one in range(1, count):
+        distance = ndimage.distance_transform_edt(numbers != one, sampling=spacing)
+        near += [(one, int(other)) for other in np.unique(numbers[distance <= merge]) if other > one]
+    rows, columns = np.array(near, int).reshape(-1, 2).T
+    links = coo_matrix((np.ones(len(rows)), (rows - 1, columns - 1)), shape=(count, count))
+    return np.concatenate([[0], connected_components(links, directed=False)[1] + 1])
