@@ -11,6 +11,8 @@ from mrilib.evaluation.scorer import Entry, Scorer
 from mrilib.evaluation.settings import BoxSettings
 from mrilib.evaluation.submissions import Submission, Tables
 
+AP = tuple(f"{name}{ending}" for ending in ("", "_agnostic", "_small", "_medium", "_large")
+           for name in ("ap", "ap50", "ap75"))
 FROC = tuple(f"sensitivity_at_{false}" for false in ("0.125", "0.25", "0.5", "1", "2", "4", "8"))
 
 
@@ -27,7 +29,7 @@ class BoxScorer(Scorer):
     """The score of tables of boxes."""
 
     KIND = "boxes"
-    METRICS = ("ap", "ap50", "ap75", "froc", *FROC, "iou", "hit_rate")
+    METRICS = (*AP, "froc", *FROC, "iou", "hit_rate")
     EXAMPLE, MISSING = "ap50=0.5", "counted as without a box"
     settings = BoxSettings
 
@@ -80,7 +82,20 @@ class BoxScorer(Scorer):
         from mrilib.evaluation.metrics.boxes import all_metrics
 
         matched = entry.predictions
-        return all_metrics(matched.predicted, {name: matched.true[name] for name in names}, matched.classes)
+        return all_metrics(matched.predicted, {name: matched.true[name] for name in names}, matched.classes,
+                           self.settings_used.sizes)
+
+    def rows(self, entry: Entry, names, units, about: dict) -> list[dict]:
+        """A row for each metric, after the mean over classes one for each class where several are told apart."""
+        from mrilib.evaluation.statistics import bootstrap
+
+        measured = bootstrap(self.measures(entry, names), units, level=about["level"], count=about["resamples"],
+                             seed=about["seed"])
+        kinds = entry.predictions.classes
+        keys = [(metric, kind) for metric in self.METRICS for kind in ("", *kinds) if kind == "" or (metric, kind) in
+                measured]
+        return [{"metric": metric, "class": kind, **dict(zip(("value", "low", "high"), map(float, measured[
+            (metric, kind) if kind else metric]), strict=True)), "unit": "", **about} for metric, kind in keys]
 
     def default_ranking(self, entries: list[Entry]) -> list[str]:
         return ["ap50", "froc"]

@@ -83,11 +83,12 @@ def limits(asked: Iterable[str], metrics: Iterable[str], example: str) -> dict[s
 
 def below(rows: list[dict], least: dict[str, float], of: str) -> list[str]:
     """A line for each metric of all cases under its limit; an undefined one is under it. of: the column that tells what
-    a metric is of, a part or a class."""
+    a metric is of, a part or a class. Of a metric with a mean over the classes, the mean alone counts."""
     lines = []
     for name, limit in least.items():
-        for row in rows:
-            if row["metric"] == name and row["cases"] == "all" and not row["value"] >= limit:
+        own = [row for row in rows if row["metric"] == name and row["cases"] == "all"]
+        for row in [row for row in own if not row[of]] or own:
+            if not row["value"] >= limit:
                 who = f"{row['submission']}: " if row.get("submission") else ""
                 what = f" of {row[of]}" if row[of] else ""
                 lines.append(f"{who}{name}{what} is {text_of(row['value']) or 'undefined'}, under {limit:g}")

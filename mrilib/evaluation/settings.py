@@ -15,6 +15,14 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word for word in text.split(",") if word)
 
 
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers from text with commas between them. Raises UsageError."""
+    try:
+        return tuple(map(float, words(text)))
+    except ValueError as error:
+        raise UsageError(f"{text!r} holds something else than numbers") from error
+
+
 def region(text: str) -> tuple[str, tuple[int, ...]]:
     """Name and label values of `NAME=1+2+4`. Raises UsageError."""
     name, _, values = str(text).partition("=")
@@ -110,3 +118,13 @@ class ClassSettings(ScoreSettings):
 @dataclass(frozen=True)
 class BoxSettings(ScoreSettings):
     """Settings of the score of boxes."""
+
+    sizes: tuple[float, ...] = setting(
+        (32.0, 96.0), "Bounds of small, medium and large lesions: sides of squares of their area, as COCO has them.",
+        unit="pixels", above=0, parse=numbers, metavar="A,B", section="metrics")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if len(self.sizes) != 2 or not self.sizes[0] < self.sizes[1]:
+            raise UsageError(f"{','.join(map('{:g}'.format, self.sizes))} must be two numbers, the smaller one first",
+                             where="sizes")

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -46,12 +47,25 @@ def scene(seed, cases=25, classes=("a", "b"), crowds=False):
 @pytest.mark.parametrize("seed", range(5))
 def test_average_precision_is_pycocotools(seed, crowds):
     predicted, true = scene(seed, crowds=crowds)
-    made = boxes.all_metrics(predicted, true, ["a", "b"])(np.ones((1, len(true))))
-    assert [made[n][0] for n in ("ap", "ap50", "ap75")] == pytest.approx(of_coco(predicted, true), abs=1e-6)
+    predicted, true = ({name: sorted(listed, key=lambda box: box[4]) for name, listed in boxes_of.items()}
+                       for boxes_of in (predicted, true))  # pycocotools takes equal scores class by class
+    made = boxes.all_metrics(predicted, true, ["a", "b"], (16, 32))(np.ones((1, len(true))))
+    peer = of_coco(predicted, true)
+    assert {name: made[name][0] for name in peer} == pytest.approx(peer, abs=1e-6, nan_ok=True)
+    assert sum(np.isfinite(list(peer.values()))) > 15
 
 
-def of_coco(predicted, true) -> list[float]:
-    """AP, AP50 and AP75 as pycocotools has them, of the classes a and b."""
+def test_average_precision_of_one_class_is_pycocotools():
+    predicted, true = scene(7, classes=("a",))
+    made = boxes.all_metrics(predicted, true, [""], (16, 32))(np.ones((1, len(true))))
+    peer = {name: value for name, value in of_coco(predicted, true).items() if isinstance(name, str)}
+    assert {name: made[name][0] for name in peer} == pytest.approx(peer, abs=1e-6, nan_ok=True)
+    assert made["ap"] == made["ap_agnostic"] and ("ap", "a") not in made
+
+
+def of_coco(predicted, true) -> dict:
+    """Average precisions as pycocotools has them, of the classes a and b: their mean, each class, both as one class,
+    and by size."""
     from pycocotools import coco
     from pycocotools.cocoeval import COCOeval
 
@@ -69,11 +83,23 @@ def of_coco(predicted, true) -> list[float]:
         truth.createIndex()
         found = truth.loadRes([{"image_id": ids[n], "category_id": kinds[b[4]], "bbox": wide(b), "score": b[5]}
                                for n, some in predicted.items() for b in some])
-        peer = COCOeval(truth, found, "bbox")
-        peer.evaluate()
-        peer.accumulate()
-        peer.summarize()
-    return list(peer.stats[:3])
+        result = {}
+        for kinds_apart in (1, 0):
+            peer = COCOeval(truth, found, "bbox")
+            peer.params.useCats = kinds_apart
+            peer.params.areaRng = [[0, 1e10], [0, 16**2], [16**2, 32**2], [32**2, 1e10]]
+            peer.evaluate()
+            peer.accumulate()
+            precision = peer.eval["precision"][..., -1]  # thresholds, recalls, classes, areas
+            sizes = ("", "_small", "_medium", "_large") if kinds_apart else ("_agnostic",)
+            for name, at in (("ap", slice(None)), ("ap50", slice(0, 1)), ("ap75", slice(5, 6))):
+                for area, size in enumerate(sizes):
+                    values = precision[at, :, :, area]
+                    result[f"{name}{size}"] = values[values > -1].mean() if (values > -1).any() else math.nan
+                for place, kind in enumerate("ab" if kinds_apart else ""):
+                    values = precision[at, :, place, 0]
+                    result[name, kind] = values[values > -1].mean() if (values > -1).any() else math.nan
+    return result
 
 
 def test_marked_regions_neither_found_nor_counted():
@@ -163,6 +189,28 @@ def test_crowds_of_a_coco_file_through_the_executable(tmp_path):
     done = subprocess.run([BIN / "mri-score", "p.csv", "-r", ".", "--per-case", "c.csv"], cwd=tmp_path, text=True,
                           capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    rows = {r["metric"]: float(r["value"]) for r in csv.DictReader(io.StringIO(done.stdout))}
+    rows = {r["metric"]: float(r["value"] or "nan") for r in csv.DictReader(io.StringIO(done.stdout))}
+    assert rows["ap"] == rows["ap_small"] == rows["ap_agnostic"] and math.isnan(rows["ap_large"])
     assert rows["ap"] == rows["ap50"] == rows["froc"] == rows["iou"] == rows["hit_rate"] == 1
     assert {r["true"] for r in csv.DictReader((tmp_path / "c.csv").open())} == {"1"}
+
+
+def test_each_class_and_sizes_through_the_executable(tmp_path):
+    """Two classes are told apart; --fail-under looks at their mean; --sizes sets what is small."""
+    (tmp_path / "t.csv").write_text("file,x0,y0,x1,y1,class,subject\n" + "".join(
+        f"s{i}.png,10,10,{40 + 40 * (i % 2)},40,{'ab'[i % 2]},p{i // 2}\n" for i in range(12)))
+    (tmp_path / "p.csv").write_text("case,x0,y0,x1,y1,class,score\n" + "".join(
+        f"s{i},10,10,{40 + 40 * (i % 2)},40,{'a' if i != 1 else 'b'},0.9\n" for i in range(12)))
+    done = subprocess.run([BIN / "mri-score", "p.csv", "-r", "t.csv", "--sizes", "40,200", "--fail-under", "ap50=0.5"],
+                          cwd=tmp_path, text=True, capture_output=True, timeout=60)
+    rows = {(r["metric"], r["class"]): r for r in csv.DictReader(io.StringIO(done.stdout))}
+    value = {key: float(row["value"] or "nan") for key, row in rows.items()}
+    assert value["ap50", "a"] > 0.5 > value["ap50", "b"] > 0
+    assert value["ap50", ""] == pytest.approx((value["ap50", "a"] + value["ap50", "b"]) / 2, abs=1e-5)
+    assert value["ap50_agnostic", ""] == 1 and value["hit_rate", ""] == 1
+    assert value["ap50_small", ""] > value["ap50_medium", ""] > 0 and math.isnan(value["ap50_large", ""])
+    assert rows["ap50", "a"]["resampled"] == "subject"
+    assert done.stderr.count("under 0.5") == (value["ap50", ""] < 0.5)
+    wrong = subprocess.run([BIN / "mri-score", "p.csv", "-r", "t.csv", "--sizes", "96,32"], cwd=tmp_path, text=True,
+                           capture_output=True, timeout=60)
+    assert wrong.returncode == 2 and "sizes: 96,32 must be two numbers, the smaller one first" in wrong.stderr
