@@ -58,7 +58,8 @@ def main(predictions, null, reference, layout, channels, as_, fix_orientation, b
 
     PREDICTIONS are label maps (a folder, a zip archive, or names of files), or
     tables as mri-predict writes them (case,class,p_<class>… or
-    case,x0,y0,x1,y1,class,score,seen). Without any, or with -, names or a table
+    case,x0,y0,x1,y1,class,score,seen). Boxes may also be COCO results (.json) or
+    a folder of YOLO texts with scores. Without any, or with -, names or a table
     are read from standard input. Several folders or archives are submissions,
     which are ranked. Tables that name the same cases are submissions, too;
     tables that share no case, such as folds, are one. A case without a

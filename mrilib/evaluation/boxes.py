@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mrilib.errors import UsageError
+from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.evaluation import pairing
 from mrilib.evaluation.reference import Reference
 from mrilib.evaluation.scorer import Entry, Scorer
@@ -54,6 +54,23 @@ class BoxScorer(Scorer):
         from mrilib.evaluation.metrics import boxes
 
         return boxes.read(text, where, before, problems)
+
+    def entry(self, submission: Tables, reference: Reference, several: bool) -> Entry:
+        from mrilib.evaluation.detections import as_tables
+
+        return super().entry(submission if several else as_tables(submission, reference), reference, several)
+
+    def read_whole(self, submission: Tables, reference: Reference):
+        from mrilib.evaluation.detections import as_tables
+
+        problems: list[CaseError] = []
+        try:
+            readable = as_tables(submission, reference, problems)
+        except MriError as error:
+            problems.append(CaseError(error.what, where=error.where, remedy=error.remedy))
+            return self.nothing(), problems
+        predictions, more = super().read_whole(readable, reference)
+        return predictions, problems + more
 
     def strange(self, predictions, reference: Reference) -> dict[str, list[str]]:
         classes = classes_of(reference)

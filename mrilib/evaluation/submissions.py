@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import csv
 import io
+import json
 import logging
 import os
 from collections import Counter, defaultdict
@@ -18,6 +19,8 @@ from mrilib.errors import CaseError, UsageError
 from mrilib.evaluation import tables
 from mrilib.evaluation.pairing import some
 from mrilib.store import csv_text, name_of, read_json
+
+COLUMNS = ("case", "x0", "y0", "x1", "y1", "class", "score")  # of a table of boxes
 
 log = logging.getLogger("mrilib")
 
@@ -56,6 +59,21 @@ class Tables:
 
 
 @dataclass
+class Detections(Tables):
+    """A submission of boxes in the form of another program, which the reference is needed to read (see detections).
+
+    results: COCO results, (where, content) each. texts: YOLO texts by their path below a folder without suffix.
+    """
+
+    results: list[tuple[object, object]] = field(default_factory=list)
+    texts: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> list[str]:
+        return list(COLUMNS)
+
+
+@dataclass
 class Maps:
     """A submission of label maps: id -> file (a path, or a member of an archive), and what is wrong with the rest."""
 
@@ -89,6 +107,8 @@ def of_bytes(data: bytes, where: str, null: bool = False) -> list[Submission]:
     """The submission in a table, or in names of label maps with a newline (null: a NUL) after each."""
     if not data.strip():
         raise CaseError("nothing to do (no line came)", where=where)
+    if data.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"[", b"{"):
+        return of_results([(where, _json(tables.decoded(data), where))])
     table = Table(tables.plain(tables.decoded(data)), where)
     if "case" in table.columns and len(table.columns) > 1:
         return of_tables([table])
@@ -97,9 +117,13 @@ def of_bytes(data: bytes, where: str, null: bool = False) -> list[Submission]:
 
 
 def _of_paths(paths: list[Path]) -> list[Submission]:
-    table_files, whole, files = [], [], []
+    table_files, whole, files, results, texts = [], [], [], [], []
     for path in paths:
-        if path.is_dir() or path.suffix.lower() == ".zip":
+        if path.is_dir() and (inside := _texts_in(path)):
+            texts.append(Detections(path.resolve().name, [], texts=inside))
+        elif path.suffix.lower() == ".json" and path.is_file():
+            results.append((path, _json(_text(path), path)))
+        elif path.is_dir() or path.suffix.lower() == ".zip":
             whole.append(path)
         elif path.suffix.lower() == ".csv" or (path.is_file() and not cases.suffix_of(path)):
             table_files.append(path)
@@ -109,10 +133,47 @@ def _of_paths(paths: list[Path]) -> list[Submission]:
             raise UsageError("no such file or folder", where=path, remedy="check the name")
     if table_files and (whole or files):
         raise UsageError(f"{table_files[0]} is a table, {(whole + files)[0]} is none", remedy="score them one by one")
+    if (results or texts) and (table_files or whole or files):
+        raise UsageError("boxes of COCO or YOLO, and predictions of another kind", remedy="score them one by one")
+    if results or texts:
+        return _named_apart([*(of_results(results) if results else []), *texts], [])
     if table_files:
-        return of_tables([Table(_text(path), path) for path in table_files])
-    found = [in_archive(path) if path.is_file() else in_folder(path) for path in whole]
+        return of_tables([Table(_table_text(path), path) for path in table_files])
+    found: list = [in_archive(path) if path.is_file() else in_folder(path) for path in whole]
     return _named_apart(found + ([_by_name(files)] if files else []), whole)
+
+
+def of_results(found: list[tuple[object, object]]) -> list[Submission]:
+    """The submissions in JSON: rows of a table, or COCO results. Those that share no image are parts of one."""
+    if all(isinstance(content, list) and content and isinstance(content[0], dict) and "case" in content[0]
+           for _, content in found):
+        return [one for _, content in found for one in read(content)]
+    ids = Counter(number for _, content in found for number in _image_ids(content))
+    if max(ids.values(), default=0) < 2:
+        return [Detections("predictions", [], results=found)]
+    return [Detections(Path(str(where)).stem, [], results=[(where, content)]) for where, content in found]
+
+
+def _image_ids(content: object) -> set[str]:
+    entries = content.get("annotations") if isinstance(content, dict) else content
+    return {str(entry.get("image_id")) for entry in entries or () if isinstance(entry, dict)}
+
+
+def _json(text: str, where: object) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"is no JSON that can be read: {error}", where=where,
+                         remedy="give COCO results, or a CSV case,class or case,x0,y0,x1,y1,class,score") from error
+
+
+def _texts_in(folder: Path) -> dict[str, Path]:
+    """The YOLO texts of a folder without images and tables, by path without suffix; empty for another folder."""
+    inside = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    if any(cases.suffix_of(path) or path.suffix.lower() == ".csv" for path in inside):
+        return {}
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in inside
+            if path.suffix.lower() == ".txt" and path.name != "classes.txt"}
 
 
 def of_tables(found: list[Table]) -> list[Tables]:
@@ -145,9 +206,13 @@ def _text(path: Path) -> str:
         text = tables.decoded(path.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
+    return text
+
+
+def _table_text(path: Path) -> str:
+    text = _text(path)
     if text.lstrip()[:1] in ("[", "{"):
-        raise UsageError("is JSON, not a table", where=path,
-                         remedy="give a CSV, case,class or case,x0,y0,x1,y1,class,score: pixels, a row for each box")
+        raise UsageError("is JSON, not a table", where=path, remedy="end the name of COCO results with .json")
     return tables.plain(text)
 
 

@@ -221,14 +221,6 @@ def test_a_segmentation_of_slicer_that_is_cut_to_its_segments(tmp_path):
                                                                                  tmp_path / "raw"))
 
 
-def test_json_of_a_detector_is_named(tmp_path):
-    (tmp_path / "t.csv").write_text("file,x0,y0,x1,y1,class\na.png,1,2,3,4,t\n")
-    for text in ('[{"image_id": 1, "category_id": 1, "score": 0.9}]', '{"annotations": []}'):
-        (tmp_path / "p.json").write_text(text)
-        done = score("p.json", "-r", "t.csv", cwd=tmp_path)
-        assert done.returncode == 2 and "p.json: is JSON, not a table (give a CSV" in done.stderr
-
-
 def test_tables_of_spreadsheets(tmp_path):
     (tmp_path / "t.csv").write_text("file,class\n" + "".join(f"p{i}.png,{('no', 'yes')[i % 2]}\n" for i in range(8)))
     table = "Case;Class;p_yes;p_no\r\n" + "".join(

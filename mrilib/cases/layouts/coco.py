@@ -61,6 +61,15 @@ def coco(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     return annotated.cases(unsure)
 
 
+def entries_of(path: Path, content: object) -> tuple[dict[str, str], dict[str, str]]:
+    """(image id -> file name, category id -> name) of a COCO file; both empty for another one."""
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        return {}, {}
+    table = Table()
+    _read_images(table, path, content["images"], lambda error: None)  # the reference was read without these
+    return table.names, _kinds(path, {**content, "annotations": []})
+
+
 def _is_coco(content: object) -> bool:
     """Whether a JSON is COCO's, complete or not. Captions and the like, whose annotations are no places in the image,
     are not."""

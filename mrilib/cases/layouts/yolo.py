@@ -60,7 +60,7 @@ def _key(stem: str) -> str:
 def _read_place(annotated: Annotated, place: str, images: list[Path], texts: dict[str, Path]) -> None:
     """Add the boxes of the texts of one folder to the images that they are about."""
     search = annotated.search
-    names = names_of(Path(place), search)
+    names = names_of(Path(place), search.folder.absolute().parent, search.used, search.fail)
     lines: dict[Path, list[Line]] = {}
     for image in images:
         text = texts.get(_key(stem_of(image)))
@@ -68,7 +68,7 @@ def _read_place(annotated: Annotated, place: str, images: list[Path], texts: dic
             continue
         search.used.add(text)
         try:
-            lines[image] = _lines(text)
+            lines[image] = lines_of(text)
         except CaseError as error:
             annotated.fail(image, error)
     if error := _off_by_one(place, lines, names):
@@ -124,8 +124,9 @@ def _words(line: str) -> list[str]:
     return [word for word in re.split(r"[\s,;]+", line.strip()) if word]
 
 
-def _lines(text: Path) -> list[Line]:
-    """The lines of a text that are not empty. Raises CaseError for one that is no box and no outline."""
+def lines_of(text: Path, counts: tuple[int, ...] = ()) -> list[Line]:
+    """The lines of a text that are not empty. counts: how many numbers may follow the class; by default those of a box
+    or an outline. Raises CaseError for other lines."""
     found = []
     for number, line in enumerate(text_of(text).splitlines(), 1):
         if not (words := _words(line)):
@@ -133,7 +134,9 @@ def _lines(text: Path) -> list[Line]:
         count = next((i for i, word in enumerate(reversed(words)) if not NUMBER.fullmatch(word)), len(words))
         count = min(count, len(words) - 1)
         kind, values = " ".join(words[: len(words) - count]), [float(word) for word in words[len(words) - count :]]
-        if len(values) != 4 and (len(values) < 6 or len(values) % 2):
+        if counts and len(values) not in counts:
+            raise CaseError("is no line `class cx cy w h score`", where=f"{text}, line {number}", remedy="give boxes")
+        if not counts and len(values) != 4 and (len(values) < 6 or len(values) % 2):
             raise CaseError("is no line `class cx cy w h`", where=f"{text}, line {number}",
                             remedy="give boxes, or outlines `class x y x y x y …`; a confidence belongs to predictions")
         found.append((number, kind, values))
@@ -157,13 +160,13 @@ def _boxes(lines: list[Line], text: Path, image: Path, names: Names) -> tuple[tu
     width, height = size_of(image) if lines else (0, 0)
     for number, kind, values in lines:
         where = f"{text}, line {number}"
-        x0, y0, x1, y1 = _box(values, where)
+        x0, y0, x1, y1 = box_of(values, where)
         boxes.append((x0 * width, y0 * height, x1 * width, y1 * height, names.class_of(kind, where)))
     return tuple(boxes)
 
 
-def _box(values: list[float], where: str) -> tuple[float, float, float, float]:
-    """(x0, y0, x1, y1), in shares of the size, of the numbers of a box or of an outline."""
+def box_of(values: list[float], where: str) -> tuple[float, float, float, float]:
+    """(x0, y0, x1, y1), in shares of the size, of the numbers of a box or of an outline. Raises CaseError."""
     if not all(-ROUNDING <= value <= 1 + ROUNDING for value in values):
         if len(values) == 4 and min(values[2:]) < 0 and max(values) <= 1 + ROUNDING:
             raise CaseError("the box has a width or height below 0", where=where,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mrilib.cases.case import Search
 from mrilib.cases.layouts.boxes import log, text_of
 from mrilib.errors import CaseError
 
@@ -18,6 +18,9 @@ class Names:
 
     source: Path | None = None
     of: dict[int, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.of)
 
     def class_of(self, kind: str, where: str) -> str:
         """The name of a class by its number, or a class that stands there by name. Raises CaseError for a number that
@@ -34,26 +37,31 @@ class Names:
         return self.of.get(int(number), str(int(number)))
 
 
-def names_of(folder: Path, search: Search) -> Names:
-    """The names of the classes of a folder of texts, from a file in it or above it. A file that names none is logged,
-    or is an error if it is damaged; the classes are then numbers."""
+def names_of(folder: Path, top: Path, used: set[Path] | None = None,
+             fail: Callable[[CaseError], object] | None = None) -> Names:
+    """The names of the classes of a folder of texts, from a file in it or above it, up to the folder `top`. A file that
+    names none is logged, or is an error if it is damaged; the classes are then numbers. used: takes the files that were
+    read. fail: takes errors; without it they are raised."""
+    used = set() if used is None else used
     for place in (folder, *list(folder.parents)[:ABOVE]):
         for path in [place / "classes.txt", *sorted(place.glob("*.names"))]:
             if path.is_file():
-                search.used.add(path)
+                used.add(path)
                 if names := _in_lines(text_of(path)):
                     return Names(path, names)
                 log.warning("%s: names no class, the classes are numbers (write a name in each line)", path)
         for path in sorted(path for path in _inside(place) if path.suffix.lower() in (".yaml", ".yml")):
             try:
                 if names := _in_yaml(path):
-                    search.used.add(path)
+                    used.add(path)
                     return Names(path, names)
             except CaseError as error:
-                if path not in search.used:
-                    search.used.add(path)
-                    search.fail(error)
-        if place == search.folder.absolute().parent:
+                if fail is None:
+                    raise
+                if path not in used:
+                    used.add(path)
+                    fail(error)
+        if place.absolute() == top:
             break
     return Names()
 
