@@ -18,7 +18,7 @@ def test_every_example_runs(tmp_path):
     page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
     assert len(examples) == 3 and sum(example.count(BUDGET) for example in examples) == 2
-    quick = "\n".join(examples).replace(BUDGET, "epochs=2").replace("160", "48")
+    quick = "\n".join(examples).replace(BUDGET, "epochs=1", 1).replace(BUDGET, "epochs=1, steps=3").replace("160", "48")
     (tmp_path / "examples.py").write_text(quick, encoding="utf-8")
     ran = subprocess.run([sys.executable, "examples.py"], cwd=tmp_path, capture_output=True, encoding="utf-8",
                          env={**os.environ, "PYTHONUTF8": "1"})

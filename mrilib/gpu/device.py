@@ -18,6 +18,8 @@ PRECISIONS = ("auto", "off", "float16", "bfloat16")
 CHATTER = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before absl::"
                      r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] |(INFO|WARNING|ERROR):tensorflow:"
                      r"|To enable the following instructions: |Skipping registering GPU devices")
+# Keras imports these where they are installed, for wrappers and plots: 30 % of the time to load TensorFlow.
+UNUSED_BY_KERAS = ("sklearn", "matplotlib", "pandas")
 INSTALL = "pip install 'mri-suite[cpu]', or 'mri-suite[gpu]' for an NVIDIA GPU"
 
 
@@ -100,7 +102,9 @@ def quiet_tensorflow():
         raise MachineError("keras was imported before mrilib.gpu.setup", remedy="call setup first")
     with stderr.silenced(CHATTER) as said:
         try:
-            import tensorflow as tf
+            with hidden(*UNUSED_BY_KERAS):
+                import keras  # noqa: F401
+                import tensorflow as tf
         except ImportError as error:
             if error.name == "tensorflow":
                 raise MachineError("TensorFlow is not installed", remedy=INSTALL) from error
@@ -113,6 +117,18 @@ def quiet_tensorflow():
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         tf.config.list_physical_devices()
     return tf
+
+
+@contextlib.contextmanager
+def hidden(*packages: str):
+    """A context in which importing these packages raises ImportError, unless they are imported already."""
+    absent = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
 
 
 def nvidia_present() -> bool:

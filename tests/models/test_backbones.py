@@ -99,49 +99,44 @@ def test_widths_without_imagenet_weights_are_refused():
             call("mobilenet", 0.6)
 
 
-def offline(folder, code):
-    """Run code in a process whose KERAS_HOME is a folder and that reaches no server."""
+def offline(folder, *codes):
+    """What each code prints, or the error it raises, in a process whose KERAS_HOME is a folder and that reaches no
+    server."""
     where = {"KERAS_HOME": str(folder), "https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
-    code = f"""from mrilib import gpu; gpu.setup('cpu', mixed='off')
+    code = """import sys
+from pathlib import Path
+from mrilib import gpu; gpu.setup('cpu', mixed='off')
 from mrilib.errors import UsageError
 from mrilib.models.classifier import classifier
-from mrilib.models.applications import check_imagenet
-try:
-    {code}
-except UsageError as error:
-    print(error)"""
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          env={**os.environ, **where}).stdout  # fmt: skip
+for code in sys.argv[1:]:
+    try:
+        exec(code)
+    except UsageError as error:
+        print(error)
+    print(end='\\0')"""
+    ran = subprocess.run([sys.executable, "-c", code, *codes], capture_output=True, text=True, check=True,
+                         env={**os.environ, **where})
+    return ran.stdout.split("\0")[:-1]
 
 
-@pytest.mark.parametrize("code", ["check_imagenet('mobilenet', 0.75)",
-                                  "classifier('mobilenet', (64, 64, 1), 2, width=0.75, weights='imagenet')"])
-def test_imagenet_weights_out_of_reach_are_named_with_their_place(code, tmp_path):
-    said = offline(tmp_path / "keras", code)
-    assert "cannot be fetched" in said
-    assert "/mobilenet/mobilenet_7_5_224_tf_no_top.h5 into " + str(tmp_path / "keras" / "models") in said
-
-
-def test_imagenet_weights_in_the_cache_of_keras_are_taken_and_checked(tmp_path, keras_weights):
-    network, _ = keras_weights
-    (tmp_path / "models").mkdir()
-    place = tmp_path / "models" / imagenet_file("mobilenet", 0.25).name
-    shutil.copy(keras_weights[1].with_name("published_no_top.h5"), place)
-    code = ("check_imagenet('mobilenet', 0.25); "
-            "print(classifier('mobilenet', (64, 64, 3), 2, width=0.25, weights='imagenet')"
-            ".get_layer('conv1').get_weights()[0].sum())")  # fmt: skip
-    assert float(offline(tmp_path, code)) == pytest.approx(network.get_layer("conv1").get_weights()[0].sum(), rel=1e-5)
-    place.write_bytes(b"cut")
-    said = offline(tmp_path, "classifier('mobilenet', (64, 64, 3), 2, width=0.25, weights='imagenet')")
-    assert f"{place}: is not the file of ImageNet weights of mobilenet" in said and "delete it" in said
-
-
-def test_an_imagenet_file_of_another_hash_is_fetched_again(tmp_path):
-    place = tmp_path / "models" / imagenet_file("vgg16").name
-    place.parent.mkdir()
-    place.write_bytes(b"cut")
-    said = offline(tmp_path, "classifier('vgg16', (32, 32, 3), 2, weights='imagenet')")
-    assert "hash does not match" in said and "cannot be fetched" in said and place.name in said
+def test_imagenet_weights_of_keras_out_of_reach_in_its_cache_damaged_and_of_another_hash(tmp_path, keras_weights):
+    network, file = keras_weights
+    place, other = (tmp_path / "models" / imagenet_file(*of).name for of in (("mobilenet", 0.25), ("vgg16",)))
+    build = "classifier('mobilenet', (64, 64, {}), 2, width={}, weights='imagenet')"
+    checked, out_of_reach, taken, damaged, changed = offline(
+        tmp_path, "check_imagenet('mobilenet', 0.75)", build.format(1, 0.75),
+        f"Path({str(place.parent)!r}).mkdir(exist_ok=True); "
+        f"Path({str(place)!r}).write_bytes(Path({str(file.with_name('published_no_top.h5'))!r}).read_bytes()); "
+        f"check_imagenet('mobilenet', 0.25); print({build.format(3, 0.25)}.get_layer('conv1').get_weights()[0].sum())",
+        f"Path({str(place)!r}).write_bytes(b'cut'); {build.format(3, 0.25)}",
+        f"Path({str(other)!r}).write_bytes(b'cut'); classifier('vgg16', (32, 32, 3), 2, weights='imagenet')",
+    )  # fmt: skip
+    for said in (checked, out_of_reach):
+        assert "cannot be fetched" in said
+        assert "/mobilenet/mobilenet_7_5_224_tf_no_top.h5 into " + str(tmp_path / "models") in said
+    assert float(taken) == pytest.approx(network.get_layer("conv1").get_weights()[0].sum(), rel=1e-5)
+    assert f"{place}: is not the file of ImageNet weights of mobilenet" in damaged and "delete it" in damaged
+    assert "hash does not match" in changed and "cannot be fetched" in changed and other.name in changed
 
 
 @pytest.fixture(scope="module")

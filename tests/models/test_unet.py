@@ -8,10 +8,10 @@ from mrilib.models import file, unet
 from mrilib.models.logits import with_logits
 
 
-@pytest.mark.parametrize("norm", ["instance", "group", "batch"])
-@pytest.mark.parametrize(("shape", "stem"), [((32, 16, 2), 1), ((32, 16, 2), 2), ((8, 16, 16, 1), 1)],
-                         ids=["2d", "2d at half size", "3d"])
-@pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
+@pytest.mark.parametrize(("shape", "stem", "norm", "residual"), [
+    ((32, 16, 2), 1, "instance", False), ((32, 16, 2), 2, "batch", True), ((32, 16, 2), 1, "group", True),
+    ((8, 16, 16, 1), 1, "instance", True), ((8, 16, 16, 1), 1, "batch", False), ((8, 16, 16, 1), 1, "group", False),
+])  # fmt: skip
 def test_a_model_file_brings_back_the_same_probabilities(shape, stem, norm, residual, tmp_path):
     import keras
 

@@ -69,9 +69,8 @@ def test_killed_and_resumed_it_writes_the_very_same_file(cases, tmp_path):
     assert re.search(r"epochs +6 of 6, [1-5] now: (5|10|15|20|25) of 30 steps in", resumed.stderr)
     assert (tmp_path / "broken.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
     assert run("mri-train", *options, "-o", "whole.h5", cwd=tmp_path).stderr.count("is up to date: skipped") == 1
-    for more, what in ((["--seed", "1"], "seed was 0, now 1"), (["--tune-postprocess"], "tune_postprocess was")):
-        other = run("mri-train", *options, *more, "-o", "whole.h5", cwd=tmp_path)
-        assert other.returncode == 2 and f"whole.h5: is a model of another run: {what}" in other.stderr
+    other = run("mri-train", *options, "--tune-postprocess", "-o", "whole.h5", cwd=tmp_path)
+    assert other.returncode == 2 and "whole.h5: is a model of another run: tune_postprocess was" in other.stderr
 
 
 def test_the_spacing_of_training_is_that_of_use(tmp_path):
@@ -88,11 +87,9 @@ def test_the_spacing_of_training_is_that_of_use(tmp_path):
 def test_folds_agree_on_spacing_and_labels_whatever_each_trains_on(tmp_path):
     for i in range(2):
         write(tmp_path / "in", i, spacing=(2.0, 1.0 + i, 1.0 + i), empty=i == 0)
-    (tmp_path / "s.csv").write_text(run("mri-split", "in", "--folds", "2", cwd=tmp_path).stdout)
-    for fold in range(2):
-        run("mri-train", "in", *QUICK, "--split", "s.csv", "--fold", fold, "--patch", "16,16,8", "--epochs", "1",
-            "--steps", "1", "--cache", "cache", "-o", f"m{fold}.h5", cwd=tmp_path)
-    made = list(tmp_path.glob("m?.h5"))
+    run("mri-train", "in", *QUICK, "--folds", "2", "--patch", "16,16,8", "--epochs", "1", "--steps", "1",
+        "--cache", "cache", "-o", "m.h5", cwd=tmp_path)
+    made = list(tmp_path.glob("m-fold?.h5"))
     assert made and all(record_of(path)["spacing"] == [2.0, 1.5, 1.5] for path in made)
     assert all(record_of(path)["values"] == [0, 1, 2, 4] for path in made)
 
@@ -142,10 +139,10 @@ def test_a_model_of_more_folds_is_named(tmp_path):
 
 
 def test_the_schedule_follows_the_budget_and_ends_within_it(cases, tmp_path):
-    ran = run("mri-train", cases, *QUICK, "--patch", "16,16,8", "--budget", "40s", "--steps", "1", "-o", "m.h5",
+    ran = run("mri-train", cases, *QUICK, "--patch", "16,16,8", "--budget", "20s", "--steps", "1", "-o", "m.h5",
               cwd=tmp_path)
     if ran.returncode == 3:  # a machine so slow that the time was used up before the first step says so
-        assert "the budget of 40 s was gone before the first step" in ran.stderr
+        assert "the budget of 20 s was gone before the first step" in ran.stderr
         return
     assert ran.returncode == 0, ran.stderr
     curve = record_of(tmp_path / "m.h5")["training"]["curve"]
