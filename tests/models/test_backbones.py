@@ -107,6 +107,7 @@ def offline(folder, *codes):
 from pathlib import Path
 from mrilib import gpu; gpu.setup('cpu', mixed='off')
 from mrilib.errors import UsageError
+from mrilib.models.applications import check_imagenet
 from mrilib.models.classifier import classifier
 for code in sys.argv[1:]:
     try:
