@@ -103,7 +103,6 @@ def quiet_tensorflow():
     with stderr.silenced(CHATTER) as said:
         try:
             with hidden(*UNUSED_BY_KERAS):
-                import keras  # noqa: F401
                 import tensorflow as tf
         except ImportError as error:
             if error.name == "tensorflow":
