@@ -28,7 +28,7 @@ def each(source: Source, *, layout: str | Reading | None = None,
         if not os.path.lexists(source):
             raise UsageError("no such file or folder", where=source, remedy="check the name")
         failed: list[CaseError] = []
-        found = list(find([Path(source)], layout, root, on_error=failed.append, on_unused=_note))
+        found = list(find([Path(source)], layout, root, on_error=failed.append, on_unused=note))
         yield from failed
         yield from found
     elif isinstance(source, Case | CaseError):
@@ -38,9 +38,10 @@ def each(source: Source, *, layout: str | Reading | None = None,
             yield from each(part, layout=layout, root=root)
 
 
-def _note(unused: Unused) -> None:
+def note(unused: Unused) -> None:
+    """Log in one line the files of a folder that no case uses: a warning, which a notebook shows."""
     if lines := notes(unused):
-        logger.info("%s", summary(lines))
+        logger.warning("%s", summary(lines))
 
 
 def folders_of(source: Source) -> list[Path]:

@@ -26,6 +26,24 @@ def test_an_executor_like_those_of_the_standard_library():
         workers.submit(os.getpid)
 
 
+def warn(text):
+    """Of a worker: messages of the library, and of others."""
+    import logging
+
+    logging.getLogger("mrilib").warning("%s: is odd", text)
+    logging.getLogger("mrilib").debug("%s: a detail", text)
+    return text
+
+
+def test_messages_of_workers_reach_the_handlers_of_this_process(caplog, capfd):
+    import logging
+
+    with Workers(1) as workers, caplog.at_level(logging.INFO, "mrilib"):
+        assert list(workers.map(warn, ["a", "b"])) == ["a", "b"]
+    assert [record.getMessage() for record in caplog.records] == ["a: is odd", "b: is odd"]
+    assert "is odd" not in capfd.readouterr().err
+
+
 def test_shutting_down_waits_or_cancels():
     workers = Workers(1)
     first, *rest = [workers.submit(time.sleep, 0.5) for _ in range(4)]

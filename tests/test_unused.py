@@ -287,3 +287,19 @@ def test_a_folder_without_a_case_tells_what_it_holds(tmp_path):
         assert ran.returncode == 2 and "holds no case" in ran.stderr
         assert "unused images in a format that is not read, 1: scan.heic (save them as" in ran.stderr
         assert "unused archives, 1: more.zip (unpack them)" in ran.stderr
+
+
+def test_from_python_unused_files_are_a_warning(tmp_path, caplog):
+    """A notebook shows warnings without any set-up; images without an annotation are a kind of their own."""
+    from mrilib.sources import each
+    from mrilib.tasks.train import cases_of
+
+    for name in "abc":
+        picture(tmp_path / f"images/{name}.png")
+    write(tmp_path / "labels/a.txt", "0 .5 .5 .2 .2\n")
+    write(tmp_path / "labels/b.txt", "")
+    for read in (each, cases_of):
+        assert [case.id for case in read(tmp_path)] == ["images/a", "images/b"]
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "no case uses 1 images without an annotation (images/c.png)" in caplog.text
+        caplog.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import queue
@@ -18,6 +19,8 @@ from mrilib.parallel.worker import one_thread
 
 START = "from mrilib.parallel.worker import main; main()"
 AHEAD = 4  # calls that wait for each worker: enough to keep it busy, few enough to keep memory flat
+
+logger = logging.getLogger("mrilib")
 
 
 def cores() -> int:
@@ -108,11 +111,14 @@ class _Worker:
         try:
             pickle.dump(call, self.process.stdin)
             self.process.stdin.flush()
-            fine, answer = pickle.load(self.process.stdout)
+            fine, answer, records = pickle.load(self.process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             code = self.process.wait()
             reason = "killed, perhaps because memory ran out (fewer --jobs)" if code == -9 else f"exit status {code}"
             raise CaseError(f"the worker process ended in the middle: {reason}") from error
+        for record in records:
+            if logger.isEnabledFor(record.levelno):
+                logger.handle(record)
         if not fine:
             raise answer
         return answer

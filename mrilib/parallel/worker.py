@@ -3,6 +3,7 @@
 It ends as soon as its parent is gone, whatever it is doing, and leaves no half file behind.
 """
 
+import logging
 import os
 import pickle
 import signal
@@ -18,6 +19,23 @@ def one_thread():
         os.environ[name] = "1"
 
 
+class Kept(logging.Handler):
+    """Keeps the messages of the library, in a form that can be sent: the parent knows who is to see them, and how."""
+
+    def __init__(self):
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        record.msg, record.args, record.exc_info, record.exc_text = record.getMessage(), None, None, None
+        self.records.append(record)
+
+    def take(self) -> list[logging.LogRecord]:
+        """The messages since the last call."""
+        taken, self.records = self.records, []
+        return taken
+
+
 def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     calls = sys.stdin.buffer
@@ -25,6 +43,10 @@ def main():
     os.dup2(2, 1)
     one_thread()
     waiting, ready = [], threading.Condition()
+    kept, logger = Kept(), logging.getLogger("mrilib")
+    logger.addHandler(kept)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
 
     def listen():
         while True:
@@ -49,7 +71,7 @@ def main():
         except BaseException as error:  # noqa: BLE001  handed to the parent, which raises it again
             answer = (False, portable(error))
         try:
-            pickle.dump(answer, answers)
+            pickle.dump((*answer, kept.take()), answers)
             answers.flush()
         except OSError:
             end()

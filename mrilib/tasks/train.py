@@ -37,6 +37,7 @@ def train(data, *, task: str = tasks.AUTO, split: object = None, fold: int | Non
 def cases_of(data) -> list[Case]:
     """The cases of a path, of several, of cases themselves, or of a prepared data set (its `cases`)."""
     from mrilib.cases import find
+    from mrilib.sources import note
 
     data = getattr(data, "cases", data)
     if isinstance(data, str | Path):
@@ -44,7 +45,7 @@ def cases_of(data) -> list[Case]:
     given: Iterable = list(data() if callable(data) else data)
     if given and all(isinstance(each, Case) for each in given):
         return list(given)
-    return list(find([Path(each) for each in given]))
+    return list(find([Path(each) for each in given], on_unused=note))
 
 
 def split_of(split) -> dict:

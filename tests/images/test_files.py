@@ -113,6 +113,42 @@ def test_a_png_of_16_bit_colours_keeps_its_16_bit(tmp_path):
         files.read(tmp_path / "a.png")
 
 
+def png_with_opacity(path, grey, opacity):
+    """A PNG of 16-bit grey and opacity, which neither Pillow nor ITK writes; its lines are filtered by `up`."""
+    import zlib
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    lines = np.stack([grey, opacity], -1).astype(">u2").view(np.uint8).reshape(len(grey), -1)
+    filtered = np.diff(lines, axis=0, prepend=np.zeros((1, lines.shape[1]), np.uint8))
+    head = struct.pack(">IIBBBBB", grey.shape[1], len(grey), 16, 4, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head)
+                     + chunk(b"IDAT", zlib.compress(b"".join(b"\2" + line.tobytes() for line in filtered)))
+                     + chunk(b"IEND", b""))
+
+
+def test_a_png_of_16_bit_grey_and_opacity(tmp_path, caplog):
+    grey = head(5).astype(np.uint16) * 200 + 3
+    opacity = np.full_like(grey, 65535)
+    png_with_opacity(tmp_path / "a.png", grey, opacity)
+    assert np.array_equal(files.read(tmp_path / "a.png").array, grey) and not caplog.records
+    opacity[:3], opacity[3] = 0, 32768
+    png_with_opacity(tmp_path / "b.png", grey, opacity)
+    read = files.read(tmp_path / "b.png").array
+    assert read.dtype == np.uint16 and np.array_equal(read[4:], grey[4:]) and not read[:3].any()
+    assert np.allclose(read[3], grey[3] / 2, atol=1)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}/b.png: its opacity varies: what is not opaque is laid on black (save it without an alpha channel "
+        "to keep its values)"]
+    numbers = (grey > 9000).astype(np.uint16) * 3
+    png_with_opacity(tmp_path / "c.png", numbers, opacity)
+    assert np.array_equal(files.read(tmp_path / "c.png", labels=True).array[3:], numbers[3:])
+    cut(tmp_path / "a.png", 0.6)
+    with pytest.raises(CaseError, match="is damaged or cut short"):
+        files.read(tmp_path / "a.png")
+
+
 def test_a_tiff_of_any_layout_is_read_whole_or_refused(tmp_path):
     import SimpleITK as sitk
     import tifffile

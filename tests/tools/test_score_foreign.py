@@ -178,6 +178,7 @@ def test_one_hot_channels_are_one_label_map(name, tmp_path):
     assert means(done) == means(score(tmp_path / "plain", "-r", tmp_path / "raw"))
     assert "p_0.nii.gz: holds its one channel" in done.stderr if name == "first of one" else (
         "p_0.nii.gz: holds 4 one-hot channels" in done.stderr)
+    assert all(line.startswith("mri-score: ") for line in done.stderr.splitlines())
 
 
 def test_probabilities_are_no_label_map(tmp_path):

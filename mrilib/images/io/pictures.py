@@ -6,7 +6,9 @@ channels and recipe in its description.
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import struct
 import warnings
 import zlib
@@ -19,6 +21,8 @@ from mrilib.images.grid import Image
 from mrilib.images.io import description
 from mrilib.images.io.colours import on_black, visible
 
+log = logging.getLogger("mrilib")
+
 
 def read(path: Path, grey: bool = True, labels: bool = False) -> Image:
     """Read a picture as (y, x) or (y, x, channel), by Pillow. grey: make one channel of colours that are none.
@@ -30,17 +34,21 @@ def read(path: Path, grey: bool = True, labels: bool = False) -> Image:
     from PIL import Image as Picture
     from PIL import UnidentifiedImageError
 
+    deep = is_deep_grey_with_opacity(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
         try:
-            with Picture.open(path) as picture:
+            with Picture.open(_as_bytes(path) if deep else path) as picture:
                 frames = getattr(picture, "n_frames", 1)
                 if frames > 1:
                     raise CaseError(f"is animated or has {frames} pages", where=path,
                                     remedy="save the one picture that is meant, or a volume as NIfTI")
                 picture.load()
                 note = description.parse(picture.info.get("Description"))
-                array = _numbers(picture, path) if labels else _array(picture)
+                if deep:
+                    array = _without_opacity(np.asarray(picture).view(">u2"), labels, path)
+                else:
+                    array = _numbers(picture, path) if labels else _array(picture)
         except UnidentifiedImageError as error:
             raise CaseError("is not an image of any known kind", where=path, remedy="check what it holds") from error
         except Picture.DecompressionBombError as error:
@@ -53,10 +61,39 @@ def read(path: Path, grey: bool = True, labels: bool = False) -> Image:
 
 
 def is_deep_colour(path: Path) -> bool:
-    """Whether a file is a PNG of 16 bit with more than one channel, which Pillow would cut down to 8 bit."""
+    """Whether a file is a PNG of 16 bit in colours, which Pillow would cut down to 8 bit."""
+    return _depth_and_kind(path) in ((16, 2), (16, 6))
+
+
+def is_deep_grey_with_opacity(path: Path) -> bool:
+    """Whether a file is a PNG of 16 bit with grey and opacity, which Pillow would cut down and ITK does not know."""
+    return _depth_and_kind(path) == (16, 4)
+
+
+def _depth_and_kind(path: Path) -> tuple[int, int] | None:
+    """Bits of a channel and colour type in the header of a PNG; None for another file."""
     with open(path, "rb") as file:
         head = file.read(26)
-    return len(head) == 26 and head[:4] == b"\x89PNG" and head[24] == 16 and head[25] in (2, 4, 6)
+    return (head[24], head[25]) if len(head) == 26 and head[:4] == b"\x89PNG" else None
+
+
+def _as_bytes(path: Path) -> io.BytesIO:
+    """A PNG of 16-bit grey and opacity as one of four channels of 8 bit: the same bytes under another header."""
+    data = bytearray(path.read_bytes())
+    data[24:26] = bytes((8, 6))
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))  # of the chunk IHDR
+    return io.BytesIO(data)
+
+
+def _without_opacity(array: np.ndarray, labels: bool, path: Path) -> np.ndarray:
+    """Grey (y, x) uint16 of grey and opacity (y, x, 2). Opacity that varies is a message, because it darkens grey."""
+    if (array[..., 1] == 65535).all():
+        return array[..., 0].astype(np.uint16)
+    if labels:
+        return visible(array).astype(np.uint16)
+    log.warning("%s: its opacity varies: what is not opaque is laid on black (save it without an alpha channel to keep "
+                "its values)", path)
+    return on_black(array, 65535)[..., 0].astype(np.uint16)
 
 
 def _array(picture) -> np.ndarray:
