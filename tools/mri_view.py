@@ -25,16 +25,21 @@ from mri_tools.cli.settings import Command
 @click.option("--size", type=click.IntRange(32, 2048), default=160, show_default=True,
               help="Size of a picture, pixels.")
 @click.option("--mistakes", is_flag=True, help="Show wrong predictions only.")
+@click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+              help="Leave out predicted boxes of a lower score.")
 @click.option("--random", is_flag=True, help="Take cases at random, not evenly.")
 @options.seed
 @options.common
-def main(paths, null, root, layout, output, folder, count, columns, size, mistakes, random, seed):
+def main(paths, null, root, layout, output, folder, count, columns, size, mistakes, min_score, random,
+         seed):
     """Draw a sheet of cases, or of predictions with mistakes marked.
 
     PATHS are images or folders, or the output of mri-predict; with none, names
     or such a table are read from standard input. Label maps are drawn as
     outlines, boxes as boxes; predicted label maps, with --cases, over the
-    cases that they are about. Of a table of mri-score: box plots, Bland-Altman
+    cases that they are about. A table of boxes is drawn over the cases and
+    their reference (yellow): missed boxes (orange) first, then false ones
+    (red) and hits (green, IoU 0.5 or more), with their scores. Of a table of mri-score: box plots, Bland-Altman
     of the volumes, the confusion matrix, the FROC of boxes; of its --per-case
     table of classes the ROC, too.
 
@@ -58,8 +63,9 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
         failed.append(error)
         complain(error, error)
 
-    emit(view(shown, output, cases=folder, count=count, columns=columns, size=size, mistakes=mistakes, random=random,
-              seed=seed, layout=layout, root=root, on_error=fail, progress=progress))
+    emit(view(shown, output, cases=folder, count=count, columns=columns, size=size, mistakes=mistakes,
+              min_score=min_score, random=random, seed=seed, layout=layout, root=root, on_error=fail,
+              progress=progress))
     return SOME_FAILED if failed else DONE
 
 

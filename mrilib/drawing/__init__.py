@@ -20,23 +20,26 @@ logger = logging.getLogger("mrilib")
 
 
 def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = None, count: int = 48, columns: int = 8,
-         size: int = 160, mistakes: bool = False, random: bool = False, seed: int = 0,
+         size: int = 160, mistakes: bool = False, min_score: float = 0.0, random: bool = False, seed: int = 0,
          layout: str | Reading | None = None, root: str | Path | None = None,
          on_error: Callable[[CaseError], object] | None = None, progress: Callable | None = None) -> Path:
     """Draw a sheet of cases or predictions, or charts of scores; returns the path of the file.
 
     shown: cases, paths of them, predicted label maps, or a table of predictions or scores as a CSV file, as its text
     or as rows. out: a PNG; of charts also SVG or PDF. cases: the folder that predictions are about. count: the most
-    cases to show, evenly taken; of predicted classes mistakes first. size: of a picture, in pixels. mistakes: show
-    wrong predictions alone. random: take cases at random from `seed`. on_error takes what is wrong with one case while
-    the others go on; without it that is logged. Raises CaseError when nothing is left to show.
+    cases to show, evenly taken; of predicted classes and boxes mistakes first. size: of a picture, in pixels. mistakes:
+    show wrong predictions alone. min_score: leave out predicted boxes of a lower score. random: take cases at random
+    from `seed`. on_error takes what is wrong with one case while the others go on; without it that is logged. Raises
+    CaseError when nothing is left to show.
     """
-    from mrilib.drawing import contents, montage, scores
+    from mrilib.drawing import boxes, contents, montage, scores
 
     out, folder = Path(out), None if cases is None else Path(cases)
     montage.check_sheet(count, columns, size)
     fail = on_error or (lambda error: logger.warning("%s", error))
     table = table_of(shown)
+    if min_score and (table is None or not boxes.is_boxes(table)):
+        raise UsageError("--min-score has no effect without a table of boxes")
     if table is not None and scores.is_scores(table):
         for name, value in (("cases", cases), ("mistakes", mistakes), ("random", random)):
             if value:
@@ -49,8 +52,9 @@ def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = N
             raise UsageError("--random has no effect on a table of predictions", remedy="mistakes are shown first")
         if folder is None:
             raise UsageError("a table of predictions needs --cases", remedy="name the folder that it is about")
-        lines = list(io.StringIO(table, newline=""))
-        wanted = contents.of_predictions(lines, contents.of_folder(folder, layout, root, fail), mistakes)
+        about = contents.of_folder(folder, layout, root, fail)
+        wanted = boxes.of_boxes(table, about, mistakes, min_score) if boxes.is_boxes(table) else (
+            contents.of_predictions(list(io.StringIO(table, newline="")), about, mistakes))
         chosen = wanted[:count]
     elif mistakes:
         raise UsageError("--mistakes has no effect without a table of predictions")

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mrilib import cases as finding
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
 
+if TYPE_CHECKING:
+    from mrilib.drawing.montage import Marked
+
 
 @dataclass(frozen=True)
 class Shown:
-    """A case and what to write below it. wrong: its prediction is a mistake."""
+    """A case and what to write below it. wrong: its prediction is a mistake. marked: boxes in place of the case's."""
 
     case: Case
     caption: tuple[str, ...]
     wrong: bool = False
+    marked: tuple[Marked, ...] | None = None
 
 
 def of_cases(cases: list[Case]) -> list[Shown]:
@@ -84,7 +89,8 @@ def tile_of(shown: Shown, size: int):
 
     image = files.read_case(shown.case)
     label = files.read_label(shown.case, image.grid)
-    picture = montage.picture(image, size, None if label is None else label.array, shown.case.boxes)
+    boxes = shown.case.boxes if shown.marked is None else shown.marked
+    picture = montage.picture(image, size, None if label is None else label.array, boxes)
     return montage.Tile(picture, shown.caption, shown.wrong)
 
 

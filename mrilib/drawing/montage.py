@@ -11,11 +11,22 @@ from mrilib.errors import UsageError
 from mrilib.images.grid import Image
 
 OUTLINE_COLOURS = ((230, 60, 60), (70, 170, 250), (250, 200, 60), (90, 210, 110), (200, 110, 230), (250, 140, 60))
+MISSED, FOUND = (250, 140, 60), (90, 210, 110)  # boxes; those of the reference are of BOX_COLOUR, false ones of WRONG
 BOX_COLOUR = OUTLINE_COLOURS[2]
 WRONG, PLAIN, PAPER, INK = (220, 40, 40), (60, 60, 60), (24, 24, 24), (235, 235, 235)
 TEXT = 12  # pixels, height of a caption's letters
 BAR = 3  # pixels, width of a frame
 LARGEST = 1 << 27  # pixels of a sheet: 400 MB of memory
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A box (x0, y0, x1, y1) in pixels of the image, and how it is drawn. text: at its upper left corner."""
+
+    box: tuple[float, float, float, float]
+    colour: tuple[int, int, int] = BOX_COLOUR
+    text: str = ""
+    width: int = 1
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,7 @@ def picture(image: Image, size: int, label: np.ndarray | None = None, boxes=(), 
 
     Of a volume the axial slice with most label, else the middle one; of several channels the first, but three of a
     2D image are its colours. label: on the image's grid, drawn as outlines, a colour each number. boxes: x0 y0 x1 y1
-    in pixels. NaN is black.
+    in pixels, or Marked. NaN is black.
     """
     from PIL import Image as Picture
     from PIL import ImageDraw
@@ -56,12 +67,26 @@ def picture(image: Image, size: int, label: np.ndarray | None = None, boxes=(), 
         shown = Picture.fromarray(_outlined(np.asarray(shown), label))
     draw = ImageDraw.Draw(shown)
     sx, sy = width / array.shape[1], height / array.shape[0]
-    for x0, y0, x1, y1, *_ in boxes:
-        draw.rectangle((x0 * sx, y0 * sy, x1 * sx - 1, y1 * sy - 1), outline=BOX_COLOUR)
+    marked = [box if isinstance(box, Marked) else Marked(tuple(box[:4])) for box in boxes]
+    for one in marked:
+        x0, y0, x1, y1 = one.box[0] * sx, one.box[1] * sy, one.box[2] * sx - 1, one.box[3] * sy - 1
+        draw.rectangle((x0, y0, max(x1, x0), max(y1, y0)), outline=one.colour, width=one.width)
+    _write_texts(draw, [(one.box[0] * sx, one.box[1] * sy, one) for one in marked if one.text], width)
     sheet = np.zeros((size, size, 3), np.uint8)
     top, left = (size - height) // 2, (size - width) // 2
     sheet[top : top + height, left : left + width] = np.asarray(shown)
     return sheet
+
+
+def _write_texts(draw, places: list[tuple[float, float, Marked]], width: int) -> None:
+    """Write the texts of boxes above their upper left corners, or below where there is no room above."""
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(TEXT - 2)
+    for x, y, one in places:
+        x = max(0.0, min(x, width - font.getlength(one.text)))
+        draw.text((x, y - TEXT if y >= TEXT else y + 1), one.text, fill=one.colour, font=font, stroke_width=1,
+                  stroke_fill=PAPER)
 
 
 def _outlined(shown: np.ndarray, label: np.ndarray) -> np.ndarray:
