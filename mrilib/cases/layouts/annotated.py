@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
 
 from mrilib.cases.case import Case, Search, of_file
-from mrilib.cases.layouts.boxes import Annotation, checked, pictures, refuse
+from mrilib.cases.layouts.boxes import Annotation, checked, log, pictures, refuse
 from mrilib.cases.names import PICTURES, stem_of, subject_of, suffix_of
 from mrilib.errors import CaseError
 
@@ -41,7 +41,10 @@ class Images:
         """The image that an annotation file calls by a name: beside it, in a folder of images there, else the image of
         this name in the search whose folders fit best. The name may be a path of another machine, in other capitals or
         with another suffix. None for no image; raises CaseError for several that fit."""
-        plain = plain_name(PureWindowsPath(name.strip().strip("\"'")).as_posix().removeprefix("file:"))
+        name = name.strip().strip("\"'")
+        if "://" in name:
+            name = re.split(r"[?#]", name)[0]
+        plain = plain_name(PureWindowsPath(name).as_posix().removeprefix("file:"))
         for spelt in dict.fromkeys((plain, unquote(plain))):
             base = spelt.rsplit("/", 1)[-1]
             for place in (table.parent, table.parent.parent):
@@ -152,7 +155,21 @@ class Annotated:
                 cases.append(replace(of_file(path, self.search.root), boxes=boxes, layout=self.layout))
             except CaseError as error:
                 self.fail(path, error)
+        warn_spellings(cases, self.search.folder)
         return with_subjects(cases), [path for path in self.files if path not in taken]
+
+
+def warn_spellings(cases: Iterable[Case], where: Path) -> None:
+    """Log the names of classes that differ in capitals, spaces and the like alone: they are read as classes of their
+    own."""
+    count = Counter(str(box[4]) for case in cases for box in case.boxes if box[4])
+    spelt: dict[str, list[str]] = defaultdict(list)
+    for name in count:
+        spelt[re.sub(r"[\s_-]+", "", name).casefold()].append(name)
+    for names in spelt.values():
+        if len(names) > 1:
+            listed = ", ".join(f"{name!r} of {count[name]} boxes" for name in names)
+            log.warning("%s: reads %s as different classes (spell them alike if they are one)", where, listed)
 
 
 def leave_unannotated(search: Search, cases: list[Case], files: list[Path]) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from math import isclose
 from pathlib import Path
 
 from mrilib.cases.case import Case, Search
@@ -96,6 +97,7 @@ def _table(path: Path, content: dict, fail) -> Table:
              for place, note in enumerate(content["annotations"])]
     _check_numbers(path, "image", "image_id", [note for _, note in notes], table.names)
     _check_numbers(path, "category", "category_id", [note for _, note in notes], kinds)
+    _check_corners(path, content["annotations"])
     without, strange = [], []
     for named, note in notes:
         number = _number(note.get("image_id")) if isinstance(note, dict) else None
@@ -164,6 +166,21 @@ def _check_numbers(path: Path, what: str, key: str, notes: list, listed: dict[st
                             f"while the ids of its {what} list are {min(known)} to {max(known)}; nothing of it is used",
                             where=path, remedy=f"{'add 1 to' if shift < 0 else 'subtract 1 from'} each {key}, or mend "
                             "the ids")
+
+
+def _check_corners(path: Path, notes: list) -> None:
+    """Raise CaseError where the stated areas say that each bbox holds corners."""
+    as_corners = []
+    for note in notes:
+        try:
+            (x, y, w, h), area = map(float, note["bbox"]), float(note["area"])
+        except (KeyError, TypeError, ValueError):
+            continue
+        if area > 0:
+            as_corners.append(isclose((w - x) * (h - y), area, rel_tol=0.01) and not isclose(w * h, area, rel_tol=0.01))
+    if as_corners and all(as_corners):
+        raise CaseError("bbox of its annotations seems to hold the corners x0 y0 x1 y1: their areas are those between "
+                        "these; nothing of it is used", where=path, remedy="give bbox as [x, y, width, height]")
 
 
 def _number(value: object) -> str | None:

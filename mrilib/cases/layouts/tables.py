@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mrilib.cases.case import Case, Search, of_file
+from mrilib.cases.layouts.annotated import warn_spellings
 from mrilib.cases.layouts.boxes import Annotation, checked, ordered, size_stated
 from mrilib.cases.names import MASK_FOLDERS, PICTURES, SUFFIXES, stem_of, suffix_of
 from mrilib.errors import CaseError, UsageError
@@ -87,6 +88,7 @@ def in_csv(path: Path, root: Path, fail: Callable[[CaseError], object]) -> list[
         found.pop(image)
         fail(error)
     cases = _with_boxes(found, boxes, sizes, path, fail)
+    warn_spellings(cases, path)
     return sorted(cases, key=lambda case: case.id.split("/"))
 
 

@@ -80,7 +80,7 @@ def _in_yaml(path: Path) -> dict[int, str]:
     import yaml
 
     text = text_of(path)
-    if "names" not in text:
+    if "names" not in text and "nc" not in text:
         return {}
     try:
         content = yaml.load(text, Loader=yaml.BaseLoader)  # every value is text: no class is read as a truth value
@@ -96,7 +96,9 @@ def _in_yaml(path: Path) -> dict[int, str]:
         raise CaseError(f"has no list of names that can be read: {what}; the classes are numbers", where=path,
                         remedy="write `names: [glioma, meningioma]`, or `0: glioma` in a line for each") from error
     count = content.get("nc") if isinstance(content, dict) else None
-    if names and isinstance(count, str) and count.strip().isdigit() and int(count) != len(names):
-        log.warning("%s: nc is %s, but %d classes have names (mend nc, or add the names)", path, count.strip(),
-                    len(names))
+    count = count.strip() if isinstance(count, str) and count.strip().isdigit() else None
+    if not names and count:
+        names = {number: str(number) for number in range(int(count))}
+    if names and count and int(count) != len(names):
+        log.warning("%s: nc is %s, but %d classes have names (mend nc, or add the names)", path, count, len(names))
     return {number: name.strip() for number, name in names.items()}
