@@ -297,6 +297,9 @@ VIA_ROW = '"{""name"":""rect"",""x"":10,""y"":20,""width"":30,""height"":40}","{
     ("a.png,9,{},1,0,{name:rect},{}\n", "line 2: has a region that is no JSON"),
     ("a.png,9,{},1,0,\"{}\",{}\n", "has 0 regions of a.png, where its region_count says 1"),
     (f",9,{{}},1,0,{VIA_ROW}\n", "line 2: has no filename"),
+    (f"a,.png,9,{{}},1,0,{VIA_ROW}\n", "line 2: has a region that is no JSON: the row has not as many fields"),
+    ("a.png,9,{},1\n", "line 2: has a region that is no JSON: the row has not as many fields as the header"),
+    ("a.png,9,{},none,0,7,{}\n", "line 2: has a region that is no JSON: no {…}"),
 ])
 def test_what_is_wrong_with_a_via_table(rows, what, tmp_path, caplog):
     picture(tmp_path / "a.png")
@@ -307,6 +310,9 @@ def test_what_is_wrong_with_a_via_table(rows, what, tmp_path, caplog):
 
 @pytest.mark.parametrize("change, what", [
     ({"shapes": None}, "has no shapes"), ({"shapes": {}}, "has dict, no list, as shapes"),
+    ({"shapes": [{"label": ["x"], "points": [[1, 2], [30, 40]]}]}, "shape 1: has list, no text, as label"),
+    ({"shapes": [{"label": "x", "points": ["12", [30, 40]]}]}, "shape 1: has no points that are pairs"),
+    ({"shapes": [{"label": "x", "points": [[True, 2], [30, 40]]}]}, "shape 1: has no points that are pairs"),
     ({"shapes": [7]}, "shape 1: has no points"), ({"shapes": [{"label": "x"}]}, "shape 1: has no points"),
     ({"shapes": [{"label": "x", "shape_type": "circle", "points": [[9, 9]]}]}, "shape 1: has no points"),
     ({"imagePath": "gone.png"}, None), ({"imagePath": None}, None), ({"imagePath": 7}, None),

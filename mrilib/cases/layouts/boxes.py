@@ -200,9 +200,19 @@ def _remedy_outside(box: tuple, size: tuple[int, int], annotation: Annotation) -
     return "mend the box, or give the image that was annotated"
 
 
+def as_number(value: object) -> float:
+    """A number, or a text of one, as float. Raises TypeError or ValueError for other values, and for true and false."""
+    if isinstance(value, bool):
+        raise TypeError("a truth value")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError("too large") from error
+
+
 def around(xs: Iterable[float], ys: Iterable[float]) -> tuple[float, float, float, float]:
     """The box around points. Raises ValueError where there is none, or where a coordinate is not a finite number."""
-    xs, ys = [float(x) for x in xs], [float(y) for y in ys]
+    xs, ys = [as_number(x) for x in xs], [as_number(y) for y in ys]
     if len(xs) != len(ys) or not all(map(math.isfinite, (*xs, *ys))):
         raise ValueError("not all coordinates are numbers, or not as many x as y")
     return min(xs), min(ys), max(xs), max(ys)

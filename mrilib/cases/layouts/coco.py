@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from math import isclose
+from math import isclose, isfinite
 from pathlib import Path
 
 from mrilib.cases.case import Case, Search
 from mrilib.cases.layouts.annotated import SHOWN, Annotated
-from mrilib.cases.layouts.boxes import Annotation, around, json_files, log, refuse, size_stated
+from mrilib.cases.layouts.boxes import Annotation, around, as_number, json_files, log, refuse, size_stated
 from mrilib.errors import CaseError
 
 MEND = "mend it, or export it again"
@@ -187,6 +187,8 @@ def _number(value: object) -> str | None:
     """An id as text: 3, 3.0 and "3" are one id. None for what is no id."""
     if isinstance(value, bool) or not isinstance(value, int | float | str) or str(value).strip() == "":
         return None
+    if isinstance(value, float) and not isfinite(value):
+        return None
     if isinstance(value, float) and value == int(value):
         return str(int(value))
     return str(value).strip()
@@ -211,7 +213,7 @@ def _annotated_box(note: dict, kinds: dict[str, str], path: Path, named: object)
 
 def _box(note: dict) -> tuple[float, float, float, float]:
     if note.get("bbox"):
-        x, y, w, h = map(float, note["bbox"])
+        x, y, w, h = map(as_number, note["bbox"])
         return x, y, x + w, y + h
     outline = note["segmentation"]
     if isinstance(outline, dict):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mrilib.cases.case import Case, Search
 from mrilib.cases.layouts.annotated import Annotated
-from mrilib.cases.layouts.boxes import Annotation, around, json_files, pictures, size_stated
+from mrilib.cases.layouts.boxes import Annotation, around, as_number, json_files, pictures, size_stated
 from mrilib.errors import CaseError
 
 DRAW = "draw a rectangle, polygon or circle"
@@ -63,10 +63,12 @@ def _box(shape: object, number: int, path: Path) -> tuple:
     where = f"{path}, shape {number}"
     try:
         kind, points = shape.get("shape_type") or "polygon", shape["points"]
+        if not all(isinstance(point, list) for point in points):
+            raise TypeError("no pairs")
         if kind == "circle":
             (x, y), (edge_x, edge_y) = points
-            x, y = float(x), float(y)
-            r = dist((x, y), (float(edge_x), float(edge_y)))
+            x, y = as_number(x), as_number(y)
+            r = dist((x, y), (as_number(edge_x), as_number(edge_y)))
             box = around((x - r, x + r), (y - r, y + r))
         else:
             box = around([x for x, _ in points], [y for _, y in points])
@@ -74,5 +76,7 @@ def _box(shape: object, number: int, path: Path) -> tuple:
         raise CaseError("has no points that are pairs of numbers", where=where, remedy=f"mend it, or {DRAW}") from error
     if kind == "point":
         raise CaseError("is a point, which is no box", where=where, remedy=DRAW)
-    label = str(shape.get("label") or "").strip()
-    return (*box, label or None)
+    label = shape.get("label")
+    if isinstance(label, dict | list):
+        raise CaseError(f"has {type(label).__name__}, no text, as label", where=where, remedy="name its class")
+    return (*box, str("" if label is None else label).strip() or None)

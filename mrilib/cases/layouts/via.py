@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mrilib.cases.case import Case, Search
 from mrilib.cases.layouts.annotated import Annotated
-from mrilib.cases.layouts.boxes import Annotation, around, json_files, pictures, refuse, text_of
+from mrilib.cases.layouts.boxes import Annotation, around, as_number, json_files, pictures, refuse, text_of
 from mrilib.errors import CaseError
 
 CLASS_KEYS = ("class", "label", "type", "name", "category", "tumor", "tumour", "object")  # of region_attributes
@@ -116,7 +116,7 @@ def _in_version_3(content: dict, path: Path) -> Regions:
                                 remedy="add the image to the project, or take the region away")
             for file in files:
                 found[names[file]].append(({"name": SHAPES_3.get(int(kind)), "xy": numbers}, said))
-    except (AttributeError, TypeError, ValueError, KeyError) as error:
+    except (AttributeError, TypeError, ValueError, KeyError, OverflowError) as error:
         raise CaseError(f"is no project of VIA 3 that can be read: {error!r}", where=path,
                         remedy="save it again") from error
     return found
@@ -148,7 +148,11 @@ def _in_csv(path: Path) -> Regions:
                 raise CaseError("has no filename", where=where, remedy="name the image, or export it again")
             regions, stated[name] = found[name], (row.get("region_count") or "").strip()
             try:
+                if None in row or None in row.values():
+                    raise ValueError("the row has not as many fields as the header")
                 shape = json.loads(row.get("region_shape_attributes") or "{}")
+                if not isinstance(shape, dict):
+                    raise ValueError("no {…}")
                 if shape:
                     regions.append((shape, json.loads(row.get("region_attributes") or "{}")))
             except ValueError as error:
@@ -186,17 +190,17 @@ def _around(shape: dict) -> tuple[float, float, float, float]:
     if "xy" in shape:
         return _around_3(kind, shape["xy"])
     if kind == "rect":
-        x, y, w, h = (float(shape[key]) for key in ("x", "y", "width", "height"))
+        x, y, w, h = (as_number(shape[key]) for key in ("x", "y", "width", "height"))
         return x, y, x + w, y + h
     if kind in ("circle", "ellipse"):
-        x, y = float(shape["cx"]), float(shape["cy"])
-        rx, ry = (float(shape[key]) for key in (("r", "r") if kind == "circle" else ("rx", "ry")))
+        x, y = as_number(shape["cx"]), as_number(shape["cy"])
+        rx, ry = (as_number(shape[key]) for key in (("r", "r") if kind == "circle" else ("rx", "ry")))
         return _around_ellipse(x, y, rx, ry, float(shape.get("theta") or 0))
     return around(shape["all_points_x"], shape["all_points_y"])
 
 
 def _around_3(kind: str, xy: list) -> tuple[float, float, float, float]:
-    numbers = [float(value) for value in xy]
+    numbers = [as_number(value) for value in xy]
     if kind == "rect":
         x, y, w, h = numbers
         return x, y, x + w, y + h
