@@ -80,7 +80,7 @@ def _of_results(found: Found, where: object, content: object, reference: Referen
             found.fail(UsageError(f"has a box {x:g} {y:g} {w:g} {h:g} of score {score:g}, without an area or no number",
                                   where=f"{where}, entry {place}", remedy=FORM))
             continue
-        found.rows[case].append([x, y, x + w, y + h, ids.class_of(entry.get("category_id")), score])
+        found.rows[case].append([x, y, x + w, y + h, ids.class_of(entry), score])
     if strange:
         found.fail(UsageError(f"{len(strange)} boxes are of images that the reference does not have: "
                               f"{pairing.some(list(dict.fromkeys(strange)))}", where=where,
@@ -132,8 +132,11 @@ class ImageIds:
                 return case
         return None
 
-    def class_of(self, category: object) -> str:
-        """The name of a category; empty where the reference tells no classes apart."""
+    def class_of(self, entry: dict) -> str:
+        """The name of the category of an entry; empty where the reference tells no classes apart."""
+        if name := entry.get("category_name"):
+            return str(name) if len(self.told) > 1 else ""
+        category = entry.get("category_id")
         number = "" if category is None else str(category)
         return self.kinds.get(number, number if len(self.told) > 1 else "")
 

@@ -113,16 +113,19 @@ def of_bytes(data: bytes, where: str, null: bool = False) -> list[Submission]:
     if "case" in table.columns and len(table.columns) > 1:
         return of_tables([table])
     names = data.removeprefix(codecs.BOM_UTF8).split(b"\0" if null else b"\n")
-    return [_by_name([Path(os.fsdecode(name)) for name in names if name])]
+    paths = [Path(os.fsdecode(name)) for name in names if name]
+    return [of_texts(paths)] if all(map(_is_text, paths)) else [_by_name(paths)]
 
 
 def _of_paths(paths: list[Path]) -> list[Submission]:
-    table_files, whole, files, results, texts = [], [], [], [], []
+    table_files, whole, files, results, texts, single = [], [], [], [], [], []
     for path in paths:
         if path.is_dir() and (inside := _texts_in(path)):
             texts.append(Detections(path.resolve().name, [], texts=inside))
         elif path.suffix.lower() == ".json" and path.is_file():
             results.append((path, _json(_text(path), path)))
+        elif _is_text(path):
+            single.append(path)
         elif path.is_dir() or path.suffix.lower() == ".zip":
             whole.append(path)
         elif path.suffix.lower() == ".csv" or (path.is_file() and not cases.suffix_of(path)):
@@ -133,6 +136,7 @@ def _of_paths(paths: list[Path]) -> list[Submission]:
             raise UsageError("no such file or folder", where=path, remedy="check the name")
     if table_files and (whole or files):
         raise UsageError(f"{table_files[0]} is a table, {(whole + files)[0]} is none", remedy="score them one by one")
+    texts += [of_texts(single)] if single else []
     if (results or texts) and (table_files or whole or files):
         raise UsageError("boxes of COCO or YOLO, and predictions of another kind", remedy="score them one by one")
     if results or texts:
@@ -152,6 +156,17 @@ def of_results(found: list[tuple[object, object]]) -> list[Submission]:
     if max(ids.values(), default=0) < 2:
         return [Detections("predictions", [], results=found)]
     return [Detections(Path(str(where)).stem, [], results=[(where, content)]) for where, content in found]
+
+
+def of_texts(paths: list[Path]) -> Detections:
+    """The submission in YOLO texts by name, named from the folder around all of them."""
+    top = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    return Detections("predictions", [], texts={path.absolute().relative_to(top).with_suffix("").as_posix(): path
+                                                for path in paths})
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix.lower() == ".txt" and path.is_file()
 
 
 def _image_ids(content: object) -> set[str]:

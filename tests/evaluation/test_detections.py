@@ -139,6 +139,12 @@ def test_yolo_texts_are_scored(images, caplog):
     value, scores = scored(images / "pred", images / "set")
     assert value["ap50", "glioma"] == value["ap50", "other"] == 1 and value["iou", ""] == pytest.approx(1)
     assert scores.complete
+    texts = sorted((images / "pred/labels").iterdir())
+    assert scored(texts, images / "set")[0] == pytest.approx(value, nan_ok=True)
+    from mrilib.evaluation import submissions
+
+    found = submissions.of_bytes("".join(f"{path}\n" for path in texts).encode(), "standard input")
+    assert scored(found, images / "set")[0] == pytest.approx(value, nan_ok=True)
     written(images / "pred/labels/scan b.txt", "0 0.2 0.3 0.2 0.4\n")
     with caplog.at_level(logging.WARNING, "mrilib"):
         scored(images / "pred", images / "set")
