@@ -358,3 +358,16 @@ def test_one_pixel_images_are_no_shares(tmp_path):
     save(tmp_path / "a.png", np.zeros((1, 9), np.uint8))
     annotate(tmp_path, "voc", {"a": [a_box("voc", (0, 0, 1, 1))]}, (9, 1))
     assert with_errors(tmp_path) == (["a"], [])
+
+
+def test_annotation_files_named_for_parts_are_a_given_split(tmp_path, caplog):
+    for name in "abcdef":
+        picture(tmp_path / f"images/{name}.png")
+    for part, names in (("train2017", "abcd"), ("val2017", "def")):
+        annotate(tmp_path, "coco", {name: [a_box("coco", RIGHT)] for name in names})
+        (tmp_path / "annotations").mkdir(exist_ok=True)
+        (tmp_path / "coco.json").rename(tmp_path / f"annotations/instances_{part}.json")
+    with caplog.at_level(logging.WARNING, "mrilib"):
+        parts = {case.id[-1]: case.part for case in cases.find([tmp_path])}
+    assert parts == {**dict.fromkeys("abc", "train"), **dict.fromkeys("def", "validation")}
+    assert "1 images stand in annotation files of several parts, such as d.png" in caplog.text

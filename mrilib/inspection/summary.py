@@ -49,9 +49,17 @@ def content(cases: list[Case], facts: list[Facts]) -> list[tuple[str, str]]:
     if any(case.label for case in cases):
         lines += _labels(cases, facts)
     if any(case.boxes for case in cases):
-        lines.append(("boxes", f"{sum(len(case.boxes) for case in cases)} in "
-                               f"{sum(bool(case.boxes) for case in cases)} cases"))
+        lines.append(("boxes", _boxes(cases)))
     return lines
+
+
+def _boxes(cases: list[Case]) -> str:
+    """How many boxes there are, of which classes, and in how many cases there is none."""
+    boxes = [box for case in cases for box in case.boxes]
+    count = Counter(str(box[4]) for box in boxes if box[4] is not None)
+    without = sum(not case.boxes for case in cases)
+    text = f"{len(boxes)} in {len(cases) - without} cases" + (f", none in {without}" if without else "")
+    return text + (f"; {counted(count)}" if count else "")
 
 
 def of_copies(count: int, pairs: list[tuple[int, int, str]]) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
 
 from mrilib.cases.case import Case, Search, of_file
+from mrilib.cases.given import PARTS, part_and_rest
 from mrilib.cases.layouts.boxes import Annotation, checked, log, pictures, refuse
 from mrilib.cases.names import PICTURES, stem_of, subject_of, suffix_of
 from mrilib.errors import CaseError
@@ -96,6 +97,7 @@ class Annotated:
         self.search, self.files, self.layout = search, files, layout
         self.images = Images(pictures(files))
         self.annotations: dict[Path, Annotation] = {}
+        self.sources: dict[Path, list[Path]] = defaultdict(list)
         self.failed: set[Path] = set()
 
     def find(self, name: str, table: Path, missing: list[str]) -> Path | None:
@@ -113,6 +115,7 @@ class Annotated:
     def add(self, image: Path, annotation: Annotation) -> None:
         """Set the annotation of an image. Two that differ are an error of the image; a project of an annotation program
         and its exports hold the same ones."""
+        self.sources[image].append(Path(str(annotation.source)))
         before = self.annotations.setdefault(image, annotation)
         if before is not annotation and (before.boxes, before.size) != (annotation.boxes, annotation.size):
             where = (f"two annotation files, {before.source} and {annotation.source}"
@@ -141,7 +144,7 @@ class Annotated:
         found = {image: one for image, one in self.annotations.items() if image not in self.failed}
         if not found:
             return [], [path for path in self.files if path not in self.failed]
-        folders, bare = {path.parent for path in found}, set(unannotated)
+        folders, bare, parts = {path.parent for path in found}, set(unannotated), self._parts(found)
         cases, taken = [], set(self.failed)
         for path in self.files:
             if path in self.failed or not (path in found or (path.parent in folders and suffix_of(path) in PICTURES)):
@@ -152,11 +155,31 @@ class Annotated:
                 continue
             try:
                 boxes = checked(found[path], path)
-                cases.append(replace(of_file(path, self.search.root), boxes=boxes, layout=self.layout))
+                case = of_file(path, self.search.root)
+                cases.append(replace(case, boxes=boxes, layout=self.layout, part=parts.get(path)))
             except CaseError as error:
                 self.fail(path, error)
         warn_spellings(cases, self.search.folder)
         return with_subjects(cases), [path for path in self.files if path not in taken]
+
+    def _parts(self, images: Iterable[Path]) -> dict[Path, str]:
+        """The part of images whose annotation files are for many images each and are named for different parts, such as
+        `instances_train2017.json` and `instances_val2017.json`. Of several parts the one furthest from training."""
+        files = {path for image in images for path in self.sources[image]}
+        part_of = {path: part_and_rest(path.stem)[0] for path in files}
+        if len(files) * 2 > len(self.sources) or len(set(part_of.values()) - {None}) < 2:
+            return {}
+        parts, several = {}, []
+        for image in images:
+            own = sorted({part for path in self.sources[image] if (part := part_of[path])}, key=PARTS.index)
+            if own:
+                parts[image] = own[-1]
+            if len(own) > 1:
+                several.append(image)
+        if several:
+            log.warning("%s: %d images stand in annotation files of several parts, such as %s; each is of the last of "
+                        "train, validation, test (list it in one)", self.search.folder, len(several), several[0].name)
+        return parts
 
 
 def warn_spellings(cases: Iterable[Case], where: Path) -> None:
