@@ -20,7 +20,7 @@ def yolo(folder, lines, names=None, other="0 .5 .5 .2 .2\n"):
     ("0 .5 .5 .2 .2\n0 .5 .5 .2 .2\n", None, {"images/a": 1, "images/b": 1}, "1 repeated boxes in"),
     ("0 .5 .5 .2 .2\n1 .5 .5 .2 .2\n", None, {"images/a": 2, "images/b": 1}, "is of 2 classes: 0, 1; all are kept"),
     ("0 80 50 20 20\n", None, {"images/b": 1}, "(divide pixels by the width and the height of the image)"),
-    ("0 .5 .5 .2 .2\n", "", {"images/a": 1, "images/b": 1}, "classes.txt: names no class, the classes are numbers"),
+    ("0 .5 .5 .2 .2\n", "", {"images/a": 1, "images/b": 1}, "classes.txt: names no class"),
     ("0 .5 .5 .2 .2\n", "names: [glioma\n", {"images/a": 1, "images/b": 1}, "has no list of names that can be read"),
     ("0 .5 .5 .2 .2\n", "nc: 2\nnames: [glioma]\n", {"images/a": 1, "images/b": 1}, "nc is 2, but 1 classes"),
     ("0 .5 .5 .2 .2\n", "names: ['no', yes]  # two\n", {"images/a": 1, "images/b": 1}, None),
@@ -52,3 +52,14 @@ def test_texts_of_yolo_without_an_image_and_images_without_a_text(tmp_path, capl
     found, lines, unannotated = told(tmp_path, caplog)
     assert list(found) == ["images/a", "images/b"] and unannotated == ["bare", "bare2"]
     assert len(lines) == 1 and "has annotations of 1 image that is not there: labels/gone.txt" in lines[0]
+
+
+def test_two_files_that_name_the_classes_differently(tmp_path, caplog):
+    yolo(tmp_path, "1 .5 .5 .2 .2\n", "glioma\nother\n")
+    write(tmp_path / "data.yaml", "names: [glioma, other]\n")
+    found, lines, _ = told(tmp_path, caplog)
+    assert found["images/a"][0][4] == "other" and not lines
+    write(tmp_path / "data.yaml", "names: [other, glioma]\n")
+    found, lines, _ = told(tmp_path, caplog)
+    assert found["images/a"][0][4] == "other" and len(lines) == 1
+    assert "data.yaml: class 0 is other there and glioma in" in lines[0] and "classes.txt, whose names" in lines[0]

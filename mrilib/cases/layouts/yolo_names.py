@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,22 +39,34 @@ class Names:
 
 def names_of(folder: Path, top: Path, used: set[Path] | None = None,
              fail: Callable[[CaseError], object] | None = None) -> Names:
-    """The names of the classes of a folder of texts, from a file in it or above it, up to the folder `top`. A file that
-    names none is logged, or is an error if it is damaged; the classes are then numbers. used: takes the files that were
-    read. fail: takes errors; without it they are raised."""
-    used = set() if used is None else used
+    """The names of the classes of a folder of texts, from the nearest file in it or above it, up to the folder `top`. A
+    file that names none, or other names than the nearest one, is logged; a damaged one is an error. Without names the
+    classes are numbers. used: takes the files that were read. fail: takes errors; without it they are raised."""
+    listed = list(_all_names(folder, top, set() if used is None else used, fail))
+    for other in (names for names in listed[1:] if names.source.parent.absolute() != top):
+        first = listed[0]
+        differ = [number for number, name in first.of.items() if other.of.get(number, name) != name]
+        if differ:
+            log.warning("%s: class %d is %s there and %s in %s, whose names are taken (make them agree, or take one "
+                        "away)", other.source, differ[0], other.of[differ[0]], first.of[differ[0]], first.source)
+    return listed[0] if listed else Names()
+
+
+def _all_names(folder: Path, top: Path, used: set[Path], fail) -> Iterator[Names]:
+    """The names in every file in a folder or above it, the nearest first."""
     for place in (folder, *list(folder.parents)[:ABOVE]):
         for path in [place / "classes.txt", *sorted(place.glob("*.names"))]:
             if path.is_file():
                 used.add(path)
                 if names := _in_lines(text_of(path)):
-                    return Names(path, names)
-                log.warning("%s: names no class, the classes are numbers (write a name in each line)", path)
+                    yield Names(path, names)
+                else:
+                    log.warning("%s: names no class (write a name in each line)", path)
         for path in sorted(path for path in _inside(place) if path.suffix.lower() in (".yaml", ".yml")):
             try:
                 if names := _in_yaml(path):
                     used.add(path)
-                    return Names(path, names)
+                    yield Names(path, names)
             except CaseError as error:
                 if fail is None:
                     raise
@@ -62,8 +74,7 @@ def names_of(folder: Path, top: Path, used: set[Path] | None = None,
                     used.add(path)
                     fail(error)
         if place.absolute() == top:
-            break
-    return Names()
+            return
 
 
 def _inside(folder: Path) -> list[Path]:
