@@ -41,8 +41,11 @@ class BoxScorer(Scorer):
         from mrilib.evaluation.metrics.boxes import to_find
 
         if not any(to_find(case.boxes) for case in reference.scored):
-            raise UsageError("no case has a box", where=reference.path, remedy="give images with YOLO or COCO boxes, "
-                             "or a CSV with columns file,x0,y0,x1,y1")
+            remedy = ("give images with YOLO, COCO, Pascal VOC, VIA or LabelMe boxes, or a CSV with columns "
+                      "file,x0,y0,x1,y1")
+            if any(case.label is not None for case in reference.scored):
+                remedy = "--boxes-from labels takes them from its label maps"
+            raise UsageError("no case has a box", where=reference.path, remedy=remedy)
         return reference
 
     def nothing(self):
