@@ -45,7 +45,7 @@ def _judged(case: Case, predicted: list[tuple], kinds: Sequence[str]) -> tuple[t
     predicted = sorted(predicted, key=lambda box: -box[5])
     verdicts, taken = matched(predicted, case.boxes, kinds)
     wanted = [box for box in case.boxes if not metrics.mark_of(box)]
-    missed = [box for box, found in zip(case.boxes, taken, strict=True) if not found and not metrics.mark_of(box)]
+    missed = [box for box, is_taken in zip(case.boxes, taken, strict=True) if not is_taken and not metrics.mark_of(box)]
     false = [box for box, verdict in zip(predicted, verdicts, strict=True) if verdict == "false"]
     marked = [Marked(tuple(box[:4]), MISSED if box in missed else BOX_COLOUR, "", 2 if box in missed else 1)
               for box in wanted]

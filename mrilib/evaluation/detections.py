@@ -24,7 +24,7 @@ FORM = "give a list of {image_id, category_id, bbox: [x, y, width, height], scor
 
 
 @dataclass
-class Found:
+class Boxes:
     """Rows of predicted boxes by case, and what is wrong with the others. problems: None to raise the first."""
 
     problems: list[MriError] | None
@@ -44,20 +44,20 @@ def as_tables(submission: Tables, reference: Reference, problems: list[MriError]
     """
     if not isinstance(submission, Detections):
         return submission
-    found = Found(problems)
+    boxes = Boxes(problems)
     if submission.texts:
-        _of_texts(found, submission.texts, reference)
+        _of_texts(boxes, submission.texts, reference)
     for where, content in submission.results:
-        _of_results(found, where, content, reference)
-    empty = [case for case in reference.chosen if case not in found.rows]
+        _of_results(boxes, where, content, reference)
+    empty = [case for case in reference.chosen if case not in boxes.rows]
     if empty:
         log.info("%s: has no box of %d cases: %s", submission.name, len(empty), pairing.some(empty))
-    rows = [[case, *row] for case, listed in found.rows.items() for row in listed]
+    rows = [[case, *row] for case, listed in boxes.rows.items() for row in listed]
     rows += [[case, *[""] * (len(COLUMNS) - 1)] for case in empty]
     return Tables(submission.name, [Table(csv_text([list(COLUMNS), *rows]), submission.name)])
 
 
-def _of_results(found: Found, where: object, content: object, reference: Reference) -> None:
+def _of_results(boxes: Boxes, where: object, content: object, reference: Reference) -> None:
     """Add the boxes of COCO results: a list, or a COCO file whose annotations have scores."""
     ids = ImageIds(reference, content if isinstance(content, dict) else None, where)
     entries = content.get("annotations") if isinstance(content, dict) else content
@@ -74,15 +74,15 @@ def _of_results(found: Found, where: object, content: object, reference: Referen
             score = float(entry["score"])
         except (KeyError, TypeError, ValueError) as error:
             missing = f"has no {error.args[0]}" if isinstance(error, KeyError) else "has a bbox or score that is none"
-            found.fail(UsageError(missing, where=f"{where}, entry {place}", remedy=FORM))
+            boxes.fail(UsageError(missing, where=f"{where}, entry {place}", remedy=FORM))
             continue
         if not all(map(math.isfinite, (x, y, w, h, score))) or w <= 0 or h <= 0:
-            found.fail(UsageError(f"has a box {x:g} {y:g} {w:g} {h:g} of score {score:g}, without an area or no number",
+            boxes.fail(UsageError(f"has a box {x:g} {y:g} {w:g} {h:g} of score {score:g}, without an area or no number",
                                   where=f"{where}, entry {place}", remedy=FORM))
             continue
-        found.rows[case].append([x, y, x + w, y + h, ids.class_of(entry), score])
+        boxes.rows[case].append([x, y, x + w, y + h, ids.class_of(entry), score])
     if strange:
-        found.fail(UsageError(f"{len(strange)} boxes are of images that the reference does not have: "
+        boxes.fail(UsageError(f"{len(strange)} boxes are of images that the reference does not have: "
                               f"{pairing.some(list(dict.fromkeys(strange)))}", where=where,
                               remedy="give the reference that the image_ids are of"))
 
@@ -145,30 +145,30 @@ def _coco_files(reference: Reference) -> list[tuple[Path, object]]:
     """The COCO files of a reference."""
     if not any(case.layout == "coco" for case in reference.cases.values()):
         return []
-    found = []
+    tables = []
     for path in sorted(reference.path.rglob("*.json")):
         try:
-            found.append((path, json.loads(text_of(path))))
+            tables.append((path, json.loads(text_of(path))))
         except (ValueError, RecursionError):
             continue  # the reference was read without it
-    return found
+    return tables
 
 
-def _of_texts(found: Found, texts: dict[str, Path], reference: Reference) -> None:
+def _of_texts(boxes: Boxes, texts: dict[str, Path], reference: Reference) -> None:
     """Add the boxes of YOLO texts, a line `class cx cy w h score` for each, in shares of the size."""
-    if found.problems is None:
+    if boxes.problems is None:
         pairs = pairing.pair(texts, reference.cases)
     else:
         pairs, left = pairing.pair_known(texts, reference.cases)
         if left:
-            found.fail(UsageError(f"{len(left)} texts are of no case in the reference: {pairing.some(left)}"))
+            boxes.fail(UsageError(f"{len(left)} texts are of no case in the reference: {pairing.some(left)}"))
     folders = {path.parent for path in texts.values()}
     names = _names(reference, folders)
     told = {box[4] or "" for case in reference.cases.values() for box in case.boxes}
     without_score = 0
     for name, case_id in pairs.items():
         path, image = texts[name], reference.cases[case_id].path
-        found.rows[case_id] = []
+        boxes.rows[case_id] = []
         try:
             width, height = size_of(image)
             for line, kind, values in yolo.lines_of(path, (4, 5)):
@@ -176,11 +176,11 @@ def _of_texts(found: Found, texts: dict[str, Path], reference: Reference) -> Non
                 without_score += len(values) == 4
                 x0, y0, x1, y1 = yolo.box_of(values[:4], where)
                 kind = names.class_of(kind, where) if len(told) > 1 else ""
-                found.rows[case_id].append([x0 * width, y0 * height, x1 * width, y1 * height, kind,
+                boxes.rows[case_id].append([x0 * width, y0 * height, x1 * width, y1 * height, kind,
                                             values[4] if len(values) == 5 else 1.0])
         except CaseError as error:
-            found.rows.pop(case_id)
-            found.fail(UsageError(error.what, where=error.where, remedy=error.remedy))
+            boxes.rows.pop(case_id)
+            boxes.fail(UsageError(error.what, where=error.where, remedy=error.remedy))
     if without_score:
         log.warning("%s: %d boxes have no score and count as equally sure (write `class cx cy w h score`: save_conf)",
                     ", ".join(map(str, sorted(folders))), without_score)

@@ -141,20 +141,20 @@ class Annotated:
     def cases(self, unannotated: Iterable[Path] = ()) -> tuple[list[Case], list[Path]]:
         """(cases, files left). An image without an annotation, in a folder with annotated images, is left out, and so
         are `unannotated`, because no file says that they have no box."""
-        found = {image: one for image, one in self.annotations.items() if image not in self.failed}
-        if not found:
+        kept = {image: one for image, one in self.annotations.items() if image not in self.failed}
+        if not kept:
             return [], [path for path in self.files if path not in self.failed]
-        folders, bare, parts = {path.parent for path in found}, set(unannotated), self._parts(found)
+        folders, bare, parts = {path.parent for path in kept}, set(unannotated), self._parts(kept)
         cases, taken = [], set(self.failed)
         for path in self.files:
-            if path in self.failed or not (path in found or (path.parent in folders and suffix_of(path) in PICTURES)):
+            if path in self.failed or not (path in kept or (path.parent in folders and suffix_of(path) in PICTURES)):
                 continue
             taken.add(path)
-            if path not in found or path in bare:
+            if path not in kept or path in bare:
                 self.search.unannotated.add(path)
                 continue
             try:
-                boxes = checked(found[path], path)
+                boxes = checked(kept[path], path)
                 case = of_file(path, self.search.root)
                 cases.append(replace(case, boxes=boxes, layout=self.layout, part=parts.get(path)))
             except CaseError as error:

@@ -158,12 +158,12 @@ def _check_numbers(path: Path, what: str, key: str, notes: list, listed: dict[st
     numbers = {_number(note.get(key)) for note in notes if isinstance(note, dict)} - {None}
     if not listed or not all(text.isdigit() for text in (*numbers, *listed)):
         return
-    known = {int(text) for text in listed}
-    strange = {int(text) for text in numbers} - known
-    for shift, edge, unused in ((-1, min(known) - 1, max(known)), (1, max(known) + 1, min(known))):
+    ids = {int(text) for text in listed}
+    strange = {int(text) for text in numbers} - ids
+    for shift, edge, unused in ((-1, min(ids) - 1, max(ids)), (1, max(ids) + 1, min(ids))):
         if strange == {edge} and str(unused) not in numbers:
             raise CaseError(f"{key} of its annotations seems to be off by one: {edge} is there and {unused} is not, "
-                            f"while the ids of its {what} list are {min(known)} to {max(known)}; nothing of it is used",
+                            f"while the ids of its {what} list are {min(ids)} to {max(ids)}; nothing of it is used",
                             where=path, remedy=f"{'add 1 to' if shift < 0 else 'subtract 1 from'} each {key}, or mend "
                             "the ids")
 

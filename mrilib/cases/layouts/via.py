@@ -70,7 +70,7 @@ def _in_json(content: object, path: Path, fail) -> Regions | None:
     if not any(isinstance(entry, dict) and "regions" in entry and ("filename" in entry or "file_attributes" in entry)
                for entry in entries.values()):
         return None
-    found: Regions = {}
+    regions_of: Regions = {}
     for key, entry in entries.items():
         name = entry.get("filename") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name.strip():
@@ -84,8 +84,8 @@ def _in_json(content: object, path: Path, fail) -> Regions | None:
             what = "no regions" if regions is None else f"{type(regions).__name__}, no list, as regions"
             regions = [CaseError(f"has {what}", where=f"{path}, entry {key}",
                                  remedy="export it again: an image without a tumour has an empty list")]
-        found.setdefault(name, []).extend(map(_region, regions))
-    return found
+        regions_of.setdefault(name, []).extend(map(_region, regions))
+    return regions_of
 
 
 def _region(region: object) -> object:
@@ -100,7 +100,7 @@ def _in_version_3(content: dict, path: Path) -> Regions:
         names = {str(key): str(file.get("fname") or file.get("src")) for key, file in content["file"].items()}
         views = {str(key): list(map(str, view.get("fid_list", ()))) for key, view in content.get("view", {}).items()}
         attributes = {str(key): about for key, about in content.get("attribute", {}).items()}
-        found: Regions = {name: [] for name in names.values()}
+        regions_of: Regions = {name: [] for name in names.values()}
         for number, region in content["metadata"].items():
             kind, *numbers = region.get("xy") or (None,)
             if kind is None:
@@ -115,11 +115,11 @@ def _in_version_3(content: dict, path: Path) -> Regions:
                 raise CaseError(f"region {number} is of view {view}, which the project does not list", where=path,
                                 remedy="add the image to the project, or take the region away")
             for file in files:
-                found[names[file]].append(({"name": SHAPES_3.get(int(kind)), "xy": numbers}, said))
+                regions_of[names[file]].append(({"name": SHAPES_3.get(int(kind)), "xy": numbers}, said))
     except (AttributeError, TypeError, ValueError, KeyError, OverflowError) as error:
         raise CaseError(f"is no project of VIA 3 that can be read: {error!r}", where=path,
                         remedy="save it again") from error
-    return found
+    return regions_of
 
 
 def _is_via_csv(path: Path) -> bool:
@@ -138,7 +138,7 @@ def _in_csv(path: Path) -> Regions:
     text = text_of(path).lstrip("#")
     header = text.split("\n", 1)[0]
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count))
-    found: Regions = defaultdict(list)
+    regions_of: Regions = defaultdict(list)
     stated: dict[str, str] = {}
     try:
         for row in rows:
@@ -146,7 +146,7 @@ def _in_csv(path: Path) -> Regions:
             name = (row.get("filename") or "").strip()
             if not name:
                 raise CaseError("has no filename", where=where, remedy="name the image, or export it again")
-            regions, stated[name] = found[name], (row.get("region_count") or "").strip()
+            regions, stated[name] = regions_of[name], (row.get("region_count") or "").strip()
             try:
                 if None in row or None in row.values():
                     raise ValueError("the row has not as many fields as the header")
@@ -162,10 +162,10 @@ def _in_csv(path: Path) -> Regions:
         raise CaseError(f"is no table: {error}", where=f"{path}, line {rows.line_num}", remedy="export it again"
                         ) from error
     for name, count in stated.items():
-        if count.isdigit() and int(count) != len(found[name]):
-            found[name].append(CaseError(f"has {len(found[name])} regions of {name}, where its region_count says "
-                                         f"{count}", where=path, remedy="export it again"))
-    return found
+        if count.isdigit() and int(count) != len(regions_of[name]):
+            what = f"has {len(regions_of[name])} regions of {name}, where its region_count says {count}"
+            regions_of[name].append(CaseError(what, where=path, remedy="export it again"))
+    return regions_of
 
 
 def _box(region: object, where: str) -> tuple:

@@ -60,8 +60,8 @@ def _root(path: Path, named: bool) -> ElementTree.Element | None:
                 return None  # reported as a file that no case uses
             what = f"is no XML that can be read: {error}" if data.strip() else "is an empty annotation file"
             raise CaseError(what, where=path, remedy="export it again, or take it away") from error
-    known = root.tag == "annotation" and any(root.find(key) is not None for key in ("object", "size", "filename"))
-    return root if known else None
+    is_voc = root.tag == "annotation" and any(root.find(key) is not None for key in ("object", "size", "filename"))
+    return root if is_voc else None
 
 
 def _size(root: ElementTree.Element, path: Path) -> tuple[int, int] | None:

@@ -127,7 +127,7 @@ def _words(line: str) -> list[str]:
 def lines_of(text: Path, counts: tuple[int, ...] = ()) -> list[Line]:
     """The lines of a text that are not empty. counts: how many numbers may follow the class; by default those of a box
     or an outline. Raises CaseError for other lines."""
-    found = []
+    lines = []
     for number, line in enumerate(text_of(text).splitlines(), 1):
         if not (words := _words(line)):
             continue
@@ -139,8 +139,8 @@ def lines_of(text: Path, counts: tuple[int, ...] = ()) -> list[Line]:
         if not counts and len(values) != 4 and (len(values) < 6 or len(values) % 2):
             raise CaseError("is no line `class cx cy w h`", where=f"{text}, line {number}",
                             remedy="give boxes, or outlines `class x y x y x y …`; a confidence belongs to predictions")
-        found.append((number, kind, values))
-    return found
+        lines.append((number, kind, values))
+    return lines
 
 
 def _off_by_one(place: str, lines: dict[Path, list[Line]], names: Names) -> CaseError | None:
