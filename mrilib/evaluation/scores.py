@@ -55,6 +55,12 @@ class Scores(Sequence):
                 return row["value"]
         raise KeyError(f"{metric} {of} {cases}")
 
+    def __repr__(self) -> str:
+        return f"<{len(self.rows)} rows of scores; print shows them>"
+
+    def __str__(self) -> str:
+        return self.text()
+
     def csv(self) -> str:
         """The table as CSV."""
         columns = (*self.scorer.columns, *(self.scorer.columns_of_several if self.several else ()))
