@@ -24,6 +24,7 @@ from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io import files
 from mrilib.images.steps.geometry import crop_to_head
+from mrilib.results import Silent
 from mrilib.store import content_hash, csv_text
 
 DISTANCE = 10  # bits of 64
@@ -121,7 +122,7 @@ def find(cases: Iterable[Case], jobs: int | Executor | None = None, *, near: boo
         errors.append(error)
         on_error(error)
 
-    with (progress or parallel.Silent)("compare", len(cases)) as bar:
+    with (progress or Silent)("compare", len(cases)) as bar:
         calls = ((case, (case,)) for case in cases)
         for case, one in parallel.results("mrilib.duplicates:fingerprint", calls, jobs, fail, bar.step):
             readable.append(case)

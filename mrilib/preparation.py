@@ -1,14 +1,13 @@
 """Preparing cases from Python: noise removal, normalisation, any chain of steps, and augmentation.
 
-`denoised`, `normalized`, `prepared` and `augmented` are what the tools use: they yield (case, path or error) in input
-order, each as soon as it is finished. `denoise`, `normalize`, `prepare` and `augment` do the same work and return the
-prepared cases. An output folder gets its recipe.json before its first case; complete cases in it are kept.
+`denoised`, `normalized` and `prepared_like` are what the tools use: they yield (case, path or error) in input order,
+each as soon as it is finished. `denoise`, `normalize`, `prepare` and `augment` do the same work and return the prepared
+cases. An output folder gets its recipe.json before its first case; complete cases in it are kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from mrilib.cases import Case, Reading
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.images.registry import LEARNERS
 from mrilib.recipe import augmentation
-from mrilib.recipe.conversion import convert, learned, like, place_to_learn
-from mrilib.recipe.dataset import refuse_beside, refuse_output_in_input
+from mrilib.recipe.conversion import Run, Steps, convert, learned, like, place_to_learn
+from mrilib.recipe.dataset import refuse_output_in_input
 from mrilib.recipe.definition import Recipe, Step
 from mrilib.recipe.settings import DenoiseSettings, NormalizeSettings, check_learning, steps_of
 from mrilib.results import collected
@@ -29,55 +28,29 @@ Results = Iterator[tuple[Case | None, Path | str | BaseException]]
 
 
 @dataclass(frozen=True)
-class Run:
-    """What is the same for every kind of preparation.
-
-    made_by: the program, for recipe.json. suffix: file format. jobs: number of workers, or an executor. force: replace
-    the output of another recipe. dry_run: give lines that say what would be done. inputs: paths that the output must
-    not lie in. on_error, progress: see mrilib.results.
-    """
-
-    made_by: str = "mrilib"
-    suffix: str | None = None
-    jobs: int | Executor | None = None
-    force: bool = False
-    dry_run: bool = False
-    inputs: Sequence[Path] = ()
-    on_error: Callable[[CaseError], None] | None = None
-    progress: Callable | None = None
-
-    def convert(self, cases: Iterable[Case | CaseError], steps, out: Path, **beside: Path | None) -> Results:
-        """recipe.conversion.convert, after a look at the folders."""
-        refuse_output_in_input(self.inputs, out)
-        folders = {what: folder for what, folder in beside.items() if folder is not None}
-        for folder in folders.values():
-            refuse_beside(self.inputs, folder, out)
-        return convert(cases, steps, out, made_by=self.made_by, suffix=self.suffix, jobs=self.jobs, force=self.force,
-                       dry_run=self.dry_run, beside=folders)
-
-
-@dataclass(frozen=True)
 class Learning:
-    """What steps that learn learn from: the training cases among `cases`, which `source` names."""
+    """What steps that learn learn from: the training cases of `source`, None for none."""
 
-    source: Path
+    source: Path | None = None
     split: Path | None = None
     fold: int | None = None
     reading: str | Reading | None = None
     root: Path | None = None
 
-    def steps(self, steps: Sequence[Step], run: Run):
+    def steps(self, steps: Sequence[Step], run: Run) -> Steps:
         """The steps with what they learned."""
-        keep = splits.training_cases(self.split, self.fold) or (lambda case: case.part in (None, "train"))
-        found = list(each(self.source, layout=self.reading, root=self.root))
-        return learned(steps, found, self.source, keep=keep, jobs=run.jobs, on_error=run.on_error,
-                       progress=run.progress)
+        keep = splits.training_cases(self.split, self.fold) or _trains
+        return learned(steps, each(self.source, layout=self.reading, root=self.root), run, self.source, keep=keep)
+
+
+def _trains(case: Case) -> bool:
+    return case.part in (None, "train")
 
 
 def denoised(cases: Iterable[Case | CaseError], settings: DenoiseSettings, out: Path, run: Run,
              residual: Path | None = None) -> Results:
     """Remove noise from cases. residual: a folder for what was removed."""
-    return run.convert(cases, settings.steps(), out, residual=residual)
+    return convert(cases, settings.steps(), out, run, residual=residual)
 
 
 def normalized(cases: Iterable[Case | CaseError], settings: NormalizeSettings, out: Path, run: Run,
@@ -85,22 +58,19 @@ def normalized(cases: Iterable[Case | CaseError], settings: NormalizeSettings, o
     """Bring cases to one geometry and one scale. field: a folder for the bias fields."""
     if field is not None and settings.bias is None:
         raise UsageError("--field has no effect without --bias")
-    steps = settings.steps()
-    if learning is None:
-        check_learning(settings.method, None, None, None)
-    else:
-        check_learning(settings.method, learning.source, learning.split, learning.fold)
-    if learning is not None:
+    steps, learning = settings.steps(), learning or Learning()
+    check_learning(settings.method, learning.source, learning.split, learning.fold)
+    if learning.source is not None:
         refuse_output_in_input([learning.source], out)
         if not run.dry_run:
             steps = learning.steps(steps, run)
-    return run.convert(cases, steps, out, field=field)
+    return convert(cases, steps, out, run, field=field)
 
 
 def prepared_like(cases: Iterable[Case | CaseError], recipe: Recipe, out: Path, run: Run, where: object = None,
                   field: Path | None = None) -> Results:
     """Prepare cases by all steps of a recipe that they have not been through."""
-    return run.convert(cases, like(recipe, where, field=field is not None), out, field=field)
+    return convert(cases, like(recipe, where, field=field is not None), out, run, field=field)
 
 
 def recipe_at(path: Path) -> Recipe:
@@ -113,14 +83,6 @@ def recipe_at(path: Path) -> Recipe:
         return Recipe.from_dict(read_record(path).get("recipe") or {}, where=path)
     except MriError as error:
         raise UsageError(error.what, where=error.where or path, remedy=error.remedy) from error
-
-
-def augmented(cases: Iterable[Case | CaseError], plan: dict, out: Path, run: Run,
-              keep: Callable[[Case], bool] | None = None) -> Results:
-    """Write copies of cases. plan: of recipe.augmentation. keep: whether a case is for training."""
-    refuse_output_in_input(run.inputs, out)
-    return augmentation.augment(cases, plan, out, made_by=run.made_by, keep=keep, suffix=run.suffix, jobs=run.jobs,
-                                force=run.force, dry_run=run.dry_run)
 
 
 def find(source: Source, *, layout: str | Reading | None = None, root: Path | None = None,
@@ -171,12 +133,10 @@ def prepare(source: Source, steps: Sequence, out: Path | str = "prepared", *, le
     chain = steps_of(steps)
     if place_to_learn(chain) is not None:
         cases = list(cases)
-        learners: list[Case | CaseError] = list(cases if learn is None else each(learn))
-        chain = learned(chain, learners, keep=lambda case: case.part in (None, "train"), jobs=run.jobs,
-                        on_error=run.on_error, progress=run.progress)
+        chain = learned(chain, cases if learn is None else each(learn), run, keep=_trains)
     elif learn is not None:
         raise UsageError("learn has no effect on these steps", remedy=f"{' and '.join(LEARNERS)} learn")
-    return _done(run.convert(cases, chain, Path(out)), out, run, "prepare")
+    return _done(convert(cases, chain, Path(out), run), out, run, "prepare")
 
 
 def augment(source: Source, copies: int = 1, *, out: Path | str = "augmented", seed: int = 0,
@@ -200,7 +160,7 @@ def augment(source: Source, copies: int = 1, *, out: Path | str = "augmented", s
             raise UsageError("nothing would be changed", remedy='give changes such as rotate=15, or changes="medium"')
         plan = augmentation.drawing(settings, seed, copies, keep_originals)
     keep = splits.training_cases(_path(split), fold)
-    return _done(augmented(cases, plan, Path(out), run, keep), out, run, "augment")
+    return _done(augmentation.augment(cases, plan, Path(out), run, keep), out, run, "augment")
 
 
 OF_READING = ("layout", "root")

@@ -134,7 +134,7 @@ def test_a_prepared_case_keeps_its_part(tmp_path):
             save(tmp_path / "in" / part / "glioma" / f"{i}.png", head(i))
     write_json(tmp_path / "out/recipe.json", recipe.Recipe().as_dict())
     for case in found_in(tmp_path / "in"):
-        path = recipe.prepare_case(case, (), tmp_path / "out", None, "")
+        path, _ = recipe.prepare_case(case, (), tmp_path / "out", None, "")
         back, = cases.find([path])
         assert (back.part, back.class_name, back.id) == (case.part, case.class_name, case.id)
     assert told(tmp_path / "out") == told(tmp_path / "in") == {("glioma", "train"): 3, ("glioma", "test"): 3}

@@ -126,7 +126,7 @@ def test_slices_of_different_sizes_are_refused(folder):
 def test_a_prepared_stack_comes_back_as_the_same_case(folder, tmp_path):
     case = list(cases.find([folder], Reading(channels=("t1", "flair", "t1ce"), scheme="binary")))[1]
     write_json(tmp_path / "out/recipe.json", recipe.Recipe((recipe.Step("median", {"radius": 1}),)).as_dict())
-    made = recipe.prepare_case(case, (), tmp_path / "out", None, "0123")
+    made, _ = recipe.prepare_case(case, (), tmp_path / "out", None, "0123")
     assert made == tmp_path / "out/p2" and sorted(p.name for p in made.iterdir()) == [
         "p2-flair.nii.gz", "p2-seg.nii.gz", "p2-t1.nii.gz", "p2-t1ce.nii.gz"]
     for path in (tmp_path / "out", made):

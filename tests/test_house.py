@@ -25,7 +25,7 @@ ALLOWED = {
     "store": {"targets"},
     "labels": set(),
     "cases": {"labels", "store"},
-    "images": {"labels", "cases", "store"},
+    "images": {"labels", "cases", "store", "parallel"},
     "duplicates": {"cases", "images", "parallel", "store"},
     "splits": {"cases", "duplicates", "leaks", "store"},
     "phantom": {"labels", "images", "store"},

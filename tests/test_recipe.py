@@ -87,7 +87,7 @@ def test_a_lone_channel_keeps_its_name(tmp_path):
     case = case_at(tmp_path / "in/a.png")
     assert recipe.read(case, ())[0].channels == ()  # of unknown sequence
     named = replace(case, channels={"flair": case.path})
-    path = recipe.prepare_case(named, (Step("sobel"),), tmp_path / "out", None, "h")
+    path, _ = recipe.prepare_case(named, (Step("sobel"),), tmp_path / "out", None, "h")
     assert files.read(path).channels == ("flair", "flair-sobel")
 
 
@@ -97,7 +97,7 @@ def test_label_map_and_boxes_move_along(tmp_path):
     save(tmp_path / "in/a_mask.png", mask)
     case = case_at(tmp_path / "in/a.png", boxes=((10, 20, 30, 40, "x"),))
     assert case.label is not None
-    path = recipe.prepare_case(case, (Step("resize", {"size": [144], "fit": "pad"}),), tmp_path / "out", None, "h")
+    path, _ = recipe.prepare_case(case, (Step("resize", {"size": [144], "fit": "pad"}),), tmp_path / "out", None, "h")
     record = records.read_json(tmp_path / "out/a.json")
     x0, y0, x1, y1, kind = record["case"]["boxes"][0]
     assert np.allclose((x0, y0, x1, y1), (28, 40, 68, 80), atol=1e-6) and kind == "x"  # twice as large, 8 padded
@@ -108,7 +108,7 @@ def test_label_map_and_boxes_move_along(tmp_path):
 
 def test_finished_work_is_kept_until_its_input_or_recipe_changes(tmp_path):
     case, out = case_at(tmp_path / "in/a.png"), tmp_path / "out"
-    path = recipe.prepare_case(case, (MEDIAN,), out, None, "h")
+    path, _ = recipe.prepare_case(case, (MEDIAN,), out, None, "h")
     first = path.stat().st_mtime_ns
     recipe.prepare_case(case, (MEDIAN,), out, None, "h")
     assert path.stat().st_mtime_ns == first
@@ -127,7 +127,7 @@ def test_what_is_said_of_a_case_is_mended_when_it_is_prepared_again(tmp_path):
     steps = (Step("resize", {"size": [144], "fit": "pad"}),)
 
     def again(**more):
-        path = recipe.prepare_case(replace(case, **more), steps, out, None, "h")
+        path, _ = recipe.prepare_case(replace(case, **more), steps, out, None, "h")
         return path.stat().st_mtime_ns, records.read_json(out / "a.json")["case"]
 
     first, known = again()
@@ -149,7 +149,7 @@ def test_other_channels_of_a_case_take_the_place_of_the_first(tmp_path):
     (both,), (one,) = (list(cases.find([tmp_path / "in"], cases.Reading(channels=c))) for c in ((), ("flair",)))
     out = tmp_path / "out"
     recipe.prepare_case(both, (MEDIAN,), out, None, "h")
-    assert recipe.prepare_case(one, (MEDIAN,), out, None, "h") == out / "c.nii.gz"
+    assert recipe.prepare_case(one, (MEDIAN,), out, None, "h")[0] == out / "c.nii.gz"
     assert [p.name for p in out.rglob("*.nii.gz")] == ["c.nii.gz"]
 
 
@@ -157,7 +157,7 @@ def test_other_channels_of_a_case_take_the_place_of_the_first(tmp_path):
 def test_a_prepared_file_without_its_recipe_is_refused(tmp_path, suffix):
     mine = Recipe((MEDIAN,))
     records.write_json(tmp_path / "out/recipe.json", mine.as_dict())
-    path = recipe.prepare_case(case_at(tmp_path / "in/a.png"), mine.steps, tmp_path / "out", suffix, mine.hash)
+    path, _ = recipe.prepare_case(case_at(tmp_path / "in/a.png"), mine.steps, tmp_path / "out", suffix, mine.hash)
     recipe.check_origin(next(cases.find([tmp_path / "out"])))
     (tmp_path / "stray").mkdir()
     (tmp_path / "stray" / path.name).write_bytes(path.read_bytes())

@@ -68,7 +68,6 @@ def main(paths, null, root, layout, output, copies, preset, settings, show, prev
       mri-augment scans/ -n 5 --rotate 15 --scale 0.9:1.1 --flip lr
     """
     from mrilib import splits
-    from mrilib.preparation import augmented
     from mrilib.recipe import augmentation
 
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -88,7 +87,7 @@ def main(paths, null, root, layout, output, copies, preset, settings, show, prev
     if preview:
         return _preview(cases, plan, preview, keep)
     run = options.run_of(paths, suffix=suffix, jobs=jobs, force=force, dry_run=dry_run)
-    return give_results(augmented(cases, plan, output, run, keep), "dry run" if dry_run else "copies")
+    return give_results(augmentation.augment(cases, plan, output, run, keep), "dry run" if dry_run else "copies")
 
 
 def _check(replay: Path | None, given: dict) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mrilib import cases as finding
-from mrilib import parallel
 from mrilib.cases import Case, Reading
 from mrilib.errors import CaseError, UsageError
+from mrilib.results import Silent
 from mrilib.store import csv_text, read_csv, whole
 from mrilib.targets import is_direct
 
@@ -65,7 +65,7 @@ def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = N
             wanted = contents.of_maps(found, contents.of_folder(folder, layout, None, fail))
         chosen = contents.choose(wanted, count, seed if random else None)
     drawn, failed = [], 0
-    with (progress or parallel.Silent)("draw", len(chosen)) as bar:
+    with (progress or Silent)("draw", len(chosen)) as bar:
         for one in chosen:
             try:
                 drawn.append(contents.tile_of(one, size))

@@ -10,7 +10,7 @@ import numpy as np
 from mrilib.cases import Case
 from mrilib.drawing import montage
 from mrilib.images.io import files
-from mrilib.recipe import augmented
+from mrilib.recipe import augmentation
 from mrilib.store import whole
 
 COUNT, COLUMNS, SIZE = 12, 4, 256
@@ -22,14 +22,14 @@ def write_sheet(path: Path, case: Case, settings: dict, seed: int) -> None:
     """Write the first COUNT copies of a case as a PNG. settings: those of images.augment, as text by name."""
     image = files.read_case(case)
     label = files.read_label(case, image.grid)
-    draws = augmented.draws(case, image, {"settings": settings, "seed": seed, "copies": ()})
+    draws = augmentation.draws(case, image, {"settings": settings, "seed": seed, "copies": ()})
     window = tuple(np.percentile(image.by_channel()[..., 0], WINDOW))
     tiles = []
     for copy in range(1, COUNT + 1):
         drawn = draws(copy)
-        changed, moved, boxes = augmented.apply(image, label, case.boxes, drawn)
+        changed, moved, boxes = augmentation.apply(image, label, case.boxes, drawn)
         shown = montage.picture(changed, SIZE, moved.array if moved else None, boxes, window)
-        tiles.append(montage.Tile(shown, (augmented.copy_id(case.id, copy), *_caption(drawn))))
+        tiles.append(montage.Tile(shown, (augmentation.copy_id(case.id, copy), *_caption(drawn))))
     with whole(path, suffix=".png") as temporary:
         montage.save(tiles, COLUMNS, temporary)
 

@@ -12,7 +12,8 @@ from mrilib.evaluation.boxes import BoxScorer
 from mrilib.evaluation.reference import Reference
 from mrilib.evaluation.scorer import Scorer, paired
 from mrilib.evaluation.submissions import Maps, Submission, tell_mixed
-from mrilib.parallel import Silent, cores, ordered
+from mrilib.parallel import cores, ordered
+from mrilib.results import Silent
 
 log = logging.getLogger("mrilib")
 

@@ -11,7 +11,7 @@ from mrilib.evaluation import pairing, report
 from mrilib.evaluation.reference import Reference, units_of, unseen
 from mrilib.evaluation.scorer import Entry, Scorer
 from mrilib.evaluation.submissions import Submission
-from mrilib.parallel import Silent
+from mrilib.results import Silent
 
 log = logging.getLogger("mrilib")
 

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from numba import njit
 
+from mrilib.parallel import cores
+
 FAST = {"contract", "reassoc", "nsz", "arcp"}  # NaN stays NaN
 PARTS = 4  # parts of the work per thread, so that a faster thread takes more
 
@@ -25,11 +27,6 @@ def loop(function: Callable) -> Callable:
 def inner(function: Callable) -> Callable:
     """Inline a function into the loop() that calls it, once for each set of constants."""
     return njit(nogil=True, error_model="numpy", fastmath=FAST, inline="always")(function)
-
-
-def cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads() -> int:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba import njit
 
-from mrilib.images.compiled import cores
+from mrilib.parallel import cores
 
 SLAB = 8  # slices per piece of work; at least the side of a block less one
 

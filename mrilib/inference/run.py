@@ -1,4 +1,4 @@
-"""The one road of prediction: cases prepared in workers, batches through the networks, results written in input order.
+"""The run of a prediction: cases prepared in workers, batches through the networks, results written in input order.
 
 While a case is computed the next ones are prepared and the one before is written.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import queue
-import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from functools import lru_cache
@@ -18,7 +16,8 @@ from mrilib.cases import Case
 from mrilib.errors import CaseError
 from mrilib.inference.predictor import Predictor
 from mrilib.inference.prepare import Prepared, is_picture, remaining_steps
-from mrilib.parallel import ordered
+from mrilib.parallel import calls, ordered, prefetched
+from mrilib.recipe.dataset import refuse_mark
 from mrilib.results import ENDING
 
 log = logging.getLogger("mrilib")
@@ -31,33 +30,11 @@ def predict(predictor: Predictor, cases: Iterable[Case | CaseError],
     The result is what Predictor.write gives, or what its worker found to be complete already. jobs: number of workers
     that prepare cases, or an executor. Raises UsageError and MachineError, which end the run.
     """
-    computed: queue.Queue = queue.Queue(maxsize=1)
-    stopped = threading.Event()
-
-    def compute():
-        try:
-            with contextlib.closing(_computed(predictor, cases, jobs)) as results:
-                for item in results:
-                    computed.put(item)
-                    if stopped.is_set():
-                        return
-            computed.put(None)
-        except BaseException as error:  # noqa: BLE001  raised again by the reader of the results
-            computed.put(error)
-
-    threading.Thread(target=compute, daemon=True).start()
-    try:
-        while (item := computed.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            case, prepared, values = item
+    with contextlib.closing(prefetched(_computed(predictor, cases, jobs), 1)) as computed:
+        for case, prepared, values in computed:
             result = prepared if values is None else _written(predictor, case, prepared, values)
-            del item, prepared, values
+            del prepared, values
             yield case, result
-    finally:
-        stopped.set()
-        with contextlib.suppress(queue.Empty):
-            computed.get_nowait()  # so that the other thread can put its last item and end
 
 
 def _written(predictor: Predictor, case: Case, prepared: Prepared, values):
@@ -73,9 +50,9 @@ def _written(predictor: Predictor, case: Case, prepared: Prepared, values):
 
 def _computed(predictor: Predictor, cases, jobs) -> Iterator[tuple[Case | None, object, object]]:
     """(case, prepared, what the networks gave) in input order; the last is None where a case needs no network."""
-    calls = ((case, steps if isinstance(steps, CaseError) else predictor.arguments(case, *steps))
+    items = ((case, steps if isinstance(steps, CaseError) else predictor.arguments(case, *steps))
              for case, steps in remaining(predictor, cases))
-    results = ordered(predictor.worker, calls, jobs or predictor.jobs, ahead=predictor.ahead, apart=predictor.apart)
+    results = ordered(predictor.worker, items, jobs or predictor.jobs, ahead=predictor.ahead, apart=predictor.apart)
     waiting: list = []
     with contextlib.closing(results):
         for case, ready in results:
@@ -119,15 +96,8 @@ def remaining(predictor: Predictor, cases: Iterable[Case | CaseError]) -> Iterat
         return steps, others
 
     paths: dict[str, Path] = {}
-    for case in cases:
-        if isinstance(case, CaseError):
-            yield None, case
-            continue
-        try:
-            if _is_new(case, paths, predictor.folder):
-                yield case, steps_of(case.root, is_picture(case))
-        except CaseError as error:
-            yield case, error
+    return calls(cases, lambda case: steps_of(case.root, is_picture(case)) if _is_new(case, paths, predictor.folder)
+                 else None)  # fmt: skip
 
 
 def listed(steps: tuple, others: tuple) -> str:
@@ -143,9 +113,7 @@ def _is_new(case: Case, paths: dict[str, Path], folder: Path | None) -> bool:
     """
     remedy = "count ids from a folder above, with --root"
     if folder is not None:
-        if case.id.split("/")[-1] == "recipe":
-            raise CaseError("its record would be called recipe.json, which marks a whole folder", where=case.path,
-                            remedy="rename it")
+        refuse_mark(case.id, case.path)
         if ".." in case.id.split("/"):
             raise CaseError(f"has the id {case.id}, which leads out of {folder}", where=case.path, remedy=remedy)
     first = paths.get(case.id)

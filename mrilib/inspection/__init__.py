@@ -10,6 +10,7 @@ from pathlib import Path
 from mrilib import cases as finding
 from mrilib.cases import Case, Reading, Unused
 from mrilib.errors import CaseError, UsageError
+from mrilib.results import Silent
 
 MODELS = (".h5", ".keras")
 DAMAGED_SHOWN = 3  # errors in the line that counts the damaged files
@@ -89,8 +90,8 @@ def of_cases(cases: Iterable[Case | CaseError], unused: Iterable[Unused] = (), *
         if on_error is not None:
             on_error(error)
 
-    calls = ((case, case if isinstance(case, CaseError) else (case, copies)) for case in cases)
-    with (progress or parallel.Silent)("look") as bar:
+    calls = parallel.calls(cases, lambda case: (case, copies))
+    with (progress or Silent)("look") as bar:
         for case, result in parallel.results("mrilib.inspection.facts:facts_of", calls, jobs, fail, bar.step):
             readable.append(case)
             known.append(result)

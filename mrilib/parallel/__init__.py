@@ -1,7 +1,8 @@
-"""Calls run in worker processes: an executor whose processes die with their parent, and results in input order."""
+"""Worker processes: an executor whose processes die with their parent, and results in input order."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pickle
@@ -9,13 +10,15 @@ import queue
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from pkgutil import resolve_name
 
 from mrilib import stderr
-from mrilib.errors import CaseError, MriError
+from mrilib.errors import CaseError
 from mrilib.parallel.worker import one_thread
+from mrilib.results import ENDING, of_case
 
 START = "from mrilib.parallel.worker import main; main()"
 AHEAD = 4  # calls that wait for each worker: enough to keep it busy, few enough to keep memory flat
@@ -79,11 +82,8 @@ class Workers(Executor):
             thread.join()
 
     def stop(self) -> None:
-        """End at once: cancel what waits and end the processes in the middle of their calls."""
-        self._closed = True
-        self._cancel()
-        for _ in self._threads:
-            self._calls.put(None)
+        """End at once: cancel waiting calls and end the processes in the middle of their calls."""
+        self.shutdown(wait=False, cancel_futures=True)
         for worker in self._workers:
             worker.stop()
 
@@ -135,14 +135,64 @@ class _Worker:
             self.process.wait()
 
 
+def prefetched(items: Iterable, count: int) -> Iterator:
+    """The items of an iterable, which a thread fetches up to `count` ahead of the reader.
+
+    An error of the iterable is raised here. When the reader stops early, a generator is closed in its thread.
+    """
+    slots: queue.Queue = queue.Queue(maxsize=count)
+    stopped = threading.Event()
+
+    def fetch():
+        try:
+            with contextlib.closing(items) if hasattr(items, "close") else contextlib.nullcontext():
+                for item in items:
+                    slots.put((item, None))
+                    if stopped.is_set():
+                        return
+            slots.put(None)
+        except BaseException as error:  # noqa: BLE001  raised again by the reader
+            slots.put((None, error))
+
+    threading.Thread(target=fetch, daemon=True).start()
+    try:
+        while (slot := slots.get()) is not None:
+            if slot[1] is not None:
+                raise slot[1]
+            slot = [slot[0]]
+            yield slot.pop()  # so that this frame does not keep a large item alive
+    finally:
+        stopped.set()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                slots.get_nowait()  # makes room, so that the thread can put its last item and end
+
+
+def calls(cases: Iterable, arguments: Callable[[object], tuple | None]) -> Iterator[tuple]:
+    """(case, arguments(case)) of each case, as `ordered` takes them.
+
+    A CaseError among the cases, or raised by arguments(case), takes the place of the arguments. A case whose arguments
+    are None is left out.
+    """
+    for case in cases:
+        if isinstance(case, CaseError):
+            yield None, case
+            continue
+        try:
+            call = arguments(case)
+        except CaseError as error:
+            call = error
+        if call is not None:
+            yield case, call
+
+
 def ordered(function: Callable | str, items: Iterable, jobs: int | Executor | None = None, *, ahead: int = AHEAD,
             apart: bool = False) -> Iterator[tuple[object, object]]:
     """Call function(*arguments) for each (item, arguments); yields (item, result or exception) in input order.
 
-    Items come as they come: a finished one is given on while the next is still awaited. An item whose arguments
-    are an exception passes through with it. At most `ahead` items a worker wait, so that memory stays flat.
-    jobs: how many processes (None: as many as there are cores), or an executor to use instead. One job runs in this
-    process, unless `apart`.
+    A finished result is yielded while the next item is still awaited. An item whose arguments are an exception passes
+    through with it. At most `ahead` items per worker wait, so that memory stays flat. jobs: number of processes (None:
+    as many as there are cores), or an executor to use instead. One job runs in this process, unless `apart`.
     """
     if jobs == 1 and not apart:
         one_thread()
@@ -152,85 +202,45 @@ def ordered(function: Callable | str, items: Iterable, jobs: int | Executor | No
     own = None if isinstance(jobs, Executor) else Workers(jobs)
     executor: Executor = jobs if isinstance(jobs, Executor) else own
     width = getattr(executor, "jobs", None) or getattr(executor, "_max_workers", None) or cores()
-    submitted = executor.submit if isinstance(executor, Workers) else lambda *call: executor.submit(_resolved, *call)
-    slots: queue.Queue = queue.Queue(maxsize=ahead * width)
-    stopped = threading.Event()
+    submit = executor.submit if isinstance(executor, Workers) else lambda *call: executor.submit(_resolved, *call)
+    pending: deque[Future] = deque()
 
-    def feed():
-        try:
-            for item, arguments in items:
-                passed = isinstance(arguments, BaseException)
-                future: Future = Future() if passed else submitted(function, *arguments)
-                if passed:
-                    future.set_exception(arguments)
-                slots.put((item, future))
-                if stopped.is_set():
-                    return
-            slots.put(None)
-        except BaseException as error:  # noqa: BLE001  raised again by the reader of the results
-            slots.put(error)
+    def submitted():
+        for item, arguments in items:
+            if isinstance(arguments, BaseException):
+                future: Future = Future()
+                future.set_exception(arguments)
+            else:
+                future = submit(function, *arguments)
+            pending.append(future)
+            yield item, future
 
-    threading.Thread(target=feed, daemon=True).start()
     try:
-        while (slot := slots.get()) is not None:
-            if isinstance(slot, BaseException):
-                raise slot
-            item, future = slot
-            error = future.exception()
-            yield item, future.result() if error is None else error
+        with contextlib.closing(prefetched(submitted(), ahead * width)) as futures:
+            for item, future in futures:
+                error = future.exception()
+                pending.popleft()
+                yield item, future.result() if error is None else error
     finally:
-        stopped.set()
         if own is not None:
             own.stop()
-        while not slots.empty():
-            slot = slots.get_nowait()
-            if isinstance(slot, tuple):
-                slot[1].cancel()
+        for future in pending:
+            future.cancel()
 
 
 def results(function: Callable | str, items: Iterable, jobs: int | Executor | None,
             on_error: Callable[[CaseError], object], step: Callable[[], object]) -> Iterator[tuple]:
-    """The (case, result) of each case that can be done, as `ordered` yields them; on_error takes what is wrong with the
-    others. step: called after each case.
-
-    Raises what is no fault of one case: errors of the machine or of use, and want of memory.
+    """The (case, result) of each case that succeeded, as `ordered` yields them; on_error takes the errors of the
+    others. step: called after each case. Raises errors that end the run (mrilib.results.ENDING).
     """
     for case, result in ordered(function, items, jobs):
-        if not isinstance(result, BaseException):
-            yield case, result
-        elif isinstance(result, MriError | MemoryError) and not isinstance(result, CaseError):
+        if isinstance(result, ENDING):
             raise result
-        else:
+        if isinstance(result, BaseException):
             on_error(of_case(case, result))
+        else:
+            yield case, result
         step()
-
-
-class Silent:
-    """The progress of work that nobody watches: what a `progress` argument stands for when it is None."""
-
-    def __init__(self, label: str, total: int | None = None, unit: str = "case"):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def step(self, n: int = 1) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        pass
-
-    def __exit__(self, *_) -> None:
-        pass
-
-
-def of_case(case, error: BaseException) -> CaseError:
-    """An error as that of a case, which it names."""
-    if isinstance(error, CaseError):
-        return error if error.where is not None or case is error else CaseError(
-            error.what, where=case.path, remedy=error.remedy)
-    return CaseError(f"unexpected {type(error).__name__}: {error}", where=case.path,
-                     remedy="MRI_DEBUG=1 shows where; please report it")
 
 
 def _resolved(function: Callable | str, *arguments):

@@ -9,8 +9,8 @@ from importlib import import_module
 
 _ROOMS = {
     "definition": ("FORMAT", "Recipe", "Step", "learned_name"),
-    "execution": ("apply", "label_on", "moved_boxes", "read"),
-    "dataset": ("as_given", "check_origin", "finished", "input_files", "prepare_case", "source_record", "write_case"),
+    "execution": ("apply", "check_origin", "label_on", "moved_boxes", "read"),
+    "dataset": ("as_given", "finished", "input_files", "prepare_case", "source_record", "write_case"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -1,10 +1,11 @@
-"""A run over cases: each is taken through the steps into one output folder, whoever asks for it."""
+"""A run over cases: each goes through the steps and is written into one output folder."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,68 +13,74 @@ from mrilib import __version__, parallel
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.registry import BIAS, LEARNERS
-from mrilib.recipe.dataset import Root, prepared_and_measured, refuse_output_in_input
+from mrilib.recipe.dataset import Root, refuse_beside, refuse_output_in_input
 from mrilib.recipe.definition import Recipe, Step
 from mrilib.recipe.execution import learn
-from mrilib.results import Silent, of_case, warn
+from mrilib.results import Silent, warn
 
 Steps = Sequence[Step] | Callable[[Path, Recipe], Sequence[Step]]  # or a function of a root and its recipe
 
 logger = logging.getLogger("mrilib")
 
 
-def convert(cases: Iterable[Case | CaseError], steps: Steps, out: Path, *, made_by: str = "mrilib",
-            suffix: str | None = None, jobs: int | Executor | None = None, force: bool = False, dry_run: bool = False,
-            beside: dict[str, Path] | None = None) -> Iterator[tuple[Case | None, Path | str | BaseException]]:
-    """Run cases through `steps` into `out`; yields (case, its path or what went wrong) in input order.
+@dataclass(frozen=True)
+class Run:
+    """The options that every kind of preparation shares.
+
+    made_by: the program, for recipe.json. suffix: file format. jobs: number of workers, or an executor. force: replace
+    the output of another recipe. dry_run: write nothing; the results are lines that say what would be done. inputs:
+    paths that the output must not lie in. on_error, progress: see mrilib.results.
+    """
+
+    made_by: str = "mrilib"
+    suffix: str | None = None
+    jobs: int | Executor | None = None
+    force: bool = False
+    dry_run: bool = False
+    inputs: Sequence[Path] = ()
+    on_error: Callable[[CaseError], None] | None = None
+    progress: Callable | None = None
+
+
+def convert(cases: Iterable[Case | CaseError], steps: Steps, out: Path, run: Run,
+            **beside: Path | None) -> Iterator[tuple[Case | None, Path | str | BaseException]]:
+    """Run cases through `steps` into `out`; yields (case, path or error) in input order.
 
     An error among the cases takes its place among the results. The folder becomes a root of the recipe with the first
-    case; a case of another recipe is an error. dry_run: write nothing and give lines that say what would be done.
-    beside: see recipe.prepare_case. Raises UsageError as Root.take does.
+    case; a case of another recipe is an error. beside: folders for further images, see recipe.prepare_case. Raises
+    UsageError as Root.take does.
     """
-    root = Root(out, force=force, dry_run=dry_run)
+    folders = {what: folder for what, folder in beside.items() if folder is not None}
+    refuse_output_in_input(run.inputs, out)
+    for folder in folders.values():
+        refuse_beside(run.inputs, folder, out)
+    root = Root(out, force=run.force, dry_run=run.dry_run)
 
     @lru_cache(maxsize=64)
     def of_root(folder: Path) -> tuple[Recipe, tuple[Step, ...]]:
-        """What the cases of a root have been through, and the steps to do."""
-        have = Recipe.of_root(folder)
-        return have, tuple(steps(folder, have) if callable(steps) else steps)
+        """The recipe of the cases of a root, and the steps to do."""
+        before = Recipe.of_root(folder)
+        return before, tuple(steps(folder, before) if callable(steps) else steps)
 
-    def calls():
-        for case in cases:
-            if isinstance(case, CaseError):
-                yield None, case
-                continue
-            try:
-                have, todo = of_root(case.root)
-                if root.recipe is None and have.steps:
-                    refuse_output_in_input([case.root], out)
-                root.take(have.then(todo, f"{made_by} {__version__}"), case)
-                root.claim(case)
-            except CaseError as error:
-                yield case, error
-                continue
-            yield case, (case, todo, out, suffix, root.recipe.hash, force, beside)
+    def arguments(case: Case) -> tuple:
+        before, todo = of_root(case.root)
+        if root.recipe is None and before.steps:
+            refuse_output_in_input([case.root], out)
+        root.take(before.then(todo, f"{run.made_by} {__version__}"), case)
+        root.claim(case)
+        return case, todo, out, run.suffix, root.recipe.hash, run.force, folders
 
-    if dry_run:
-        yield from ((case, todo if isinstance(todo, CaseError) else f"{case} -> {out / case.id}")
-                    for case, todo in calls())
+    calls = parallel.calls(cases, arguments)
+    if run.dry_run:
+        yield from ((case, call if isinstance(call, CaseError) else f"{case} -> {out / case.id}")
+                    for case, call in calls)
         return
-    for case, result in parallel.ordered("mrilib.recipe.conversion:converted", calls(), jobs):
-        if isinstance(result, BaseException):
-            yield case, result
-            continue
-        path, doubts = result
-        for doubt in doubts:
-            logger.info("%s: %s", case.path, doubt)
-        yield case, path
-
-
-def converted(case: Case, steps: Sequence[Step], *arguments) -> tuple[Path, list[str]]:
-    """One call of `convert` in a worker: the path, and what its steps noted as doubtful."""
-    path, measured = prepared_and_measured(case, steps, *arguments)
-    names = {step.step for step in steps}
-    return path, [seen["doubt"] for seen in measured if "doubt" in seen and seen["step"] in names]
+    for case, result in parallel.ordered("mrilib.recipe.dataset:prepare_case", calls, run.jobs):
+        if not isinstance(result, BaseException):
+            result, doubts = result
+            for doubt in doubts:
+                logger.info("%s: %s", case.path, doubt)
+        yield case, result
 
 
 def place_to_learn(steps: Sequence[Step]) -> int | None:
@@ -81,57 +88,39 @@ def place_to_learn(steps: Sequence[Step]) -> int | None:
     return next((i for i, step in enumerate(steps) if step.step in LEARNERS and not step.learned), None)
 
 
-def learned(steps: Sequence[Step], cases: Sequence[Case | CaseError], where: object = None, *,
-            keep: Callable[[Case], bool] | None = None, jobs: int | Executor | None = None,
-            on_error: Callable[[CaseError], None] | None = None, progress: Callable | None = None) -> Steps:
-    """`steps` with what those that learn have learned from training cases, after the steps before them.
+def learned(steps: Sequence[Step], cases: Iterable[Case | CaseError], run: Run, where: object = None, *,
+            keep: Callable[[Case], bool] | None = None) -> Steps:
+    """`steps`, each step that learns with what it learned from training cases, after the steps before it.
 
-    keep: whether a case is for training; it may raise CaseError. Cases that cannot be used are handed to on_error.
-    Gives what `convert` takes, which raises UsageError for cases that were prepared otherwise than those learned from.
-    Raises CaseError when no case is left, and UsageError for cases of several recipes.
+    keep: whether a case is for training; it may raise CaseError. run.on_error takes the errors of cases that cannot be
+    used. Returns steps for `convert`, which raises UsageError for cases that were prepared otherwise than those learned
+    from. Raises CaseError when no case is left, and UsageError for cases of several recipes.
     """
-    fail = on_error or warn
-    fine = [case for case in cases if not isinstance(case, CaseError)]
-    for error in (case for case in cases if isinstance(case, CaseError)):
-        fail(error)
-    if not fine:
+    fail, usable = run.on_error or warn, []
+    for case in cases:
+        (fail if isinstance(case, CaseError) else usable.append)(case)
+    if not usable:
         raise CaseError("no case to learn from", where=where)
-    recipes = [Recipe.of_root(root) for root in {case.root for case in fine}]
+    recipes = [Recipe.of_root(root) for root in {case.root for case in usable}]
     if any(recipe.hash != recipes[0].hash for recipe in recipes):
         raise UsageError("holds cases of several recipes", where=where, remedy="learn from cases of one recipe")
     steps = list(steps)
     while (place := place_to_learn(steps)) is not None:
-        calls = list(_looks(fine, steps, place, keep))
-        seen = []
-        with (progress or Silent)("learn", len(calls)) as bar:
-            for case, result in parallel.ordered("mrilib.recipe.execution:look", calls, jobs):
-                if isinstance(result, CaseError):
-                    fail(of_case(case, result))
-                elif isinstance(result, BaseException):
-                    raise result
-                else:
-                    seen.append(result)
-                bar.step()
+        before, step = steps[:place], steps[place]
+        calls = list(parallel.calls(usable, lambda case, before=before, step=step: (
+            (case, before, step) if keep is None or keep(case) else None)))
+        with (run.progress or Silent)("learn", len(calls)) as bar:
+            seen = [values for _, values in
+                    parallel.results("mrilib.recipe.execution:look", calls, run.jobs, fail, bar.step)]
         if not seen:
             raise CaseError("no case to learn from", where=where)
-        steps[place] = learn(steps[place], seen)
+        steps[place] = learn(step, seen)
         of = f" of {where}" if where else ""
         logger.info("%s", f"{steps[place]} from {len(seen)} case{'s' * (len(seen) > 1)}{of}")
-    return _for_cases_like(recipes[0], steps)
+    base = recipes[0]
 
-
-def _looks(cases, steps, place: int, keep) -> Iterator:
-    for case in cases:
-        try:
-            if keep is None or keep(case):
-                yield case, (case, steps[:place], steps[place])
-        except CaseError as error:
-            yield case, error
-
-
-def _for_cases_like(base: Recipe, steps: Sequence[Step]) -> Steps:
-    def of_root(root: Path, have: Recipe) -> Sequence[Step]:
-        if have.hash != base.hash:
+    def of_root(root: Path, recipe: Recipe) -> Sequence[Step]:
+        if recipe.hash != base.hash:
             before = ", ".join(map(str, base.steps)) or "as given"
             raise UsageError(f"prepared otherwise than the cases learned from, which are {before}", where=root,
                              remedy="learn from cases of the same stage")
@@ -151,9 +140,9 @@ def like(recipe: Recipe, where: object = None, *, field: bool = False) -> Steps:
     if field and not any(step.step in BIAS for step in recipe.steps):
         raise UsageError("--field has no effect, for no step takes a bias field away", where=where)
 
-    def of_root(root: Path, have: Recipe) -> Sequence[Step]:
+    def of_root(root: Path, before: Recipe) -> Sequence[Step]:
         try:
-            return recipe.remaining(have)
+            return recipe.remaining(before)
         except UsageError as error:
             raise UsageError(error.what, where=root, remedy="give the data as given") from error
 

@@ -14,84 +14,64 @@ from mrilib.errors import CaseError, UsageError
 from mrilib.images.grid import Image
 from mrilib.images.io import files
 from mrilib.recipe.definition import Recipe
-from mrilib.recipe.execution import apply, label_on, moved_boxes, read
+from mrilib.recipe.execution import apply, check_origin, label_on, moved_boxes, read
 
 NAMES = ("subject", "class", "scheme", "part")  # what is said of a case and changes nothing in its files
 
 
-def check_origin(case) -> None:
-    """Refuse a prepared file that was copied away from its recipe, for it would be prepared twice, and a label map
-    that was predicted, for it is no image.
-
-    Raises CaseError when a header's recipe hash is not that of the recipe.json of the case's root, and when the case's
-    record tells of a model.
-    """
-    if "model" in store.of_case(case.root, case.id):  # read anew: it may have been written since the case was found
-        raise CaseError("is a label map that mri-predict wrote", where=case.path, remedy="give the images")
-    expected = None
-    for path in case.image_files:
-        found = files.read_recipe_hash(path)
-        if not found:
-            continue
-        expected = Recipe.of_root(case.root).hash if expected is None else expected
-        if found != expected:
-            state = "not of the recipe.json of its folder" if expected else "parted from its recipe.json"
-            raise CaseError(f"was prepared by this suite (recipe {found}) and is {state}", where=path,
-                            remedy="copy the whole folder with its recipe.json, or start from the images as given")
-
-
 def prepare_case(case, steps, out: Path, suffix: str | None, recipe_hash: str, force: bool = False,
-                 beside: dict[str, Path] | None = None) -> Path:
-    """Read one case, run it through the steps, write it below `out` with its record; returns the path to print.
+                 beside: dict[str, Path] | None = None) -> tuple[Path, list[str]]:
+    """Read one case, run it through the steps, write it below `out` with its record; returns (path to print, doubts).
 
-    One file stays one file; a case of several channel files becomes a folder of as many. suffix None: `.tif`
-    for 2D, `.nii.gz` for volumes. The record is written last and makes the case complete. Label maps and boxes
-    move along with the geometry. A complete output of the same recipe and inputs is kept unless force; where only
-    the class, the subject or the scheme has another name by now, its record alone is written anew.
-    beside: folders for what else is wanted, float32, named as the outputs: "residual", what the steps removed,
-    before less after, of steps that leave the grid and the channels alone; "field", what the bias step divided by,
-    on the grid of that step.
+    doubts: lines in which these steps say what the user should look at. One file stays one file; a case of several
+    channel files becomes a folder of as many. suffix None: `.tif` for 2D, `.nii.gz` for volumes. The record is written
+    last and makes the case complete. Label maps and boxes move along with the geometry. A complete output of the same
+    recipe and inputs is kept unless force; where only the class, the subject or the scheme has another name by now, its
+    record alone is written anew.
+    beside: folders for further images, float32, named as the outputs: "residual", what the steps removed, before less
+    after, of steps that leave the grid and the channels alone; "field", what the bias step divided by, on the grid of
+    that step.
     """
-    return prepared_and_measured(case, steps, out, suffix, recipe_hash, force, beside)[0]
-
-
-def prepared_and_measured(case, steps, out: Path, suffix: str | None, recipe_hash: str, force: bool = False,
-                          beside: dict[str, Path] | None = None) -> tuple[Path, list[dict]]:
-    """prepare_case, with what every step of the recipe measured."""
     beside = beside or {}
-    sources, given = [store.stamp(p) for p in input_files(case)], as_given(case)
-    if not force and (record := finished(case.id, out, sources, recipe_hash)) and _but_for_names(record, given) and all(
+    sources, stated = [store.stamp(p) for p in input_files(case)], as_given(case)
+    record = None if force else finished(case.id, out, sources, recipe_hash)
+    if record and _but_for_names(record, stated) and all(
             (folder / name).is_file() for what, folder in beside.items() for name in record.get(what, ["."])):
-        if record.get("given") != given:
-            _rename(case, record, given, out)
-        return out / record["path"], record["measured"]
+        if record.get("given") != stated:
+            _rename(case, record, stated, out)
+        return out / record["path"], _doubts(record, steps)
     check_origin(case)
     before = source_record(case)
     image, rest, measured = read(case, steps, separate=not beside)
     fields: list[Image] | None = [] if "field" in beside else None
     if isinstance(image, Image):
         native = image.grid
-        made, more = apply(rest, image, fields)
-        grid, label = made.grid, label_on(case, native, made.grid, steps)
+        result, more = apply(rest, image, fields)
+        grid, label = result.grid, label_on(case, native, result.grid, steps)
         measured += more
     else:
-        made, native, label = image, next(iter(image.values())).grid, files.read_label(case)
+        result, native, label = image, next(iter(image.values())).grid, files.read_label(case)
         grid = native
     record = {
         "source": sources,
-        "given": given,
+        "given": stated,
         **before,
         "native_grid": before.get("native_grid") or native.as_dict(),
         "measured": [*before.get("measured", []), *measured],
     }
     boxes = moved_boxes(case.boxes, native, grid)
     if "residual" in beside:
-        lost = Image(image.array.astype(np.float32) - made.array, made.grid, made.channels)
+        lost = Image(image.array.astype(np.float32) - result.array, result.grid, result.channels)
         record["residual"] = _write_beside(case, lost, beside["residual"], suffix, recipe_hash)
     if fields:
         record["field"] = _write_beside(case, fields[0], beside["field"], suffix, recipe_hash)
-    path = write_case(replace(case, boxes=boxes), made, label, out, suffix, recipe_hash, record)
-    return path, record["measured"]
+    path = write_case(replace(case, boxes=boxes), result, label, out, suffix, recipe_hash, record)
+    return path, _doubts(record, steps)
+
+
+def _doubts(record: dict, steps) -> list[str]:
+    names = {step.step for step in steps}
+    return [each["doubt"] for each in record["measured"] if "doubt" in each and each["step"] in names]
 
 
 def _rename(case, record: dict, given: dict, out: Path) -> None:

@@ -8,12 +8,13 @@ from pkgutil import resolve_name
 
 import numpy as np
 
+from mrilib import store
 from mrilib.errors import CaseError
 from mrilib.images.grid import Image
 from mrilib.images.io import files
 from mrilib.images.registry import BIAS, DENOISERS, LEARNERS, STEPS
 from mrilib.images.steps.bias import divided
-from mrilib.recipe.definition import Step
+from mrilib.recipe.definition import Recipe, Step
 
 
 def apply(steps, image: Image, fields: list | None = None) -> tuple[Image, list[dict]]:
@@ -68,6 +69,27 @@ def read(case, steps, separate: bool = False) -> tuple[Image | dict[str, Image],
     return made, steps[alone + 1 :], [*measured, {"step": "align", **seen}]
 
 
+def check_origin(case) -> None:
+    """Refuse a prepared file that was copied away from its recipe, because it would be prepared twice, and a predicted
+    label map, because it is no image.
+
+    Raises CaseError when a header's recipe hash is not that of the recipe.json of the case's root, and when the case's
+    record names a model.
+    """
+    if "model" in store.of_case(case.root, case.id):  # read anew: it may have been written since the case was found
+        raise CaseError("is a label map that mri-predict wrote", where=case.path, remedy="give the images")
+    expected = None
+    for path in case.image_files:
+        own = files.read_recipe_hash(path)
+        if not own:
+            continue
+        expected = Recipe.of_root(case.root).hash if expected is None else expected
+        if own != expected:
+            state = "not of the recipe.json of its folder" if expected else "parted from its recipe.json"
+            raise CaseError(f"was prepared by this suite (recipe {own}) and is {state}", where=path,
+                            remedy="copy the whole folder with its recipe.json, or start from the images as given")
+
+
 def label_on(case, native, grid, steps) -> Image | None:
     """The label map of a case on the grid that its image was brought to.
 
@@ -101,8 +123,6 @@ def moved_boxes(boxes, before, after) -> list[list]:
 
 def look(case, steps: Sequence[Step], step: Step) -> dict:
     """What `step` sees of one training case that has been through the steps before it. Raises CaseError as they do."""
-    from mrilib.recipe.dataset import check_origin
-
     check_origin(case)
     image, rest, _ = read(case, steps)
     image, _ = apply(rest, image)

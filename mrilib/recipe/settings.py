@@ -81,42 +81,36 @@ class NormalizeSettings(Settings):
                                                                                       self.size)):  # fmt: skip
             if value is not None and not needs:
                 raise UsageError(f"--{name} has no effect without --{other}")
-        asked: list[tuple[str, dict]] = []
-        if self.grey:
-            asked.append(("grey", {}))
-        if self.align:
-            asked.append(("align", {"method": self.align}))
-        if self.reorient:
-            asked.append(("reorient", {"orientation": self.reorient.upper()}))
-        if self.brain:
-            asked.append(("brain", {}))
-        if self.crop:
-            asked.append(("crop", {"margin": self.margin}))
-        if self.spacing:
-            asked.append(("spacing", {"spacing": list(self.spacing)}))
-        if self.size and self.fit == "keep":
-            asked.append(("pad", {"size": list(self.size)}))
-        elif self.size:
-            asked.append(("resize", {"size": list(self.size), "fit": self.fit}))
-        if self.bias:
-            asked.append((self.bias, {}))
-        asked += self._scaling()
-        if self.edges:
-            asked.append((self.edges, {}))
+        size, spacing = list(self.size or ()), list(self.spacing or ())
+        chain = [  # name, whether it is asked for, parameters
+            ("grey", self.grey, {}),
+            ("align", self.align, {"method": self.align}),
+            ("reorient", self.reorient, {"orientation": (self.reorient or "").upper()}),
+            ("brain", self.brain, {}),
+            ("crop", self.crop, {"margin": self.margin}),
+            ("spacing", spacing, {"spacing": spacing}),
+            ("pad", size and self.fit == "keep", {"size": size}),
+            ("resize", size and self.fit != "keep", {"size": size, "fit": self.fit}),
+            (self.bias, self.bias, {}),
+            (self.method, self.method != NO_METHOD, self._scaling()),
+            (self.edges, self.edges, {}),
+        ]
+        asked = [(name, parameters) for name, wanted, parameters in chain if wanted]
         if not asked:
             raise UsageError("nothing to do with --method none", remedy="see --help for the steps")
         return [Step(name, complete(name, parameters)) for name, parameters in asked]
 
-    def _scaling(self) -> list[tuple[str, dict]]:
+    def _scaling(self) -> dict:
+        """The parameters of the method of intensity normalisation."""
         parameters = {name: getattr(self, name) for name in ("region", "peak", "low", "high", "clip", "tissue")}
         if self.method == NO_METHOD:
-            if given := [f"--{name}" for name, value in parameters.items() if value is not None]:
-                raise UsageError(f"{given[0]} has no effect with --method none")
-            return []
+            if useless := [f"--{name}" for name, value in parameters.items() if value is not None]:
+                raise UsageError(f"{useless[0]} has no effect with --method none")
+            return {}
         filled = complete(self.method, parameters)
         if filled.get("low", 0) >= filled.get("high", 1):
             raise UsageError("--low and --high are not in order")
-        return [(self.method, parameters)]
+        return parameters
 
 
 def check_learning(method: str, learn: object, split: object, fold: int | None) -> None:

@@ -14,8 +14,8 @@ from mrilib.errors import CaseError, MachineError, UsageError
 from mrilib.images.io import files
 from mrilib.images.io.colours import luminance
 from mrilib.inference.prepare import array_of, channels_of
-from mrilib.parallel import of_case
 from mrilib.recipe import Recipe, check_origin, source_record
+from mrilib.results import of_case
 
 HIGH = 99.9  # percentile that stands for the brightest: a few hot pixels should not set the scale
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mrilib import duplicates, splits
 from mrilib.errors import CaseError, UsageError
-from mrilib.parallel import of_case
 from mrilib.recipe import source_record
+from mrilib.results import of_case
 from mrilib.store import content_hash
 from mrilib.training.settings import VALIDATION, TrainSettings, needs_validation
 

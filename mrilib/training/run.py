@@ -16,7 +16,8 @@ from mrilib import gpu, splits
 from mrilib.errors import CaseError, UsageError
 from mrilib.gpu import Setup, memory
 from mrilib.models.file import read_record, save
-from mrilib.parallel import Silent, cores
+from mrilib.parallel import cores
+from mrilib.results import Silent
 from mrilib.store import content_hash, write_text
 from mrilib.training import output as files
 from mrilib.training import parts

@@ -162,7 +162,7 @@ import sys, time
 from pathlib import Path
 from mrilib import tasks
 from mrilib.cases import find
-from mrilib.parallel import Silent
+from mrilib.results import Silent
 from mrilib.training.run import Training
 
 class Stop(Exception):
@@ -191,7 +191,7 @@ def test_the_folds_share_the_time_that_preparing_took(cases, tmp_path):
 
 
 def test_a_resumed_budget_is_told_in_seconds(tmp_path, caplog):
-    from mrilib.parallel import Silent
+    from mrilib.results import Silent
     from mrilib.training.checkpoint import State
     from mrilib.training.segment_settings import SegmentSettings
     from mrilib.training.watch import Watch

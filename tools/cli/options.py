@@ -225,6 +225,6 @@ def run_of(paths, **more):
     """What the options of a tool that prepares cases say to mrilib.preparation; paths: those on the command line."""
     from mri_tools.cli.output import program
     from mri_tools.cli.stream import STDIN
-    from mrilib.preparation import Run
+    from mrilib.recipe.conversion import Run
 
     return Run(made_by=program(), inputs=[path for path in paths if path != STDIN], **more)
