@@ -24,6 +24,11 @@ def _rebuild(kind, what, where, remedy):
     return kind(what, where=where, remedy=remedy)
 
 
+def one_line(error: BaseException) -> str:
+    """The text of an error of another package in one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 class CaseError(MriError):
     """One case fails; the others are processed (exit 1)."""
 

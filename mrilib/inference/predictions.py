@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +101,7 @@ def write(case, prepared: Prepared, probabilities: np.ndarray, record: MapRecord
     values = probabilities[0] if flat else probabilities
     if not np.isfinite(values.sum(dtype=np.float64)):
         raise CaseError("the model gives no number for it")
-    wanted = record.changed(postprocess=dict(settings))
+    wanted = replace(record, postprocess=dict(settings))
     grid, there = prepared.grid, prepared.native_grid
     found = native.label_map(values, grid, there, wanted)
     found = postprocess.apply(found, there.spacing, settings, record)

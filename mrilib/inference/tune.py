@@ -71,7 +71,7 @@ class Tuning:
         """One case: probabilities (z, y, x, k) as the model gives them, its true label map (z, y, x) in the
         model's numbers, and the spacing (mm) of both."""
         parts = parts_of(self.record)
-        plain = decode(probabilities, self.record.changed(postprocess={}))
+        plain = decode(probabilities, replace(self.record, postprocess={}))
         by_part = {}
         for name in scored(self.record):
             inside = np.isin(reference, parts[name])

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mrilib.errors import UsageError
+from mrilib.errors import UsageError, one_line
 
 SMALLEST = 32  # pixels along each side; of a smaller image no pixel is left at the end of these networks
 
@@ -106,7 +106,7 @@ def check_imagenet(name: str, width: float = 1.0) -> None:
 
 def out_of_reach(name: str, width: float, error: BaseException) -> UsageError:
     """The error for ImageNet weights that cannot be fetched: it says which file to put where."""
-    reason = " ".join(str(error).split())[:200]
+    reason = one_line(error)
     return UsageError(f"the ImageNet weights of {name} are not on this machine and cannot be fetched: {reason}",
                       remedy=f"put {_address(name, width)} into {imagenet_file(name, width).parent}, or name a file "
                              f"with --weights FILE")
@@ -124,8 +124,7 @@ def imagenet_network(name: str, width: float = 1.0):
     except Exception as error:  # Keras raises a bare Exception when a download fails
         if type(error) is Exception or isinstance(error, OSError) and not imagenet_file(name, width).is_file():
             raise out_of_reach(name, width, error) from error
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"is not the file of ImageNet weights of {name}: {reason}", where=imagenet_file(name, width),
+        raise UsageError(f"is not the file of ImageNet weights of {name}: {one_line(error)}", where=imagenet_file(name, width),
                          remedy=f"delete it, so that Keras fetches {address}") from error
 
 

@@ -78,12 +78,12 @@ def _of_head(layer) -> bool:
 
 def head_inputs(model) -> list:
     """The feature maps that the head takes from the backbone, the last one first."""
-    taken = [model.get_layer("pool").input]
+    maps = [model.get_layer("pool").input]
     for layer in model.layers:
         if _of_head(layer):
-            given = layer.input if isinstance(layer.input, list) else [layer.input]
-            taken += [t for t in given if not _of_head(t._keras_history.operation) and all(t is not k for k in taken)]
-    return taken
+            inputs = layer.input if isinstance(layer.input, list) else [layer.input]
+            maps += [t for t in inputs if not _of_head(t._keras_history.operation) and all(t is not m for m in maps)]
+    return maps
 
 
 def layer_names(model) -> list[str]:
@@ -100,8 +100,8 @@ def freeze(model, unfreeze_from: str | None = None) -> list[str]:
     layers = backbone_layers(model)
     names = [layer.name for layer in layers]
     if unfreeze_from is not None and unfreeze_from not in names:
-        known = layer_names(model)
-        shown = known if len(known) <= 12 else [*known[:4], "...", *known[-8:]]
+        own = layer_names(model)
+        shown = own if len(own) <= 12 else [*own[:4], "...", *own[-8:]]
         raise UsageError(f"{model.name} has no layer {unfreeze_from!r}", remedy=f"its layers: {' '.join(shown)}")
     start = len(names) if unfreeze_from is None else names.index(unfreeze_from)
     for place, layer in enumerate(layers):

@@ -12,8 +12,8 @@ import logging
 import zipfile
 from pathlib import Path
 
-from mrilib import store as records
-from mrilib.errors import CaseError, MachineError, UsageError
+from mrilib import store
+from mrilib.errors import CaseError, MachineError, UsageError, one_line
 from mrilib.models import safety
 from mrilib.targets import is_direct
 
@@ -28,11 +28,10 @@ def save(model, path: Path, record: dict) -> None:
     """Write a model with its record, whole or not at all, and forced to disk.
 
     path: ends with .h5 or .keras; a device or a pipe takes the bytes of an .h5. record: JSON types only, no NaN; its
-    "format" is set here. The network is
-    stored without optimizer and as float32, whatever precision it was trained in, so that it works alike on
-    every machine. It opens with keras.models.load_model(path, compile=False). Raises UsageError for another
-    suffix, and for a network that this module would refuse to load; MachineError for a full disk, and for weights that
-    are no numbers, which a half-precision run can end with though its loss is one.
+    "format" is set here. The network is stored without optimizer and as float32, whatever precision it was trained in,
+    so that it works alike on every machine. It opens with keras.models.load_model(path, compile=False). Raises
+    UsageError for another suffix, and for a network that this module would refuse to load; MachineError for a full
+    disk, and for weights that are not finite, with which a half-precision run can end though its loss is finite.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES and (path.suffix or not is_direct(path)):
@@ -45,15 +44,11 @@ def save(model, path: Path, record: dict) -> None:
                            remedy="train with --mixed-precision off, or a lower --learning-rate")
     text = json.dumps({**record, "format": FORMAT}, allow_nan=False)
     model = keras.Model(model.input, model.output, name=model.name)  # the same layers, not compiled
-    with records.whole(path, sync=True, suffix=SUFFIXES[0]) as temporary, _quiet():
+    with store.whole(path, sync=True, suffix=SUFFIXES[0]) as temporary, _quiet():
         room = len(text) + sum(4 * int(np.prod(w.shape)) + PER_WEIGHT for w in model.weights)
         temporary.write_bytes(bytes(room))  # where a disk is full, HDF5 itself would take the process down
-        if temporary.suffix == ".h5":
-            model.save(temporary)
-            _finish_h5(temporary, text)
-        else:
-            model.save(temporary)
-            _finish_zip(temporary, text)
+        model.save(temporary)
+        (_finish_h5 if temporary.suffix == ".h5" else _finish_zip)(temporary, text)
         try:
             safety.check(temporary)
         except CaseError as error:
@@ -74,7 +69,7 @@ def load(path: Path):
             model = keras.models.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, RuntimeError, NotImplementedError,
             zipfile.BadZipFile) as error:  # fmt: skip
-        raise CaseError(f"Keras cannot build this model: {_short(error)}", where=path, remedy=REMEDY) from error
+        raise CaseError(f"Keras cannot build this model: {one_line(error)}", where=path, remedy=REMEDY) from error
     return model, record
 
 
@@ -85,23 +80,23 @@ def read_record(path: Path) -> dict:
     try:
         text = _read_zip(path) if safety.is_zip(path) else _read_h5(path)
     except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-        raise CaseError(f"is damaged or cut short: {_short(error)}", where=path, remedy=REMEDY) from error
+        raise CaseError(f"is damaged or cut short: {one_line(error)}", where=path, remedy=REMEDY) from error
     if text is None:
         raise CaseError("is not a model of this suite: it has no record", where=path, remedy=REMEDY)
     try:
         record = json.loads(text)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CaseError(f"its record is damaged: {_short(error)}", where=path, remedy=REMEDY) from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        found = record.get("format") if isinstance(record, dict) else None
-        raise CaseError(f"its record has format {found}; this version reads {FORMAT}", where=path,
+        raise CaseError(f"its record is damaged: {one_line(error)}", where=path, remedy=REMEDY) from error
+    own_format = record.get("format") if isinstance(record, dict) else None
+    if own_format != FORMAT:
+        raise CaseError(f"its record has format {own_format}; this version reads {FORMAT}", where=path,
                         remedy="use the version of the suite that made it")
     return record
 
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a model file: which model made a prediction."""
-    return records.content_hash([Path(path)])
+    return store.content_hash([Path(path)])
 
 
 def network_hash(network, record: dict) -> str:
@@ -155,10 +150,6 @@ def _float32(config):
     if isinstance(config, dict):
         return {key: _float32(value) for key, value in config.items()}
     return "float32" if config in ("mixed_float16", "mixed_bfloat16") else config
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -46,11 +46,11 @@ def mirror(x, graph):
 
 def _earlier(graph) -> list:
     """The last feature map of each of the two sizes (y, x) before the smallest, the smaller first."""
-    found = {}
+    maps = {}
     for layer in graph.layers:
         shape = layer.output.shape
         if len(shape) == 4 and "Padding" not in type(layer).__name__:
-            found[tuple(shape[1:3])] = layer.output
+            maps[tuple(shape[1:3])] = layer.output
     smallest = tuple(graph.output.shape[1:3])
-    sizes = sorted(size for size in found if size[0] > smallest[0] and size[1] > smallest[1])
-    return [found[size] for size in sizes[:EARLIER]]
+    sizes = sorted(size for size in maps if size[0] > smallest[0] and size[1] > smallest[1])
+    return [maps[size] for size in sizes[:EARLIER]]

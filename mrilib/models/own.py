@@ -5,10 +5,10 @@ Each is `function(x, width) -> feature map (batch, y, x, channel)`; width multip
 
 from __future__ import annotations
 
+from mrilib.models.normalise import MOMENTUM
 from mrilib.models.symmetry import asymmetry
 
 STEP = 8  # numbers of filters are multiples of it
-MOMENTUM = 0.9  # of batch normalisation: Keras' 0.99 would not settle within the few steps of a small set
 
 
 def _filters(n: int, width: float) -> int:

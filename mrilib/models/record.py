@@ -7,7 +7,7 @@ know stay in `others`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import ClassVar
 
 from mrilib import labels
@@ -40,25 +40,21 @@ class ModelRecord:
     @classmethod
     def from_dict(cls, record: Mapping, where: object = None):
         """The record in a dict. Raises CaseError, naming `where`, for a missing key or a value that cannot be."""
-        known = {one.name: one for one in fields(cls) if one.name != "others"}
-        for name, one in known.items():
-            if name not in record and one.default is MISSING and one.default_factory is MISSING:
+        own = {each.name: each for each in fields(cls) if each.name != "others"}
+        for name, each in own.items():
+            if name not in record and each.default is MISSING and each.default_factory is MISSING:
                 raise CaseError(f"its record lacks {name}", where=where)
-        values = {name: record[name] for name in known if name in record}
-        made = cls(**values, others={key: value for key, value in record.items() if key not in known})
-        if fault := made.fault():
+        values = {name: record[name] for name in own if name in record}
+        result = cls(**values, others={key: value for key, value in record.items() if key not in own})
+        if fault := result.fault():
             raise CaseError(f"its record is damaged: {fault}", where=where)
-        return made
+        return result
 
     def to_dict(self) -> dict:
         """The record as it stands in the file."""
         values = asdict(self)
         others = values.pop("others")
         return {**values, **others}
-
-    def changed(self, **values):
-        """The record with other values."""
-        return replace(self, **values)
 
     def fault(self) -> str:
         """What cannot be right, empty when nothing is wrong."""

@@ -1,10 +1,8 @@
-"""Networks and losses by name. Reading the names imports nothing; a new one is one function and one line here.
+"""Backbones and heads by name. Reading the names imports nothing; a new one is one function and one line here.
 
 A backbone is `function(x, width) -> feature map` on Keras tensors (batch, y, x, channel), for those of
-keras.applications a row of mrilib.models.applications; a head is
-`function(x, graph) -> (batch, feature)`; a loss of classes is
-`function(*, smoothing, class_weights, gamma) -> loss(target, logits)`, one of label maps
-`function(exclusive) -> loss(target, logits)`, and any sum of those is a loss as well.
+keras.applications a row of mrilib.models.applications; a head is `function(x, graph) -> (batch, feature)`. Losses: see
+models.losses and models.voxel_losses.
 """
 
 from __future__ import annotations
@@ -26,25 +24,12 @@ BACKBONES = {
     "densenet121": "mrilib.models.applications:densenet121",
     "lenet": "mrilib.models.own:lenet",
 }
-LOSSES = {
-    "ce": "mrilib.models.losses:cross_entropy",
-    "weighted-ce": "mrilib.models.losses:weighted_cross_entropy",
-    "focal": "mrilib.models.losses:focal",
-}
-VOXEL_LOSSES = {
-    "ce": "mrilib.models.voxel_losses:cross_entropy",
-    "weighted-ce": "mrilib.models.voxel_losses:weighted_cross_entropy",
-    "dice": "mrilib.models.voxel_losses:dice",
-    "iou": "mrilib.models.voxel_losses:iou",
-    "focal": "mrilib.models.voxel_losses:focal",
-    "tversky": "mrilib.models.voxel_losses:tversky",
-}
 HEADS = {
     "mean": "mrilib.models.heads:mean",
     "mean-max": "mrilib.models.heads:mean_max",
     "mirror": "mrilib.models.heads:mirror",
 }
-KINDS = {"backbone": BACKBONES, "head": HEADS, "loss": LOSSES, "loss of label maps": VOXEL_LOSSES}
+KINDS = {"backbone": BACKBONES, "head": HEADS}
 
 
 def check(kind: str, name: str) -> None:

@@ -11,7 +11,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from mrilib.errors import CaseError
+from mrilib.errors import CaseError, one_line
 
 RECORD = "mri.json"  # member of a .keras zip
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5", RECORD}
@@ -73,8 +73,7 @@ def check(path: Path) -> None:
     try:
         config = _config_of_zip(path) if is_zip(path) else _config_of_h5(path)
     except (OSError, KeyError, RuntimeError, ValueError, RecursionError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CaseError(f"is damaged or cut short: {reason}", where=path, remedy="copy it again") from error
+        raise CaseError(f"is damaged or cut short: {one_line(error)}", where=path, remedy="copy it again") from error
     if not isinstance(config, dict) or config.get("class_name") != "Functional":
         raise CaseError("holds no functional Keras network", where=path)
     _walk(config, path, 0)

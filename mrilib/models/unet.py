@@ -33,8 +33,8 @@ def unet(shape: tuple[int, ...], outputs: int, *, activation: str = "softmax", l
     level; the decoder has one. norm: one of NORMS. strides: for each level after the first how much coarser it is
     along each axis; None: 2 along all. stem: how much coarser the first level is than the image, along all; logits
     of a coarser one are brought to the image's size linearly (2D). dropout: part of the features of the two coarsest
-    levels left out while training, by whole channels. deep_supervision: the coarser outputs come along (see
-    `outputs_of`).
+    levels left out while training, by whole channels. deep_supervision: coarser outputs follow the
+    finest one.
 
     Returns a keras.Model, float32 (batch, *shape) in, (batch, ..., outputs) float32 out, last layer
     "probabilities". Raises UsageError when a side of the patch cannot be halved so often.
@@ -43,7 +43,7 @@ def unet(shape: tuple[int, ...], outputs: int, *, activation: str = "softmax", l
 
     n = len(shape) - 1
     strides = [(2,) * n] * (levels - 1) if strides is None else [tuple(s) for s in strides]
-    _check(shape, outputs, activation, levels, width, depth, norm, strides, stem, dropout)
+    _check(shape, outputs, activation, levels, width, depth, norm, strides, stem)
     image = keras.Input(tuple(shape), name="image", dtype="float32")
     x, skips = image, []
     for level in range(levels):
@@ -61,7 +61,8 @@ def unet(shape: tuple[int, ...], outputs: int, *, activation: str = "softmax", l
     maps = []
     for level in reversed(range(levels - 1)):
         filters = skips[level].shape[-1]
-        x = _up(x, filters, strides[level], f"decoder{level}_up")
+        x = _layer("ConvTranspose", n)(filters, strides[level], strides=strides[level], use_bias=False,
+                                       kernel_initializer="he_normal", name=f"decoder{level}_up")(x)
         x = keras.layers.Concatenate(name=f"decoder{level}_skip")([x, skips[level]])
         x = _conv(x, filters, 1, norm, f"decoder{level}")
         maps.append(x)
@@ -84,7 +85,7 @@ def backbone_unet(name: str, shape: tuple[int, int, int], outputs: int, *, activ
     if len(shape) != 3:
         raise UsageError("a backbone is 2D", remedy="--dimension 2")
     backbones.check(name, width, low, high)
-    _check_ends(outputs, activation, norm, dropout)
+    _check_ends(outputs, activation, norm)
     if min(shape[:2]) < 32 or any(side % 32 for side in shape[:2]):
         raise UsageError(f"a patch of {shape[1]} x {shape[0]} is not a multiple of 32", remedy="--patch 256,256")
     image, pixels = backbones.pixels_of(name, shape, low, high)
@@ -112,22 +113,17 @@ def backbone_unet(name: str, shape: tuple[int, int, int], outputs: int, *, activ
 
 
 def _by_size(graph, shape) -> list[tuple[int, object]]:
-    """(side, last feature map) of each size that a backbone passes, the finest first, the image's own left out.
+    """(side, last feature map) of each size that a backbone passes, the finest first, except the image's own.
 
-    Left out too are sizes that do not halve the image evenly, as AlexNet's, and the single values of channel attention.
+    Sizes that do not halve the image evenly, as AlexNet's, and the single values of channel attention are left out.
     """
-    found = {}
+    maps = {}
     for layer in graph.layers:
         size = layer.output.shape
         if len(size) == 4 and "Padding" not in type(layer).__name__ and any(
                 size[1:3] == (shape[0] // k, shape[1] // k) for k in COARSER):
-            found[size[1]] = layer.output
-    return sorted(found.items(), key=lambda item: -item[0])
-
-
-def outputs_of(model) -> list:
-    """The outputs of a network with deep supervision, the finest first; of another its only one."""
-    return list(model.outputs)
+            maps[size[1]] = layer.output
+    return sorted(maps.items(), key=lambda item: -item[0])
 
 
 def without_supervision(model):
@@ -193,17 +189,11 @@ def _residual(x, filters: int, strides, norm: str, name: str, first: bool):
     return layers.LeakyReLU(SLOPE, name=f"{name}_act")(layers.Add(name=f"{name}_add")([x, short]))
 
 
-def _up(x, filters: int, strides, name: str):
-    n = len(x.shape) - 2
-    return _layer("ConvTranspose", n)(filters, strides, strides=strides, use_bias=False, name=name,
-                                      kernel_initializer="he_normal")(x)
-
-
-def _check(shape, outputs, activation, levels, width, depth, norm, strides, stem, dropout) -> None:
+def _check(shape, outputs, activation, levels, width, depth, norm, strides, stem) -> None:
     axes = len(shape) - 1
     if axes not in (2, 3):
         raise UsageError(f"a patch of {axes} axes", remedy="2 or 3")
-    _check_ends(outputs, activation, norm, dropout)
+    _check_ends(outputs, activation, norm)
     if levels < 2 or width < 1 or depth < 1:
         raise UsageError(f"{levels} levels of width {width} and depth {depth} make no U-Net",
                          remedy="2 levels or more, a width and depth of 1 or more")
@@ -220,7 +210,7 @@ def _check(shape, outputs, activation, levels, width, depth, norm, strides, stem
                          f"{shape[wrong[0]]}", remedy="another --patch, or fewer --levels")
 
 
-def _check_ends(outputs: int, activation: str, norm: str, dropout: float) -> None:
+def _check_ends(outputs: int, activation: str, norm: str) -> None:
     """What both kinds of U-Net share."""
     if activation not in FEWEST:
         raise UsageError(f"unknown activation {activation!r}", remedy=f"one of {' '.join(FEWEST)}")
@@ -229,4 +219,3 @@ def _check_ends(outputs: int, activation: str, norm: str, dropout: float) -> Non
                          remedy=f"{FEWEST[activation]} or more")
     if norm not in NORMS:
         raise UsageError(f"unknown norm {norm!r}", remedy=f"one of {' '.join(NORMS)}")
-    backbones.check_dropout(dropout)

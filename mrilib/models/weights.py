@@ -10,7 +10,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mrilib.errors import CaseError, UsageError
+from mrilib.errors import CaseError, UsageError, one_line
+from mrilib.models import safety
 from mrilib.models.applications import NETWORKS, imagenet_file, imagenet_network
 from mrilib.models.backbones import backbone_layers, backbone_of
 from mrilib.models.file import load, read_record
@@ -26,7 +27,8 @@ def load_weights(model, name: str, width: float, source: str | Path) -> None:
     Raises UsageError that names what does not fit.
     """
     path = imagenet_file(name, width) if source == "imagenet" else Path(source)
-    if source == "imagenet" and not _is_read_only(path):
+    read_only = path.is_file() and not os.access(path.parent.parent, os.W_OK)  # Keras would not look into such a cache
+    if source == "imagenet" and not read_only:
         giver = _mended(imagenet_network(name, width))
     elif not path.is_file():
         raise UsageError("no such file", where=path, remedy="--weights takes imagenet or a file")
@@ -45,11 +47,6 @@ def load_weights(model, name: str, width: float, source: str | Path) -> None:
         _copy(taker, giver_layer, channels, path)
 
 
-def _is_read_only(path: Path) -> bool:
-    """Whether a file lies in a cache that Keras, which writes to its cache, would not look into."""
-    return path.is_file() and not os.access(path.parent.parent, os.W_OK)
-
-
 def width_of(path: str | Path, name: str) -> float | None:
     """The width of the backbone `name` whose weights a file holds, without TensorFlow, or None.
 
@@ -62,14 +59,14 @@ def width_of(path: str | Path, name: str) -> float | None:
     if name != "mobilenet":
         return None
     filters = []
+
+    def note_first_kernel(_, part):
+        if getattr(part, "shape", ())[:3] == (3, 3, 3):  # of a convolution of 3 over RGB
+            filters.append(part.shape[3])
+
     with contextlib.suppress(OSError), h5py.File(path, "r") as file:  # another file is refused where it is loaded
-        file.visititems(lambda _, part: filters.append(part.shape[3]) if _is_first_kernel(part) else None)
+        file.visititems(note_first_kernel)
     return filters[0] / FIRST if len(filters) == 1 and filters[0] / FIRST in NETWORKS[name].widths else None
-
-
-def _is_first_kernel(part) -> bool:
-    """Whether a part of an HDF5 file is the kernel of a convolution of 3 over RGB."""
-    return getattr(part, "shape", (0,))[:3] == (3, 3, 3)
 
 
 def _is_model_file(path: Path) -> bool:
@@ -98,23 +95,17 @@ def _of_keras_file(path: Path, name: str, width: float):
     try:
         with warnings.catch_warnings():  # about lists that Keras keeps beside the layers; a missing layer is an error
             warnings.filterwarnings("ignore", "Skipping nested container")
-            _check_links(path)
+            with h5py.File(path, "r") as file:
+                safety.check_links(file, path)
             giver.load_weights(path)
     except (ValueError, KeyError, OSError, AttributeError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         if not path.name.endswith(".weights.h5") and "found 0 saved layers" in reason:
             reason = "Keras reads such a file only by a name that ends in .weights.h5"
         also = f" of width {width:g}" if name.startswith("mobilenet") else ""
         raise UsageError(f"these are not the weights of {name}{also} without its top: {reason}", where=path,
                          remedy="name the file and the backbone that belong together") from error
     return _mended(giver)
-
-
-def _check_links(path: Path) -> None:
-    from mrilib.models import safety
-
-    with h5py.File(path, "r") as file:
-        safety.check_links(file, path)
 
 
 def _mended(network):

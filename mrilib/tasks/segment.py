@@ -87,19 +87,18 @@ class Segment(Task):
             "architecture": {"backbone": s.backbone, "width": s.width, "levels": s.levels, "depth": s.depth,
                              "stem": s.stem, "residual": s.residual, "norm": s.norm, "low": low, "high": high},
         }  # fmt: skip
-        outputs = len(unet.outputs_of(model))
+        outputs = len(model.outputs)
         if outputs == 1:
             return Network(model, kept, loss, record)
         each = [SUPERVISION**i for i in range(outputs)]
         return Network(model, kept, [loss] * outputs, record, [weight / sum(each) for weight in each])
 
     def batches(self, data, settings: SegmentSettings, setup, network: Network):
-        from mrilib.models import unet
         from mrilib.training import segment
         from mrilib.training.augment import augmenter
         from mrilib.training.patches import Patches
 
-        shapes = [tuple(output.shape[1:-1]) for output in unet.outputs_of(network.model)]
+        shapes = [tuple(output.shape[1:-1]) for output in network.model.outputs]
         return Patches(data.of("train"), settings, segment.targets(data.scheme, settings), shapes,
                        augmenter(settings.augment, len(data.channels)), threads=max(1, setup.threads))
 

@@ -47,7 +47,7 @@ def network(data: ImageData, settings: ClassifySettings) -> tuple[object, object
 
     check_classes(data)
     s = settings
-    loss = losses.make(s.loss, smoothing=s.label_smoothing or None, class_weights=class_weights(s, data))
+    loss = losses.make(s.loss, smoothing=s.label_smoothing, class_weights=class_weights(s, data))
     kept = classifier(s.backbone, data.images.shape[1:], len(data.outputs), width=s.width, weights=s.weights,
                       dropout=s.dropout, low=data.low, high=data.high, head=s.head)
     _set_trainable(kept, s)

@@ -8,7 +8,7 @@ from pathlib import Path
 from mrilib.config import changed, setting
 from mrilib.errors import UsageError
 from mrilib.models.normalise import NORMS
-from mrilib.models.registry import VOXEL_LOSSES
+from mrilib.models.voxel_losses import VOXEL_LOSSES, parse
 from mrilib.training.settings import TrainSettings, check_shared, filled, weights_by_name
 
 SAMPLINGS = ("foreground", "uniform", "equal")
@@ -116,9 +116,7 @@ def complete(given: SegmentSettings, *, validated: bool) -> SegmentSettings:
 
 
 def _check(given: SegmentSettings, s: SegmentSettings, validated: bool) -> None:
-    from mrilib.models import voxel_losses
-
-    terms = {name for _, name in voxel_losses.parse(s.loss)}
+    terms = {name for _, name in parse(s.loss)}
     if s.backbone is not None:
         for name in ("levels", "depth", "stem", "residual"):
             if getattr(given, name):

@@ -1,5 +1,7 @@
 """Label maps as files: which are complete, which go, and what is refused before a network runs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from model_records import map_record
@@ -24,7 +26,7 @@ def volume(tmp_path):
 
 def test_a_map_is_complete_for_these_channels_of_its_file_in_this_order(tmp_path):
     files.write(tmp_path / "p.nii.gz", Image(np.stack([VALUES, VALUES[::-1]], -1), GRID, ("t1", "flair")))
-    record = RECORD.changed(channels=["flair", "t1"])
+    record = replace(RECORD, channels=["flair", "t1"])
     first, second = (next(iter(find([tmp_path / "p.nii.gz"], Reading(channels=c))))
                      for c in (("t1", "flair"), ("flair", "t1")))
     target = Target(tmp_path / "out", "h")
@@ -35,7 +37,7 @@ def test_a_map_is_complete_for_these_channels_of_its_file_in_this_order(tmp_path
 
 def test_what_other_settings_made_of_a_case_goes_when_they_are_replaced(volume, tmp_path):
     made = prepare_volume(volume, (), RECORD.channels)
-    for name, suffix, record in (("a", ".nii.gz", RECORD), ("b", ".nii", RECORD.changed(values=[0, 2, 1]))):
+    for name, suffix, record in (("a", ".nii.gz", RECORD), ("b", ".nii", replace(RECORD, values=[0, 2, 1]))):
         target = Target(tmp_path / "out", name, suffix, tmp_path / "maps")
         write(volume, made, np.ones((*GRID.size, 3), np.float32), record, target, settings={}, known={})
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"p0.nii", "p0.json"}

@@ -77,7 +77,7 @@ def test_another_recipe_is_refused_with_the_difference_unless_as_is(raw, tmp_pat
 
 
 def test_a_model_of_images_as_given_takes_only_those(raw, tmp_path):
-    plain = RECORD.changed(recipe=Recipe().as_dict())
+    plain = replace(RECORD, recipe=Recipe().as_dict())
     assert remaining_steps(plain, raw) == ()
     with pytest.raises(UsageError, match="wants data as given"):
         remaining_steps(plain, through(raw, (MEDIAN,), tmp_path / "half"))
@@ -198,7 +198,7 @@ def test_a_model_for_label_maps_accepts_another_size_and_crop_but_no_other_value
     assert remaining_steps(record, sized) == (spacing,)
     assert remaining_steps(record, through(raw, (size,), tmp_path / "raw-sized")) == (spacing, scale)
     with pytest.raises(UsageError, match="prepared otherwise: step 1 is pad"):
-        remaining_steps(RECORD.changed(recipe=record.recipe), sized)
+        remaining_steps(replace(RECORD, recipe=record.recipe), sized)
     with pytest.raises(UsageError, match="prepared otherwise: step 1 is median"):  # but for sizes and crops
         remaining_steps(record, through(raw, (size, MEDIAN, scale), tmp_path / "smooth"))
     with pytest.raises(UsageError, match="prepared further than the model's training data: median"):
@@ -216,7 +216,7 @@ def test_pictures_of_another_size_are_refused_and_volumes_are_not(raw, tmp_path)
     (tmp_path / "v").mkdir()
     files.write(tmp_path / "v/v.nii.gz", Image(np.random.default_rng(0).normal(size=(4, 40, 50)), Grid.of((4, 40, 50))))
     volumes = through(tmp_path / "v", (Step("resize", {"size": [4, 32, 32]}), scale), tmp_path / "volumes")
-    known = record.changed(spacing=[1.0, 1.0, 1.0])
+    known = replace(record, spacing=[1.0, 1.0, 1.0])
     assert remaining_steps(known, volumes, pictures=is_picture(next(find([volumes])))) == ()
 
 
@@ -241,7 +241,7 @@ def test_where_no_spacing_is_known_another_one_is_refused(raw, tmp_path):
     with pytest.raises(UsageError, match="coarse: prepared otherwise: step 1 is spacing"):
         remaining_steps(record, coarse)
     with pytest.raises(UsageError, match="coarse: prepared otherwise: step 1 is spacing"):
-        remaining_steps(record.changed(spacing=[1.0, 1.0]), coarse, pictures=True)
-    assert remaining_steps(record.changed(spacing=[1.0, 1.0]), coarse) == ()
-    own = record.changed(recipe=Recipe((spacing, scale)).as_dict())
+        remaining_steps(replace(record, spacing=[1.0, 1.0]), coarse, pictures=True)
+    assert remaining_steps(replace(record, spacing=[1.0, 1.0]), coarse) == ()
+    own = replace(record, recipe=Recipe((spacing, scale)).as_dict())
     assert remaining_steps(own, through(raw, (scale,), tmp_path / "fine")) == (spacing,)

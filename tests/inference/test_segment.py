@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from model_records import map_record
@@ -9,8 +11,8 @@ from mrilib.models.record import MapRecord
 
 CHANNELS = ["t1", "flair"]
 LABELS = map_record(patch=[8, 12, 12], channels=CHANNELS, scheme="brats2020", values=[0, 1, 2, 4])
-FLAT = LABELS.changed(dimension=2, patch=[12, 12])
-REGIONS = LABELS.changed(regions={"WT": [1, 2, 4], "TC": [1, 4], "ET": [4]}, paint=[2, 1, 4])
+FLAT = replace(LABELS, dimension=2, patch=[12, 12])
+REGIONS = replace(LABELS, regions={"WT": [1, 2, 4], "TC": [1, 4], "ET": [4]}, paint=[2, 1, 4])
 
 
 def network(record, size=1, seed=0):
@@ -56,7 +58,7 @@ def test_each_model_is_given_its_own_array_and_windows():
     models = [network(LABELS, 3, seed=seed) for seed in (0, 1)]
     apart = [probabilities([m], LABELS, a) for m, a in zip(models, (first, second), strict=True)]
     assert probabilities(models, LABELS, (first, second)) == pytest.approx(np.mean(apart, 0), abs=1e-6)
-    flat = FLAT.changed(context=1, patch=[8, 16])
+    flat = replace(FLAT, context=1, patch=[8, 16])
     mixed = [models[0], network(flat, 3, seed=2)]
     apart = [probabilities([m], r, first) for m, r in zip(mixed, (LABELS, flat), strict=True)]
     assert probabilities(mixed, [LABELS, flat], first) == pytest.approx(np.mean(apart, 0), abs=1e-6)
@@ -84,7 +86,7 @@ def test_what_a_voxel_gets_depends_on_batches_by_rounding_at_most():  # some pro
 
 
 def test_inside_one_window_it_is_what_keras_predicts():
-    record = LABELS.changed(patch=[20, 40, 36])
+    record = replace(LABELS, patch=[20, 40, 36])
     array, inside = head()
     model = network(record, 3)
     found = probabilities([model], record, array, flips=False)
@@ -93,7 +95,7 @@ def test_inside_one_window_it_is_what_keras_predicts():
 
 def test_mirror_images_are_averaged_so_that_a_mirrored_case_gives_a_mirrored_map():
     array, inside = head()
-    record = LABELS.changed(patch=[20, 40, 36])
+    record = replace(LABELS, patch=[20, 40, 36])
     model = network(record, 3)
     for flips, axes in ((True, (2,)), ("zyx", (0, 1, 2)), ("y", (1,))):
         plain = probabilities([model], record, array, flips=flips)
@@ -107,7 +109,7 @@ def test_mirror_images_are_averaged_so_that_a_mirrored_case_gives_a_mirrored_map
 
 
 def test_neighbouring_slices_are_channels_and_the_outermost_stand_twice():
-    record = FLAT.changed(context=1, values=[0, 1, 2, 3, 4, 5], scheme="")
+    record = replace(FLAT, context=1, values=[0, 1, 2, 3, 4, 5], scheme="")
     model = network(record)
     model.set_weights([np.eye(6, dtype=np.float32)[None, None] * 3, np.zeros(6, np.float32)])
     array = np.full((3, 14, 14, 2), -1, np.float32)
@@ -129,12 +131,12 @@ def test_labels_are_the_likeliest_and_regions_are_painted_in_order():
     assert decode(p, LABELS).tolist() == [[[0, 4]]] and decode(p, LABELS).dtype == np.uint8
     regions = np.array([[[[0.9, 0.6, 0.7], [0.9, 0.6, 0.2], [0.6, 0.5, 0.1], [0.1, 0.1, 0.1]]]], np.float32)
     assert decode(regions, REGIONS).tolist() == [[[4, 1, 2, 0]]]
-    strict = REGIONS.changed(postprocess={"threshold": {"WT": 0.8, "ET": 0.75}})
+    strict = replace(REGIONS, postprocess={"threshold": {"WT": 0.8, "ET": 0.75}})
     assert decode(regions, strict).tolist() == [[[1, 1, 0, 0]]]
 
 
 def test_the_threshold_of_a_binary_model_is_that_of_its_probability():
-    record = LABELS.changed(values=[0, 1], scheme="binary", postprocess={"threshold": {"tumour": 0.3}})
+    record = replace(LABELS, values=[0, 1], scheme="binary", postprocess={"threshold": {"tumour": 0.3}})
     p = np.random.default_rng(0).random((4, 5, 6), np.float32)
     assert np.array_equal(decode(np.stack([1 - p, p], -1), record), p > 0.3)
 
@@ -144,7 +146,7 @@ def test_wrong_input_and_settings_are_refused():
     model = network(LABELS)
     check_model(model, LABELS, "m.h5")
     with pytest.raises(CaseError, match="its record says"):
-        check_model(model, LABELS.changed(patch=[8, 8, 8]), "m.h5")
+        check_model(model, replace(LABELS, patch=[8, 8, 8]), "m.h5")
     with pytest.raises(CaseError, match="the model takes"):
         probabilities([model], LABELS, array[..., :1])
     for wrong in ({"overlap": 1}, {"overlap": -0.1}, {"flips": "xq"}):

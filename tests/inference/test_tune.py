@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from model_records import map_record
@@ -51,7 +53,7 @@ def test_a_model_that_is_too_sure_or_too_shy_gets_another_threshold():
     shy = [(np.stack([p, p], -1), t * np.uint8(2), MM) for p, t in (case(i, certainty=0.43) for i in range(6))]
     settings, _ = tune(shy, REGIONS)
     assert settings["threshold"]["inner"] == pytest.approx(0.2) and set(settings) == {"threshold"}
-    found = decode(shy[0][0], REGIONS.changed(postprocess=settings))
+    found = decode(shy[0][0], replace(REGIONS, postprocess=settings))
     assert np.array_equal(found, shy[0][1])
 
 
@@ -85,7 +87,7 @@ def test_dice_from_pieces_is_dice_from_voxels():
                                  (Choice(keep_largest=True), {"keep_largest": ["1"]}),
                                  (Choice(min_volume=20.0, fill_holes=True),
                                   {"min_volume": {"1": 20}, "fill_holes": ["1"]})):  # fmt: skip
-            done = apply(mask.astype(np.uint8), MM, settings, BINARY.changed(scheme="")) > 0
+            done = apply(mask.astype(np.uint8), MM, settings, replace(BINARY, scheme="")) > 0
             assert found.dice(choice) == pytest.approx(dice(done, truth))
     empty = np.zeros((3, 3, 3), bool)
     assert components(empty, empty, MM).dice(Choice(keep_largest=True)) == 1

@@ -5,7 +5,7 @@ import pytest
 
 from mrilib.errors import UsageError
 from mrilib.models import losses, voxel_losses
-from mrilib.models.registry import VOXEL_LOSSES
+from mrilib.models.voxel_losses import VOXEL_LOSSES
 
 RNG = np.random.default_rng(0)
 TRUTH = np.eye(3, dtype=np.float32)[RNG.integers(0, 3, (2, 4, 5))]
