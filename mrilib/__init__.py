@@ -23,7 +23,7 @@ PUBLIC = {
     "train": "mrilib.tasks.train",
     "predict": "mrilib.tasks.predicting",
     "score": "mrilib.tasks.scoring",
-    "load_model": "mrilib.tasks.model",
+    "load_model": "mrilib.tasks.predicting",
     "inspect": "mrilib.inspection",
     "view": "mrilib.drawing",
 }

@@ -148,14 +148,14 @@ def augment(source: Source, copies: int = 1, *, out: Path | str = "augmented", s
     added. replay: make the copies of an augmented.csv again. split, fold: only copies of training cases.
     Further keywords: those of `prepare`.
     """
-    from mrilib.images.augment import draw as random
+    from mrilib.images.augment import transforms
 
-    run, transforms, cases = _run(source, options)
+    run, words, cases = _run(source, options)
     if replay is not None:
         plan = augmentation.replaying(Path(replay))
     else:
-        start = {} if changes is None else random.settings(changes).as_dict()
-        settings = random.settings({**start, **transforms})
+        start = {} if changes is None else transforms.settings(changes).as_dict()
+        settings = transforms.settings({**start, **words})
         if not settings:
             raise UsageError("nothing would be changed", remedy='give changes such as rotate=15, or changes="medium"')
         plan = augmentation.drawing(settings, seed, copies, keep_originals)

@@ -223,13 +223,14 @@ def name_of(settings: dict | list) -> str:
 
 
 def is_complete(record: dict, root: Path, sources: list[dict], recipe_hash: str) -> bool:
-    """Whether a record speaks of finished work of this recipe on these very inputs, all there in full."""
-    if record.get("recipe") != recipe_hash or record.get("source") != sources:
+    """Whether a record is of finished work of this recipe on these inputs, whose outputs are complete."""
+    same = record.get("recipe") == recipe_hash and record.get("source") == sources
+    return same and bool(record.get("outputs")) and have_sizes(root, record["outputs"])
+
+
+def have_sizes(folder: Path, sizes: dict[str, int]) -> bool:
+    """Whether all these files exist below a folder, each with its size in bytes."""
+    try:
+        return all(os.stat(Path(folder) / name).st_size == size for name, size in sizes.items())
+    except OSError:
         return False
-    for name, size in record.get("outputs", {}).items():
-        try:
-            if os.stat(Path(root) / name).st_size != size:
-                return False
-        except OSError:
-            return False
-    return bool(record.get("outputs"))

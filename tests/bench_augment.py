@@ -33,6 +33,7 @@ def arrays(shape):
 def own() -> dict:
     """name of a task: a function that does it once."""
     from mrilib.images.augment import draw as augment
+    from mrilib.images.augment import transforms
     from mrilib.images.grid import Grid
 
     moving = {"rotate": TURN, "scale": SIZE}
@@ -52,7 +53,7 @@ def own() -> dict:
         array, label = arrays(shape)
         grid = Grid.of(label.shape)
         for name, given in sets.items():
-            chosen = augment.settings(given)
+            chosen = transforms.settings(given)
 
             def once(chosen=chosen, array=array, label=label, grid=grid):
                 drawn = augment.draw(chosen, augment.generator(0, "case", next(count)), grid)

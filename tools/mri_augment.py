@@ -103,13 +103,13 @@ def _check(replay: Path | None, given: dict) -> None:
 
 def _settings(changes: dict, preset: str | None, file: str | None, show: bool):
     """The settings of mrilib.images.augment that the options name; with show, they are printed."""
-    from mrilib.images.augment import draw
+    from mrilib.images.augment import transforms
 
     if show and not (changes or preset or file):
-        write(draw.listing())
+        write(transforms.listing())
         return None
-    start = {"preset": preset} if preset else draw.read(Path(file)) if file else {}
-    settings = draw.settings({**start, **changes})
+    start = {"preset": preset} if preset else transforms.read(Path(file)) if file else {}
+    settings = transforms.settings({**start, **changes})
     if not settings:
         raise UsageError("nothing would be changed", remedy="give a change such as --rotate 15, or --preset medium")
     if show:

@@ -13,6 +13,9 @@ from numba import njit
 
 from mrilib.parallel import cores
 
+CUT = 2.7  # noise deviations below which a coefficient becomes 0
+WIDTH = 0.4  # noise deviations within which voxels are similar
+OWN = 3.0  # weight of the guide at the voxel itself, in voxels
 SLAB = 8  # slices per piece of work; at least the side of a block less one
 
 
@@ -153,12 +156,12 @@ def _reach(mask: np.ndarray, side) -> np.ndarray:
     return np.stack([np.clip(start - side[2] + 1, 0, last), np.clip(stop, 0, last)], -1).astype(np.int64)
 
 
-def shrink(image: np.ndarray, sigma: float, mask: np.ndarray, side, step=(1, 1), *, pilot=None, cut: float = 2.7):
+def shrink(image: np.ndarray, sigma: float, mask: np.ndarray, side, step=(1, 1), *, pilot=None):
     """Denoise by shrinking the cosine transform of overlapping blocks (Yaroslavsky 1996; Guleryuz 2007).
 
     image: (z, y, x) float32, with noise of deviation sigma. mask: voxels to denoise; the others keep their values.
     side: voxels of a block along each axis, at most those of the image. step: between blocks along z and y; along x
-    blocks start at every voxel. Without a pilot, coefficients below cut * sigma become 0. With a pilot, an image of the
+    blocks start at every voxel. Without a pilot, coefficients below CUT * sigma become 0. With a pilot, an image of the
     same shape, each coefficient is weighted by its power in the pilot (Wiener). Each voxel is the weighted mean of its
     blocks; sparser blocks weigh more.
     """
@@ -170,7 +173,7 @@ def shrink(image: np.ndarray, sigma: float, mask: np.ndarray, side, step=(1, 1),
     slabs = [part for k in range(0, rows, SLAB) if len(part := zs[(zs >= k) & (zs < k + SLAB)])]
 
     def work(starts):
-        _blocks(image, image if pilot is None else pilot, pilot is not None, np.float32(cut * sigma),
+        _blocks(image, image if pilot is None else pilot, pilot is not None, np.float32(CUT * sigma),
                 np.float32(sigma**2), total, weight, places, starts, ys, *tables)  # fmt: skip
 
     with ThreadPoolExecutor(cores()) as pool:
@@ -217,14 +220,12 @@ def _like(image, guide, mean, spans, result, c_guide, c_mean, radius, own, start
             result[z, y, x0:x1] = total[x0:x1] / weight[x0:x1]
 
 
-def like_means(image: np.ndarray, guide: np.ndarray, sigma: float, mask: np.ndarray, radius, *, width: float = 0.4,
-               own: float = 3.0) -> np.ndarray:  # fmt: skip
+def like_means(image: np.ndarray, guide: np.ndarray, sigma: float, mask: np.ndarray, radius) -> np.ndarray:
     """Replace every voxel by the mean of the similar ones around it (PRI-NLM, Manjon et al. 2012).
 
     image, guide: (z, y, x) float32, the guide denoised already. Two voxels are similar if their values in the guide,
-    and the means of the guide over 3 voxels per side, differ little compared with width * sigma; this is invariant to
+    and the means of the guide over 3 voxels per side, differ little compared with WIDTH * sigma; this is invariant to
     rotation. mask: voxels to denoise; the others keep their values. radius: of the neighbourhood along each axis.
-    own: weight of the guide at the voxel itself, in voxels.
     """
     from scipy import ndimage
 
@@ -233,12 +234,12 @@ def like_means(image: np.ndarray, guide: np.ndarray, sigma: float, mask: np.ndar
     low = np.where(touched, mask.argmax(2), 0)
     high = np.where(touched, mask.shape[2] - mask[..., ::-1].argmax(2), 0)
     spans = np.stack([low, high], -1).astype(np.int64)
-    scale = 1 / (4 * (width * sigma) ** 2)
+    scale = 1 / (4 * (WIDTH * sigma) ** 2)
     result = image.copy()
 
     def work(start):
         _like(image, guide, mean, spans, result, np.float32(scale), np.float32(3 * scale), np.asarray(radius),
-              np.float32(own), start, min(start + 4, len(image)))  # fmt: skip
+              np.float32(OWN), start, min(start + 4, len(image)))  # fmt: skip
 
     with ThreadPoolExecutor(cores()) as pool:
         list(pool.map(work, range(0, len(image), 4)))

@@ -23,12 +23,8 @@ GEOMETRY = {
     "resize": "mrilib.images.steps.geometry:resize",
     "pad": "mrilib.images.steps.geometry:pad_or_crop",
 }
-MASKS = {
-    "brain": "mrilib.images.steps.brain:brain",
-}
-BIAS = {
-    "n4": "mrilib.images.steps.bias:n4",
-}
+MASKS = {"brain": "mrilib.images.steps.brain:brain"}
+BIAS = {"n4": "mrilib.images.steps.bias:n4"}
 NORMALIZERS = {
     "zscore": "mrilib.images.steps.intensity:zscore",
     "minmax": "mrilib.images.steps.intensity:minmax",
@@ -39,12 +35,8 @@ NORMALIZERS = {
     "nyul": "mrilib.images.steps.landmarks:nyul",
     "histogram": "mrilib.images.steps.landmarks:histogram",
 }
-COLOURS = {
-    "grey": "mrilib.images.steps.intensity:grey",
-}
-EDGES = {
-    "sobel": "mrilib.images.steps.edges:sobel",
-}
+COLOURS = {"grey": "mrilib.images.steps.intensity:grey"}
+EDGES = {"sobel": "mrilib.images.steps.edges:sobel"}
 LEARNERS = {  # what a step measures in each training case, and what it learns from all: its parameter `standard`
     "nyul": ("mrilib.images.steps.landmarks:nyul_landmarks", "mrilib.images.steps.landmarks:nyul_standard"),
     "histogram": ("mrilib.images.steps.landmarks:histogram_quantiles",

@@ -1,13 +1,24 @@
-"""Prediction of classes: the probability of each, and where the model looked."""
+"""Prediction of classes: the probability of each, and where the classifier looked.
+
+The latter is Grad-CAM (Selvaraju et al. 2017), as HiResCAM, over the image on its native grid.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from mrilib import targets
+import numpy as np
+
+from mrilib import store, targets
+from mrilib.errors import UsageError
+from mrilib.images.grid import Grid, Image
+from mrilib.images.resampling import resample
+from mrilib.inference.ensemble import of_model
 from mrilib.inference.predictor import Predictor
 from mrilib.inference.prepare import Prepared
+
+STRENGTH = 0.6  # how much of the picture the hottest colour covers
 
 
 class ClassPredictor(Predictor):
@@ -28,8 +39,6 @@ class ClassPredictor(Predictor):
         vectors = super().forward(prepared)
         if self.folder is None:
             return vectors
-        from mrilib.inference.explain import explain
-
         networks = self.models.build(self)
         return [(vector, explain(networks, one.array, int(vector.argmax()), one.grid, one.native.grid))
                 for vector, one in zip(vectors, prepared, strict=True)]
@@ -37,9 +46,87 @@ class ClassPredictor(Predictor):
     def write(self, case, prepared: Prepared, values) -> dict:
         if self.folder is None:
             return super().write(case, prepared, values)
-        from mrilib.inference.explain import overlay, write_overlay
-
         vector, heat = values
         row = super().write(case, prepared, vector)
         write_overlay(self.folder / f"{case.id}.png", overlay(prepared.native, heat))
         return row
+
+
+def grad_cam(model, array: np.ndarray, index: int) -> np.ndarray:
+    """How much each place speaks for class `index`: float32 (y, x), 0 to 1, of the size of the head's finest map.
+
+    array: prepared image, float32 (y, x, channel). Every feature map that the head takes counts: gradient of the
+    class' score before softmax times activation, summed over channels, what speaks for the class alone. This is
+    Grad-CAM in the form of HiResCAM (Draelos & Carin 2020): the same where a head takes means, and true as well
+    where it compares the sides, whose gradients would cancel in Grad-CAM's mean. Scaled to its own largest
+    value; all 0 when nothing speaks for the class. Raises UsageError for a network without our head.
+    """
+    import keras
+
+    from mrilib.gpu.gradients import gradient
+    from mrilib.models.backbones import head_inputs
+
+    try:
+        maps, score = head_inputs(model), model.get_layer("logits").output
+    except ValueError as error:
+        raise UsageError("this network cannot be explained: it has no layers pool and logits") from error
+    values = keras.tree.flatten(keras.Model(model.input, maps)(array[None]))
+    head = keras.Model(maps, score)
+    finest = max((tuple(value.shape[1:3]) for value in values), key=np.prod)
+    heat = np.zeros(finest, np.float32)
+    for i, value in enumerate(values):
+        before, after = values[:i], values[i + 1 :]
+        slope = gradient(lambda x, before=before, after=after: head([*before, x, *after])[:, index], value)
+        share = (np.asarray(value, np.float32) * slope).sum(-1)[0]  # of the score
+        heat += _spread(share * share.size, finest)  # by area
+    heat = np.maximum(heat, 0)
+    return heat / heat.max() if heat.max() > 0 else heat
+
+
+def _spread(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A map (y, x) on a finer grid of the same outline, linear between the middles of its cells; float32."""
+    for axis, n in enumerate(size):
+        have = values.shape[axis]
+        places = (np.arange(n) + 0.5) * have / n - 0.5
+        values = np.apply_along_axis(lambda row, places=places: np.interp(places, np.arange(len(row)), row), axis,
+                                     values)  # fmt: skip
+    return values.astype(np.float32)
+
+
+def explain(models: Sequence, array: np.ndarray | tuple, index: int, grid: Grid, native: Grid) -> np.ndarray:
+    """The mean Grad-CAM of several models on the native grid: float32 (y, x), 0 outside the prepared image.
+
+    array: of all models, or one for each. grid: where it lies; each value of a feature map stands at the middle of
+    the pixels it covers.
+    """
+    total = np.zeros(native.size, np.float64)
+    for place, model in enumerate(models):
+        heat = grad_cam(model, of_model(array, place), index)
+        factor = np.array(grid.size) / np.array(heat.shape)
+        wide = np.pad(heat, 1, mode="edge")  # half a cell beyond the outer middles
+        spacing = tuple(s * f for s, f in zip(grid.spacing, factor, strict=True))
+        coarse = grid.moved((factor - 1) / 2 - factor, wide.shape, spacing)
+        total += resample(Image(wide, coarse), native, outside=0.0).array
+    inside = resample(Image(np.ones(grid.size, np.uint8), grid), native, order=0).array
+    return np.where(inside > 0, total / len(models), 0).astype(np.float32)
+
+
+def overlay(native: Image, heat: np.ndarray) -> np.ndarray:
+    """The image in grey, its 1st to 99th percentile, under a red to yellow heat (y, x) of 0 to 1: uint8 (y, x, 3).
+
+    Of several channels the first is shown.
+    """
+    array = native.by_channel()[..., 0].astype(np.float64)
+    low, high = np.percentile(array, (1, 99))
+    grey = np.clip((array - low) / max(high - low, 1e-12), 0, 1)[..., None] * 255
+    colour = np.stack([np.full(heat.shape, 255.0), 255 * np.clip(2 * heat - 0.5, 0, 1), np.zeros(heat.shape)], -1)
+    cover = STRENGTH * np.clip(heat, 0, 1)[..., None]
+    return np.rint(grey * (1 - cover) + colour * cover).astype(np.uint8)
+
+
+def write_overlay(path: Path, picture: np.ndarray) -> None:
+    """Write uint8 (y, x, 3) as a PNG, whole or not at all."""
+    from PIL import Image as Picture
+
+    with store.whole(path) as temporary:
+        Picture.fromarray(picture).save(temporary)

@@ -94,9 +94,9 @@ class MapPredictor(Predictor):
                 for one in prepared]
 
     def write(self, case, prepared: Prepared, values) -> Path:
-        known = {"model": self.hashes, "seen": self.models.seen.get(prepared.content, "")}
+        origin = {"model": self.hashes, "seen": self.models.seen.get(prepared.content, "")}
         return write(case, prepared, values, self.models.record, self.target, settings=self.identity.postprocess,
-                     scheme=self.identity.scheme, known=known)
+                     scheme=self.identity.scheme, origin=origin)
 
 
 def identity_of(models: Models, settings: MapPredictSettings) -> Identity:

@@ -9,7 +9,6 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.inference.ensemble import seen_by
 from mrilib.models.record import ModelRecord
 
 log = logging.getLogger("mrilib")
@@ -81,7 +80,6 @@ class Models:
         """The networks, built at the first call, on the device and in the precision of the predictor's settings."""
         if not self._networks:
             from mrilib import gpu
-            from mrilib.inference.precision import recast
             from mrilib.models import file
 
             settings = predictor.settings
@@ -94,3 +92,33 @@ class Models:
                     predictor.check(network, record, name)
                 self._networks.append(recast(network, used.policy))
         return self._networks
+
+
+def seen_by(records: Iterable[ModelRecord]) -> dict[str, str]:
+    """Content hash -> how any of these models saw that case: "train" goes before "validation"."""
+    seen: dict[str, str] = {}
+    for record in records:
+        for case in record.cases.values():
+            content, part = case.get("content"), case.get("part")
+            if part == "train" or (part == "validation" and seen.get(content) != "train"):
+                seen[content] = part
+    return seen
+
+
+def recast(model, policy: str):
+    """The same network and weights computing by a Keras dtype policy: a new model, or this one for float32.
+
+    policy: float32, mixed_bfloat16 or mixed_float16. The input, the last layer and the weights stay float32, so that
+    probabilities keep their precision.
+    """
+    if policy == "float32":
+        return model
+    config = model.get_config()
+    outputs = config["output_layers"]  # of a single output no list of lists
+    last = {name for name, *_ in ([outputs] if outputs and isinstance(outputs[0], str) else outputs)}
+    for layer in config["layers"]:
+        if layer["class_name"] != "InputLayer" and layer["config"]["name"] not in last:
+            layer["config"]["dtype"] = policy
+    result = type(model).from_config(config)
+    result.set_weights(model.get_weights())
+    return result

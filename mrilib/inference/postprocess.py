@@ -135,10 +135,7 @@ def _filled(label_map, spacing, numbers) -> np.ndarray:
     inside, box = _mask(label_map, numbers)
     if inside is None:
         return label_map
-    if inside.ndim == 3 and inside.shape[0] == 1:  # one slice: in 3D no hole is closed off
-        holes = ndimage.binary_fill_holes(inside[0])[None] & ~inside
-    else:
-        holes = ndimage.binary_fill_holes(inside) & ~inside
+    holes = holes_of(inside)
     if not holes.any():
         return label_map
     nearest = ndimage.distance_transform_edt(~inside, sampling=spacing, return_distances=False, return_indices=True)
@@ -148,8 +145,16 @@ def _filled(label_map, spacing, numbers) -> np.ndarray:
     return result
 
 
+def holes_of(mask: np.ndarray) -> np.ndarray:
+    """The voxels that a mask encloses, bool; in a single slice (1, y, x) in 2D, because in 3D nothing closes it off."""
+    from scipy import ndimage
+
+    flat = mask.ndim == 3 and mask.shape[0] == 1
+    return (ndimage.binary_fill_holes(mask[0])[None] if flat else ndimage.binary_fill_holes(mask)) & ~mask
+
+
 def _mask(label_map, numbers):
-    """(where these numbers are within the box around them, that box); (None, None) where they are not."""
+    """(mask of these numbers within the box around them, that box); (None, None) where they do not occur."""
     table = np.zeros(256, bool)
     table[list(numbers)] = True
     mask = table[label_map]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from mrilib import labels
-from mrilib import store as records
+from mrilib import labels, store
 from mrilib.cases import PICTURES, VOLUMES
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
@@ -59,29 +57,22 @@ def ready(case, steps: Sequence, channels: Sequence[str], spacing, check: bool, 
 
 def finished(case, target: Target) -> Path | None:
     """The complete label map of a case from these models and settings; None when there is none."""
-    path = records.record_path(target.out, case.id)
+    path = store.record_path(target.out, case.id)
     if not path.is_file():
         return None
-    record = records.read_json(path)
-    if not records.is_complete(record, target.out, sources(case), target.hash) or record.get("given") != picked(case):
+    record = store.read_json(path)
+    if not store.is_complete(record, target.out, sources(case), target.hash) or record.get("given") != picked(case):
         return None
     if target.probabilities is not None:
-        folder, known = (target.probabilities / case.id).absolute(), record.get("probabilities", {})
-        if not known or not all(Path(name).parent == folder and _is(Path(name), size) for name, size in known.items()):
+        folder, sizes = (target.probabilities / case.id).absolute(), record.get("probabilities", {})
+        if not sizes or any(Path(name).parent != folder for name in sizes) or not store.have_sizes(folder, sizes):
             return None
     return target.out / record["path"]
 
 
-def _is(path: Path, size: int) -> bool:
-    try:
-        return os.stat(path).st_size == size
-    except OSError:
-        return False
-
-
 def sources(case) -> list[dict]:
-    """What tells whether the images of a case changed; its label map has no say in a prediction."""
-    return [records.stamp(path) for path in case.image_files]
+    """What tells whether the images of a case changed; a prediction does not depend on its label map."""
+    return [store.stamp(path) for path in case.image_files]
 
 
 def picked(case) -> dict:
@@ -90,12 +81,12 @@ def picked(case) -> dict:
 
 
 def write(case, prepared: Prepared, probabilities: np.ndarray, record: MapRecord, target: Target, *,
-          settings: Mapping, scheme: str = "", known: Mapping) -> Path:
-    """Write what a case was predicted to be, its record last; returns the path of the label map.
+          settings: Mapping, scheme: str = "", origin: Mapping) -> Path:
+    """Write the prediction of a case, its record last; returns the path of the label map.
 
     probabilities: float32 (z, y, x, k) as segment.probabilities gives them. settings: of the post-processing, in
-    place of the record's. scheme: that the label map is written in; "" is the model's. known: what else the record
-    is to say (model, seen). Raises CaseError for probabilities that are no numbers.
+    place of the record's. scheme: that the label map is written in; "" is the model's. origin: what else the record
+    says (model, seen). Raises CaseError for probabilities that are no numbers.
     """
     flat = prepared.grid.dimension == 2
     values = probabilities[0] if flat else probabilities
@@ -103,25 +94,25 @@ def write(case, prepared: Prepared, probabilities: np.ndarray, record: MapRecord
         raise CaseError("the model gives no number for it")
     wanted = replace(record, postprocess=dict(settings))
     grid, there = prepared.grid, prepared.native_grid
-    found = native.label_map(values, grid, there, wanted)
-    found = postprocess.apply(found, there.spacing, settings, record)
+    label_map = native.label_map(values, grid, there, wanted)
+    label_map = postprocess.apply(label_map, there.spacing, settings, record)
     if scheme and scheme != record.scheme:
-        found = labels.convert(found, labels.scheme(record.scheme), labels.scheme(scheme))
+        label_map = labels.convert(label_map, labels.scheme(record.scheme), labels.scheme(scheme))
     extra = {}
     if target.probabilities is not None:
         extra["probabilities"] = _write_probabilities(case, values, grid, there, wanted, target)
     path = target.out / f"{case.id}{target.suffix}"
-    with records.whole(path) as temporary:
-        files.write(temporary, Image(found, there))
+    with store.whole(path) as temporary:
+        files.write(temporary, Image(label_map, there))
     _remove_former(case, path, extra.get("probabilities", ()), target)
-    records.write_json(records.record_path(target.out, case.id), {
+    store.write_json(store.record_path(target.out, case.id), {
         **({"case": {"subject": case.subject}} if case.subject else {}),
         "path": path.relative_to(target.out).as_posix(),
         "source": sources(case),
         "given": picked(case),
         "content": prepared.content,
         "native_grid": there.as_dict(),
-        **known,
+        **origin,
         "scheme": scheme or record.scheme,
         **extra,
         "outputs": {path.relative_to(target.out).as_posix(): path.stat().st_size},
@@ -133,7 +124,7 @@ def write(case, prepared: Prepared, probabilities: np.ndarray, record: MapRecord
 def _remove_former(case, path: Path, probabilities: Collection[str], target: Target) -> None:
     """Remove what other settings made of a case: its map in another format, probabilities of other labels."""
     with contextlib.suppress(CaseError):  # no record yet, or a damaged one
-        former = records.read_json(records.record_path(target.out, case.id))
+        former = store.read_json(store.record_path(target.out, case.id))
         for name in former.get("outputs", {}):
             if target.out / name != path:
                 (target.out / name).unlink(missing_ok=True)
@@ -148,7 +139,7 @@ def _write_probabilities(case, values, grid: Grid, there: Grid, record: MapRecor
     for names, array in zip(output_names(record), native.each_output(values, grid, there, record), strict=True):
         name = "background" if names[0] == "0" else names[0].replace("/", "_")
         path = (target.probabilities / case.id / f"{name}{suffix}").absolute()
-        with records.whole(path) as temporary:
+        with store.whole(path) as temporary:
             files.write(temporary, Image(array, there), as_stored=True)
         sizes[str(path)] = path.stat().st_size
     return sizes

@@ -15,7 +15,7 @@ import numpy as np
 from mrilib import targets
 from mrilib.cases import Case
 from mrilib.errors import CaseError
-from mrilib.inference import ensemble, vectors
+from mrilib.inference import ensemble
 from mrilib.inference.models import Models
 from mrilib.inference.prepare import Prepared
 from mrilib.inference.settings import PredictSettings
@@ -77,8 +77,8 @@ class Predictor:
 
     def forward(self, prepared: Sequence[Prepared]) -> list:
         """What the networks give for some cases, an array each."""
-        return list(vectors.average(self.models.build(self), [one.array for one in prepared],
-                                    batch_size=self.batch_size, flips=self.settings.flips))
+        return list(ensemble.mean_vectors(self.models.build(self), [one.array for one in prepared],
+                                          batch_size=self.batch_size, flips=self.settings.flips))
 
     def write(self, case: Case, prepared: Prepared, values) -> dict:
         """The result of a case: here a row, {column: value}. Raises CaseError for values that are no numbers."""

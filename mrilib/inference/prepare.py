@@ -145,17 +145,33 @@ def prepare(case: Case, steps: Sequence[Step], channels: Sequence[str], shape: S
     recipe. others: the steps of further models, where each has its own; their arrays follow the first. Raises
     CaseError for a damaged case or one that does not come out as the model takes it.
     """
-    if check:
-        recipe.check_origin(case)
-    given, steps, _ = recipe.read(case, steps)  # before it is hashed: it says best what is wrong with a file
-    source = recipe.source_record(case)
-    image, _ = recipe.apply(steps, given)
+    original, image, source = _through_steps(case, steps, check)
     array, adapted = array_of(case, image, channels)
     if shape is not None and array.shape != tuple(shape):
         raise CaseError(f"is {_size(array.shape)} after preparing; the model takes {_size(shape)}", where=case.path,
                         remedy="mri-normalize --size brings images to one size")
-    made = Prepared(array, source["content"], adapted, image.grid, _native(case, given, source) if native else None)
-    return _with(made, [prepare(case, own, channels, shape, check=False) for own in others], case)
+    at_first = None
+    if native:  # the original, or a prepared image brought back to the grid of its original
+        at_first = geometry.resample(original, _native_grid(case, original, source, original.grid.dimension))
+    first = Prepared(array, source["content"], adapted, image.grid, at_first)
+    return _with(first, [prepare(case, own, channels, shape, check=False) for own in others], case)
+
+
+def _through_steps(case: Case, steps: Sequence[Step], check: bool) -> tuple[Image, Image, dict]:
+    """(the case as it was read, after its steps, its source record); check as in `prepare`."""
+    if check:
+        recipe.check_origin(case)
+    original, rest, _ = recipe.read(case, steps)  # before it is hashed: it says best what is wrong with a file
+    source = recipe.source_record(case)
+    return original, recipe.apply(rest, original)[0], source
+
+
+def _native_grid(case: Case, original: Image, source: dict, dimension: int) -> Grid:
+    """The native grid of a case that was read. Raises CaseError when it has not this dimension."""
+    grid = Grid.from_dict(source["native_grid"]) if "native_grid" in source else original.grid
+    if grid.dimension != dimension:
+        raise CaseError("is not of the dimension its record tells", where=case.path)
+    return grid
 
 
 def _with(first: Prepared, others: Sequence[Prepared], case: Case) -> Prepared:
@@ -179,22 +195,16 @@ def prepare_volume(case: Case, steps: Sequence[Step], channels: Sequence[str],
     Pictures do not say how large their pixels are, and stay. None leaves all.
     Raises CaseError as prepare does.
     """
-    if check:
-        recipe.check_origin(case)
-    given, steps, _ = recipe.read(case, steps)
-    source = recipe.source_record(case)
-    image, _ = recipe.apply(steps, given)
+    original, image, source = _through_steps(case, steps, check)
     array, adapted = wanted_channels(case, image, channels, named=False)  # red green blue may be three sequences
     image = upright(Image(array, image.grid, tuple(channels)))
-    native = Grid.from_dict(source["native_grid"]) if "native_grid" in source else given.grid
-    if native.dimension != image.grid.dimension:
-        raise CaseError("is not of the dimension its record tells", where=case.path)
+    native = _native_grid(case, original, source, image.grid.dimension)
     if spacing is not None and (native.dimension == 3 or native.volume is not None):
         image = _spaced(image, spacing)
     array = np.ascontiguousarray(image.array, np.float32)
-    made = Prepared(array if array.ndim == 4 else array[None], source["content"], adapted, image.grid,
-                    native_grid=native, given_grid=given.grid)
-    return _with(made, [prepare_volume(case, own, channels, spacing, check=False) for own in others], case)
+    first = Prepared(array if array.ndim == 4 else array[None], source["content"], adapted, image.grid,
+                     native_grid=native, given_grid=original.grid)
+    return _with(first, [prepare_volume(case, own, channels, spacing, check=False) for own in others], case)
 
 
 def upright(image: Image) -> Image:
@@ -212,16 +222,6 @@ def _spaced(image: Image, wanted: Sequence[float]) -> Image:
     if np.allclose(image.grid.spacing, wanted, rtol=0.01, atol=0):
         return image
     return geometry.spacing(image, spacing=wanted)[0]
-
-
-def _native(case: Case, given: Image, source: dict) -> Image:
-    """The case as first given, or what was made of it brought back to that grid."""
-    if "native_grid" not in source:
-        return given
-    grid = Grid.from_dict(source["native_grid"])
-    if grid.dimension != given.grid.dimension:
-        raise CaseError("is not of the dimension its record tells", where=case.path)
-    return geometry.resample(given, grid)
 
 
 def _size(shape: Sequence[int]) -> str:

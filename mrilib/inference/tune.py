@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mrilib.inference.postprocess import components_of, parts_of, scored
+from mrilib.inference.postprocess import components_of, holes_of, parts_of, scored
 from mrilib.inference.segment import decode
 from mrilib.models.record import MapRecord
 
@@ -144,8 +144,7 @@ def components(mask: np.ndarray, reference: np.ndarray, spacing: Sequence[float]
         if voxels[i] < 3 ** mask.ndim - 1 and mask.shape[0] > 1 or box is None:
             continue  # too small to hold anything
         alone = numbers[box] == i
-        flat = alone.shape[0] == 1
-        inside = (ndimage.binary_fill_holes(alone[0])[None] if flat else ndimage.binary_fill_holes(alone)) & ~alone
+        inside = holes_of(alone)
         hole[i], hole_right[i] = inside.sum(), (inside & reference[box]).sum()
     voxel = float(np.prod(spacing))
     return Components(voxels[1:] * voxel, voxels[1:], right[1:], hole[1:], hole_right[1:], int(reference.sum()))

@@ -14,8 +14,7 @@ from pathlib import Path
 from mrilib import __version__, parallel, store
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
-from mrilib.images.augment import affine, warp
-from mrilib.images.augment import draw as random
+from mrilib.images.augment import affine, draw, transforms, warp
 from mrilib.images.augment.transforms import CHOICES, DRAWN, NUMBERS
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io import files
@@ -150,19 +149,19 @@ def draws(case, image: Image, plan: dict) -> Callable[[int], dict]:
     """A function that gives the draw for each copy of a case, by the plan of make()."""
     if "copies" not in plan:
         return plan["drawn"].__getitem__
-    settings = random.settings(plan["settings"])
+    settings = transforms.settings(plan["settings"])
     array = finite(image)
-    if array.shape[-1] == 1 and (unused := random.of_several_channels(settings)):
+    if array.shape[-1] == 1 and (unused := transforms.of_several_channels(settings)):
         raise CaseError(f"has one channel, and {unused} is for several", where=case.path, remedy="leave it out")
     head = outline(array)
-    return lambda copy: random.draw(settings, random.generator(plan["seed"], case.id, copy), image.grid,
-                                    head) if copy else {}  # fmt: skip
+    return lambda copy: draw.draw(settings, draw.generator(plan["seed"], case.id, copy), image.grid,
+                                  head) if copy else {}  # fmt: skip
 
 
 def apply(image: Image, label: Image | None, boxes, drawn: dict) -> tuple[Image, Image | None, list]:
     """Apply a draw to an image, its label map (on the same grid) and its boxes."""
     spacing = image.grid.spacing
-    array, moved = random.apply_pair(finite(image), label.array if label else None, drawn, spacing)
+    array, moved = draw.apply_pair(finite(image), label.array if label else None, drawn, spacing)
     boxes = warp.boxes(boxes, drawn, Grid.of(image.grid.size, spacing)) if boxes else []
     return image.with_array(array.reshape(image.array.shape)), label.with_array(moved) if label else None, boxes
 

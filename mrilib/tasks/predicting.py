@@ -1,10 +1,11 @@
-"""Prediction with the tasks of the registry: models of any task, one call for all of it."""
+"""Models of any task in memory, and prediction with them."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from functools import cached_property
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -15,9 +16,47 @@ from mrilib.inference import run, selection
 from mrilib.inference.ensemble import typed
 from mrilib.inference.models import Models, of_option, records_of
 from mrilib.inference.predictor import Predictor, Table
+from mrilib.models import file, safety
 from mrilib.results import collected, warn
 from mrilib.sources import Source, each, folders_of
-from mrilib.tasks.model import Model
+
+
+class Model:
+    """What `mrilib.train` and `mrilib.load_model` return.
+
+    record: what the file says of the model (see mrilib.models.record). path: its file, None before it was saved.
+    """
+
+    def __init__(self, record: dict, *, path: str | Path | None = None, network=None):
+        self.record = record
+        self.path = None if path is None else Path(path)
+        if network is not None:
+            self.keras_model = network
+
+    @cached_property
+    def keras_model(self):
+        """The Keras network, which gives probabilities; read from the file at the first use."""
+        from mrilib import gpu
+
+        gpu.setup("auto", mixed="off")
+        return file.load(self.path)[0]
+
+    def predict(self, cases, out: str | Path | None = None, **settings):
+        """Apply the model to cases; see mrilib.predict."""
+        return predict(self, cases, out, **settings)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model file (.h5 or .keras); returns its path."""
+        file.save(self.keras_model, Path(path), self.record)
+        self.path = Path(path)
+        return self.path
+
+
+def load_model(path: str | Path) -> Model:
+    """The model in a file; its network is read when it is used. Raises CaseError for a file that is no model."""
+    record = file.read_record(Path(path))
+    safety.check(Path(path))
+    return Model(record, path=path)
 
 
 class Predictions(list):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mrilib import tasks
 from mrilib.cases import Case
-from mrilib.tasks.model import Model
+from mrilib.tasks.predicting import Model
 from mrilib.training.run import Training
 
 

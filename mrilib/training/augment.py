@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mrilib.errors import UsageError
-from mrilib.images.augment import draw as transforms
+from mrilib.images.augment import draw, transforms
 from mrilib.images.grid import Grid
 
 
@@ -24,7 +24,7 @@ def augmenter(augment: str | dict, kinds: int) -> Callable | None:
         raise UsageError(f"--augment: the images have one channel, and {unused} is for several", remedy="leave it out")
 
     def apply(image: np.ndarray, label, rng: np.random.Generator, spacing, head: np.ndarray | None = None):
-        drawn = transforms.draw(chosen, rng, Grid.of(image.shape[:-1], tuple(spacing)), head)
-        return transforms.apply_pair(image, label, drawn, spacing, kinds)
+        drawn = draw.draw(chosen, rng, Grid.of(image.shape[:-1], tuple(spacing)), head)
+        return draw.apply_pair(image, label, drawn, spacing, kinds)
 
     return apply

@@ -1,4 +1,7 @@
-"""Which cases an epoch shows, in which order and in which batches; the same for the same seed and epoch."""
+"""Which cases an epoch shows, in which order and in which batches, and the mixing of cases within a batch.
+
+All of it is the same for the same seed and epoch.
+"""
 
 from __future__ import annotations
 
@@ -58,9 +61,47 @@ def balanced(classes: np.ndarray) -> list[float]:
 
 def mixed(images: np.ndarray, targets: np.ndarray, settings, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     """A batch after the mixup or cutmix of the settings, its targets as shares; the same for the same batch."""
-    from mrilib.images.augment import mixing
-
-    for mix, alpha in ((mixing.mixup, settings.mixup), (mixing.cutmix, settings.cutmix)):
+    for mix, alpha in ((mixup, settings.mixup), (cutmix, settings.cutmix)):
         if alpha:
             images, targets = mix(images, targets, np.random.default_rng([settings.seed, epoch, index, MIXING]), alpha)
     return images, targets
+
+
+def mixup(images: np.ndarray, truth: np.ndarray, rng: np.random.Generator, alpha: float = 0.2) -> tuple:
+    """Weighted means of pairs of cases (Zhang et al., ICLR 2018): (images, truth), float32.
+
+    images: (b, …, c). truth: (b, k) class probabilities, or (b, …, k) label probabilities of each voxel. Each case is
+    paired with another one by a random permutation; the weight of each pair is drawn from Beta(alpha, alpha).
+    """
+    partners, weight = rng.permutation(len(images)), rng.beta(alpha, alpha, len(images)).astype(np.float32)
+    weight = np.maximum(weight, 1 - weight)  # each case keeps the larger weight in its own place
+    return tuple(_between(part, partners, weight) for part in (images, truth))
+
+
+def cutmix(images: np.ndarray, truth: np.ndarray, rng: np.random.Generator, alpha: float = 1.0) -> tuple:
+    """Replace a box of each case by that of another one (Yun et al., ICCV 2019): (images, truth), new arrays.
+
+    images: (b, …, c). truth: (b, k) class probabilities, weighted by the share of the image; or label probabilities
+    (b, …, k), whose box is replaced as well. The share that stays is drawn from Beta(alpha, alpha).
+    """
+    size = images.shape[1:-1]
+    partners, weight = rng.permutation(len(images)), rng.beta(alpha, alpha, len(images))
+    mixed, of_voxels = images.copy(), truth.shape[1 : len(size) + 1] == size
+    new, shares = truth.copy(), np.ones(len(images), np.float32)
+    for i, other in enumerate(partners):
+        side = (1 - weight[i]) ** (1 / len(size))
+        box = []
+        for n, place in zip(size, rng.random(len(size)), strict=True):
+            length = round(n * side)
+            start = int(place * (n - length + 1))
+            box.append(slice(start, start + length))
+        mixed[(i, *box)] = images[(other, *box)]
+        shares[i] = 1 - np.prod([float(part.stop - part.start) for part in box]) / np.prod([float(n) for n in size])
+        if of_voxels:
+            new[(i, *box)] = truth[(other, *box)]
+    return mixed, new if of_voxels else _between(truth, partners, shares)
+
+
+def _between(array: np.ndarray, partners: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    weight = weight.reshape(-1, *(1,) * (array.ndim - 1)).astype(np.float32)
+    return (weight * array + (1 - weight) * array[partners]).astype(np.float32)

@@ -158,10 +158,10 @@ def resolved(settings: TrainSettings) -> TrainSettings:
 
             s = replace(s, width=width_of(s.weights, s.backbone or "mobilenet"))
     if isinstance(s.augment, str) and s.augment not in PRESETS:
-        from mrilib.images.augment import draw
+        from mrilib.images.augment import transforms
 
         is_text = "=" in s.augment and not Path(s.augment).exists()  # settings in one line: "noise=0.1 flip=lr"
-        if not (chosen := draw.settings(s.augment if is_text else Path(s.augment))):
+        if not (chosen := transforms.settings(s.augment if is_text else Path(s.augment))):
             raise UsageError("names no transform", where=s.augment, remedy="--augment none disables augmentation")
         s = replace(s, augment=chosen.as_dict())
     return s

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrilib import recipe
-from mrilib import store as records
+from mrilib import recipe, store
 from mrilib.cases import PICTURES, suffix_of
 from mrilib.errors import CaseError
 from mrilib.images.io import files
@@ -63,8 +62,8 @@ class Volume:
     def places(self, in_slices: bool = False) -> dict[int, np.ndarray]:
         """Positions (n, 3) int32 of each label that occurs, taken evenly from the volume, or from its slices."""
         kind = "s" if in_slices else "v"
-        with np.load(self.folder / "places.npz") as known:
-            return {int(name[1:]): known[name] for name in known.files if name[0] == kind}
+        with np.load(self.folder / "places.npz") as places:
+            return {int(name[1:]): places[name] for name in places.files if name[0] == kind}
 
 
 def folder_of(cache: Path, key: dict) -> Path:
@@ -82,34 +81,35 @@ def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[fl
     first. ignore: the value of voxels that nobody labelled. Returns the name of the case's folder. Raises CaseError
     for another label, and as preparing does.
     """
-    key = {"format": FORMAT, "sources": [records.stamp(path) for path in recipe.input_files(case)],
+    key = {"format": FORMAT, "sources": [store.stamp(path) for path in recipe.input_files(case)],
            "steps": [step.as_dict() for step in steps], "channels": list(channels), "values": list(values),
            "spacing": None if spacing is None else list(spacing), "held": list(case.held), "id": case.id,
            **({} if ignore is None else {"ignore": ignore})}  # fmt: skip
     folder = folder_of(cache, key)
     if _is_whole(folder):
         return folder.name
-    records.remove(folder)
-    made = prepare_volume(case, steps, channels, spacing)
-    array, flat = made.array, made.grid.dimension == 2
+    store.remove(folder)
+    prepared = prepare_volume(case, steps, channels, spacing)
+    array, flat = prepared.array, prepared.grid.dimension == 2
     if np.abs(array).max() > LARGEST:
         raise CaseError(f"holds values beyond {LARGEST:g}", where=case.path,
                         remedy="bring them to a common scale first: mri-normalize")
-    label = _indices(values, ignore, recipe.label_on(case, made.given_grid, made.grid, steps).array, case)
+    label = _indices(values, ignore, recipe.label_on(case, prepared.given_grid, prepared.grid, steps).array, case)
     label = label[None] if flat else label
     inside = _box(array, np.where(label < len(values), label, 0))
     array, label = array[inside], label[inside]
     air = [float(border(array[..., i]).min()) for i in range(array.shape[-1])]
     counts = np.bincount(label.ravel(), minlength=len(values))[: len(values)]
-    with records.whole(folder) as making:
+    with store.whole(folder) as making:
         making.mkdir(exist_ok=True)
         np.save(making / "image.npy", array.astype(np.float16))
         np.save(making / "label.npy", label)
         np.savez(making / "places.npz", **_places(label, len(values), case.id))
-        records.write_json(making / "case.json", {
-            "key": key, "content": made.content, "air": air, "spacing": [*([1.0] if flat else []), *made.grid.spacing],
+        store.write_json(making / "case.json", {
+            "key": key, "content": prepared.content, "air": air,
+            "spacing": [*([1.0] if flat else []), *prepared.grid.spacing],
             "size": list(label.shape), "counts": {str(i): int(n) for i, n in enumerate(counts) if n},
-            "label_content": records.content_hash([making / "label.npy"]),
+            "label_content": store.content_hash([making / "label.npy"]),
             "outputs": {path.name: path.stat().st_size for path in sorted(making.iterdir())},
         })  # fmt: skip
     return folder.name
@@ -118,18 +118,17 @@ def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[fl
 def _is_whole(folder: Path) -> bool:
     """Whether a prepared case is there in full: a power cut, or a copy of the cache, may leave files cut short."""
     try:
-        outputs = records.read_json(folder / "case.json")["outputs"]
-        return all((folder / name).stat().st_size == size for name, size in outputs.items())
-    except (CaseError, KeyError, OSError):
+        return store.have_sizes(folder, store.read_json(folder / "case.json")["outputs"])
+    except (CaseError, KeyError):
         return False
 
 
 def _box(array: np.ndarray, label: np.ndarray) -> tuple[slice, ...]:
     """What prediction would compute of a volume, its head, and all that is labelled; everything where there is none."""
-    found = segment.head_box(array)
-    if found is None:
+    head = segment.head_box(array)
+    if head is None:
         return (slice(None),) * 3
-    low, high = found
+    low, high = head
     if label.any():
         first, last = np.array([(part.start, part.stop) for part in box_of(label)]).T
         low, high = np.minimum(low, first), np.maximum(high, last)
@@ -166,29 +165,30 @@ def look(case, steps: Sequence) -> tuple[tuple[float, ...], tuple[str, ...], lis
 
 def load(cache: Path, names: Sequence[str]) -> list[Volume]:
     """The cases of these folders of the cache, without their voxels."""
-    found = []
+    volumes = []
     for name in names:
         folder = Path(cache) / name
-        known = records.read_json(folder / "case.json")
-        found.append(Volume(known["key"]["id"], folder, tuple(known["size"]), tuple(known["spacing"]),
-                            tuple(known["key"]["channels"]), np.array(known["air"], np.float32),
-                            {int(k): n for k, n in known["counts"].items()}, known["content"], known["label_content"]))
-    return found
+        case = store.read_json(folder / "case.json")
+        volumes.append(Volume(case["key"]["id"], folder, tuple(case["size"]), tuple(case["spacing"]),
+                              tuple(case["key"]["channels"]), np.array(case["air"], np.float32),
+                              {int(k): n for k, n in case["counts"].items()}, case["content"], case["label_content"]))
+    return volumes
 
 
 def _places(label: np.ndarray, count: int, case_id: str) -> dict[str, np.ndarray]:
     """Positions (n, 3) int32 of each label, `v0`… evenly from the volume, `s0`… evenly from its slices; by chance, but
     the same for the same case."""
     rng = np.random.default_rng(number_of(case_id))
-    found = {}
+    places = {}
     for value in range(count):
         flat = np.flatnonzero(label == value)
         if not flat.size:
             continue
         some = rng.choice(flat, PLACES, replace=False) if flat.size > PLACES else flat
-        found[f"v{value}"] = np.stack(np.unravel_index(np.sort(some), label.shape), -1).astype(np.int32)
+        places[f"v{value}"] = np.stack(np.unravel_index(np.sort(some), label.shape), -1).astype(np.int32)
         cuts = np.searchsorted(flat, np.arange(1, label.shape[0]) * label[0].size)
         each = [rng.choice(part, min(PLACES_SLICE, part.size), replace=False) for part in np.split(flat, cuts)
                 if part.size]
-        found[f"s{value}"] = np.stack(np.unravel_index(np.sort(np.concatenate(each)), label.shape), -1).astype(np.int32)
-    return found
+        spread = np.sort(np.concatenate(each))
+        places[f"s{value}"] = np.stack(np.unravel_index(spread, label.shape), -1).astype(np.int32)
+    return places

@@ -22,7 +22,7 @@ def values(shape):
 
 
 def made(array, **drawn):
-    return augment.apply_array(array, {"seed": 7, **drawn}, SPACING[array.ndim - 1])
+    return augment.apply_pair(array, None, {"seed": 7, **drawn}, SPACING[array.ndim - 1])[0]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -162,7 +162,7 @@ def test_each_changes_values_by_its_seed_alone_and_leaves_the_input(name):
     first, again = made(array, **{name: strength}), made(array, **{name: strength})
     assert np.array_equal(array, kept) and np.array_equal(first, again) and not np.array_equal(first, array)
     assert first.dtype == np.float32 and first.shape == array.shape and np.isfinite(first).all()
-    other = augment.apply_array(array, {"seed": 8, name: strength}, SPACING[3])
+    other = augment.apply_pair(array, None, {"seed": 8, name: strength}, SPACING[3])[0]
     assert np.array_equal(other, first) == (name not in SEEDED)
     flat = np.full((5, 6, 1), 3.0, np.float32)
     assert np.isfinite(made(flat, **{name: strength[1:] if isinstance(strength, list) else strength})).all()
@@ -171,7 +171,7 @@ def test_each_changes_values_by_its_seed_alone_and_leaves_the_input(name):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(TINY))
 def test_anything_may_be_drawn_for_an_image_of_any_size(seed, shape):
-    everything = augment.settings({
+    everything = transforms.settings({
         "flip": "lr,ud", "rotate": 180, "shear": 30, "scale": 0.5, "stretch": 0.3, "shift": "30%", "elastic": "8%@0.7",
         "contrast": 0.5, "brightness": 0.5, "gamma": "0.5:2", "inverse_gamma": "0.5:2", "histogram": 0.9, "bias": 1,
         "blur": "10%", "low_resolution": "1:4", "ghosting": 0.5, "sharpen": 2, "noise": 0.2, "rician": 0.2,

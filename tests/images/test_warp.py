@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrilib.images.augment import affine, splines, warp
+from mrilib.images.augment import affine, splines, transforms, warp
 from mrilib.images.augment import draw as augment
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io.itk import to_itk
@@ -49,7 +49,7 @@ def test_it_agrees_with_simpleitk(shape, bent):
     for i in range(4):
         want = theirs(array[..., i], drawn, grid, sitk.sitkLinear, float(border(array[..., i]).min()))
         assert np.abs(made[..., i] - want).max() < 1e-4
-        alone = augment.apply_array(array[..., i : i + 1], drawn, grid.spacing)
+        alone = augment.apply_pair(array[..., i : i + 1], None, drawn, grid.spacing)[0]
         assert np.allclose(alone[..., 0], made[..., i], atol=1e-6)
     assert (moved != theirs(label, drawn, grid, sitk.sitkNearestNeighbor, 0)).mean() < 1e-3
     whole = {**drawn, "interpolation": "cubic", "labels": "smooth"}
@@ -72,7 +72,7 @@ def test_the_elastic_field_is_the_bspline_of_itk(shape):
     spline.SetParameters(np.moveaxis(points[..., ::-1], -1, 0).ravel().tolist())
     image = to_itk(Image(picture(shape)[0][..., 0], grid))
     want = sitk.GetArrayFromImage(sitk.Resample(image, image, spline, sitk.sitkLinear, 0.0))
-    got = augment.apply_array(picture(shape)[0], ELASTIC, grid.spacing)[..., 0]
+    got = augment.apply_pair(picture(shape)[0], None, ELASTIC, grid.spacing)[0][..., 0]
     moved = np.abs(warp.places(ELASTIC, grid) - np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1))
     inside = (slice(1, -1),) * len(shape)  # ITK leaves some of the outermost voxels where they are
     assert np.abs(got - want)[inside][want[inside] != 0].max() < 1e-4 and 0.5 < (moved * grid.spacing).max() <= 4.0
@@ -129,7 +129,7 @@ def test_boxes_hold_all_of_their_object_where_the_image_is_bent(seed):
     label = np.zeros((48, 60), np.uint8)
     label[10:30, 15:40] = 1
     grid = Grid.of(label.shape, (1.5, 0.7))
-    chosen = augment.settings({"rotate": 30, "scale": 0.2, "elastic": "5%@0.7", "perspective": "15%@0.7"})
+    chosen = transforms.settings({"rotate": 30, "scale": 0.2, "elastic": "5%@0.7", "perspective": "15%@0.7"})
     drawn = augment.draw(chosen, np.random.default_rng(seed), grid)
     rows, columns = np.nonzero(warp.warp(None, label, drawn, grid)[1])
     x0, y0, x1, y1, kind = warp.boxes([(15, 10, 40, 30, "tumour")], drawn, grid)[0]
@@ -147,7 +147,7 @@ def test_the_head_stays_in_view(shape):
     head = ((at / np.divide(shape, 4)) ** 2).sum(-1) < 1
     array = (head * 100.0).astype(np.float32)[..., None]
     grid, points = Grid.of(shape, (2.0, 1.0, 1.2)[-n:]), outline(array)
-    chosen = augment.settings({"rotate": 30, "scale": "0.8:1.2", "shift": "40%", "flip": "lr"})
+    chosen = transforms.settings({"rotate": 30, "scale": "0.8:1.2", "shift": "40%", "flip": "lr"})
     lost = {True: [], False: []}
     for copy in range(30):
         for kept in lost:
@@ -156,10 +156,11 @@ def test_the_head_stays_in_view(shape):
             want = head.sum() * drawn["scale"] ** n
             lost[kept].append(1 - moved.sum() / want)
     assert max(lost[True]) < 0.05 and max(lost[False]) > 0.2
-    big = augment.draw(augment.settings({"scale": "3:3", "shift": "40%"}), augment.generator(0, "a", 1), grid, points)
+    large = transforms.settings({"scale": "3:3", "shift": "40%"})
+    big = augment.draw(large, augment.generator(0, "a", 1), grid, points)
     moved = warp.warp(None, head.astype(np.uint8), big, grid)[1]
     assert moved.mean() > 0.5  # what cannot fit is centred
-    still = augment.draw(augment.settings({"gamma": 0.2}), augment.generator(0, "a", 1), grid, points)
+    still = augment.draw(transforms.settings({"gamma": 0.2}), augment.generator(0, "a", 1), grid, points)
     assert "shift" not in still
 
 
@@ -175,7 +176,7 @@ def test_what_would_fold_the_image_is_refused(given, shape, says):
     from mrilib.errors import UsageError
 
     with pytest.raises(UsageError, match=says):
-        augment.draw(augment.settings(given), augment.generator(0, "a", 0), Grid.of(shape))
+        augment.draw(transforms.settings(given), augment.generator(0, "a", 0), Grid.of(shape))
 
 
 @pytest.mark.parametrize(("size", "spacing", "tilts"), [
@@ -183,7 +184,7 @@ def test_what_would_fold_the_image_is_refused(given, shape, says):
     ((50, 40, 12), (1, 1, 4), False), ((9, 20, 20), (2.5, 1, 1), True),
 ])  # fmt: skip
 def test_slabs_and_thick_slices_are_not_tilted(size, spacing, tilts):
-    chosen = augment.settings({"rotate": 20, "shear": 10})
+    chosen = transforms.settings({"rotate": 20, "shear": 10})
     drawn = augment.draw(chosen, augment.generator(0, "a", 1), Grid.of(size, spacing))
     matrix = np.abs(affine.world_matrix(drawn, 3) - np.eye(3))
     across = 2 if spacing[2] == 4 else 0

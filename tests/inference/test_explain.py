@@ -3,7 +3,7 @@ import pytest
 
 from mrilib.errors import UsageError
 from mrilib.images.grid import Grid, Image
-from mrilib.inference.explain import explain, grad_cam, overlay, write_overlay
+from mrilib.inference.classes import explain, grad_cam, overlay, write_overlay
 
 
 @pytest.fixture(scope="module")

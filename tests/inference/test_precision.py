@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mrilib.inference.precision import recast
+from mrilib.inference.models import recast
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from mrilib.images.io import files
 from mrilib.models import unet
 from mrilib.models.classifier import classifier
 from mrilib.models.record import ClassRecord
-from mrilib.tasks.model import Model
+from mrilib.tasks.predicting import Model
 
 CLASSES = ClassRecord(task="classify", channels=["image"], recipe=EMPTY, shape=[32, 32, 1], classes=["no", "yes"])
 MAPS = map_record(patch=[8, 8], dimension=2, values=[0, 1, 2])

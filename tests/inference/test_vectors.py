@@ -3,8 +3,8 @@ import pytest
 from model_records import map_record
 
 from mrilib.errors import CaseError
-from mrilib.inference.ensemble import check_shapes, seen_by
-from mrilib.inference.vectors import average, predict
+from mrilib.inference.ensemble import check_shapes, mean_vectors, vectors
+from mrilib.inference.models import seen_by
 
 ARRAYS = list(np.random.default_rng(0).normal(size=(11, 32, 32, 1)).astype(np.float32))
 
@@ -20,35 +20,35 @@ def models():
 
 
 def test_a_probability_does_not_depend_on_what_it_came_with(models):
-    whole = predict(models[1], ARRAYS, batch_size=4)
+    whole = vectors(models[1], ARRAYS, batch_size=4)
     assert whole.shape == (11, 2) and whole.dtype == np.float32
     assert whole.sum(-1) == pytest.approx(np.ones(11), abs=1e-6)
     order = np.random.default_rng(1).permutation(11)
-    shuffled = predict(models[1], [ARRAYS[i] for i in order[:7]], batch_size=4)
+    shuffled = vectors(models[1], [ARRAYS[i] for i in order[:7]], batch_size=4)
     assert np.array_equal(shuffled, whole[order[:7]])
 
 
 def test_it_is_what_keras_predicts(models):
-    assert predict(models[0], ARRAYS) == pytest.approx(models[0].predict(np.array(ARRAYS), verbose=0), abs=1e-6)
+    assert vectors(models[0], ARRAYS) == pytest.approx(models[0].vectors(np.array(ARRAYS), verbose=0), abs=1e-6)
 
 
 def test_no_image_gives_no_row(models):
-    assert predict(models[0], []).shape == (0, 2)
+    assert vectors(models[0], []).shape == (0, 2)
 
 
 def test_flips_average_the_image_with_its_mirror_image(models):
-    plain = predict(models[0], ARRAYS)
-    mirrored = predict(models[0], [a[:, ::-1] for a in ARRAYS])
-    assert predict(models[0], ARRAYS, flips=True) == pytest.approx((plain + mirrored) / 2, abs=1e-7)
+    plain = vectors(models[0], ARRAYS)
+    mirrored = vectors(models[0], [a[:, ::-1] for a in ARRAYS])
+    assert vectors(models[0], ARRAYS, flips=True) == pytest.approx((plain + mirrored) / 2, abs=1e-7)
     assert abs(plain - mirrored).max() > 1e-4
 
 
 def test_several_models_are_averaged(models):
-    each = [predict(model, ARRAYS) for model in models]
-    assert average(models, ARRAYS) == pytest.approx(np.mean(each, 0), abs=1e-7)
+    each = [vectors(model, ARRAYS) for model in models]
+    assert mean_vectors(models, ARRAYS) == pytest.approx(np.mean(each, 0), abs=1e-7)
     darker = [array - 1 for array in ARRAYS]
-    each[1] = predict(models[1], darker)  # each model its own array
-    assert average(models, list(zip(ARRAYS, darker, strict=True))) == pytest.approx(np.mean(each, 0), abs=1e-7)
+    each[1] = vectors(models[1], darker)  # each model its own array
+    assert mean_vectors(models, list(zip(ARRAYS, darker, strict=True))) == pytest.approx(np.mean(each, 0), abs=1e-7)
 
 
 def test_a_network_that_is_not_what_its_record_says_is_refused(models):

@@ -102,8 +102,8 @@ def test_an_ensemble_with_damaged_cases_explained(raw, models, tmp_path):
     from PIL import Image as Picture
 
     from mrilib.cases import find
+    from mrilib.inference.ensemble import vectors as alone
     from mrilib.inference.prepare import prepare
-    from mrilib.inference.vectors import predict as alone
     from mrilib.models.file import load
 
     (tmp_path / "cut.png").write_bytes((raw / "no" / "no 1.png").read_bytes()[:300])

@@ -14,27 +14,8 @@ import numpy as np
 
 from mrilib.errors import UsageError
 from mrilib.images.augment import affine, warp
-from mrilib.images.augment.transforms import (
-    DRAWN,
-    FACTORS,
-    INTENSITY,
-    MEANING,
-    NUMBERS,
-    PRESETS,
-    TONES,
-    WIDTH,
-    Range,
-    Settings,
-    listing,
-    of_several_channels,
-    read,
-    settings,
-)
-from mrilib.images.grid import Grid, Image
-from mrilib.images.steps.foreground import finite
-
-__all__ = ["MEANING", "PRESETS", "Range", "Settings", "apply", "apply_array", "apply_pair", "draw", "generator",
-           "listing", "of_several_channels", "read", "settings"]
+from mrilib.images.augment.transforms import DRAWN, FACTORS, INTENSITY, MEANING, NUMBERS, TONES, WIDTH, Range, Settings
+from mrilib.images.grid import Grid
 
 SEEDED = ("elastic", "histogram", "bias", "ghosting", "noise", "rician", "cutout", "dropout",
           "tones")  # these draw further numbers
@@ -156,25 +137,6 @@ def _keep_in_view(drawn: dict, grid: Grid, head: np.ndarray) -> None:
         drawn["shift"] = [round(float(v), 6) for v in shift]
 
 
-def apply(image: Image, drawn: dict, *, label: bool = False) -> Image:
-    """Apply a draw to an image (z, y, x[, c]) or (y, x[, c]): float32 on the same grid; see apply_pair.
-
-    label: the image is a label map: only moved, 0 beyond its border, no new values, same type. Raises CaseError for NaN
-    and for an empty image.
-    """
-    if label:
-        return image.with_array(_moved(None, image.array, drawn, Grid.of(image.grid.size, image.grid.spacing))[1])
-    return image.with_array(apply_array(finite(image), drawn, image.grid.spacing).reshape(image.array.shape))
-
-
-def apply_array(array: np.ndarray, drawn: dict, spacing) -> np.ndarray:
-    """Apply a draw to an array with a channel axis, (y, x, c) or (z, y, x, c) float32, without NaN.
-
-    spacing: mm in array order. Returns a new float32 array.
-    """
-    return apply_pair(array, None, drawn, spacing)[0]
-
-
 def apply_pair(array: np.ndarray, label: np.ndarray | None, drawn: dict, spacing, kinds: int | None = None) -> tuple:
     """Apply a draw to an image and its label map: (array, label).
 
@@ -186,26 +148,17 @@ def apply_pair(array: np.ndarray, label: np.ndarray | None, drawn: dict, spacing
     if label is not None and label.shape != array.shape[:-1]:
         raise ValueError(f"label {label.shape} does not lie on an image of {array.shape[:-1]}")
     grid = Grid.of(array.shape[:-1], tuple(spacing))
-    array = np.ascontiguousarray(array, np.float32)
-    warped, warped_label = _moved(array, label, drawn, grid)
-    return _changed(array, warped, drawn, grid, kinds), warped_label
-
-
-def _moved(array, label, drawn: dict, grid: Grid) -> tuple:
-    """(array, label) after the spatial transforms; without any, the same array and a copy of the label."""
+    before = np.ascontiguousarray(array, np.float32)
     if warp.moves(drawn):
-        return warp.warp(array, label, drawn, grid)
-    return array, None if label is None else label.copy()
-
-
-def _changed(before: np.ndarray, array: np.ndarray, drawn: dict, grid: Grid, kinds: int | None = None) -> np.ndarray:
-    """An array after the intensity transforms, always a new one."""
+        array, label = warp.warp(before, label, drawn, grid)
+    else:
+        array, label = before, None if label is None else label.copy()
     if not any(name in drawn for name in INTENSITY):
-        return array.copy() if array is before else array
+        return array.copy() if array is before else array, label
     from mrilib.images.augment.appearance import change
 
     flat = grid.dimension == 2
     shape, spacing = ((1, *array.shape), (1.0, *grid.spacing)) if flat else (array.shape, grid.spacing)
-    whole = np.ascontiguousarray(before).reshape(shape)
+    whole = before.reshape(shape)
     moved = whole if array is before else np.ascontiguousarray(array).reshape(shape)
-    return change(moved, whole, drawn, spacing, kinds).reshape(array.shape)
+    return change(moved, whole, drawn, spacing, kinds).reshape(array.shape), label

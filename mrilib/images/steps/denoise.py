@@ -152,7 +152,7 @@ def _three_passes(channel: np.ndarray, spacing, sigma: float, noise: str, mask) 
     short, long, radius = (8, 8, 5) if flat else (4, 6, 3)
     guide = shrink(volume, sigma, inside, sides(short))
     reach = [int(round(radius * r)) for r in ratio]
-    pilot = like_means(volume, guide, sigma, inside, reach, width=0.4)
+    pilot = like_means(volume, guide, sigma, inside, reach)
     step = (1, 1) if flat else (2 if ratio[0] > 0.5 else 1, 2)
     result = shrink(volume, sigma, inside, sides(long), step, pilot=pilot)
     result = (result + pilot) / 2  # their errors differ, so their mean is better than either

@@ -7,6 +7,7 @@ import numpy as np
 from mrilib.errors import CaseError
 
 FLAT_BORDER = 0.98  # share of the border that must be one value for the background to be that value
+BINS = 256  # of Otsu's histogram
 FLAT_TOLERANCE = 0.01  # of the range of values: what JPEG adds to a flat background
 
 
@@ -71,7 +72,7 @@ def box_of(*masks: np.ndarray) -> tuple[slice, ...]:
     return tuple(ends)
 
 
-def otsu(values: np.ndarray, bins: int = 256) -> float:
+def otsu(values: np.ndarray) -> float:
     """Otsu's threshold: the one with the largest variance between the two classes (Otsu 1979).
 
     values: float array of any shape, finite. Values above the result are the upper class. The result for a constant
@@ -82,11 +83,11 @@ def otsu(values: np.ndarray, bins: int = 256) -> float:
     low, high = float(values.min()), float(values.max())
     if not high > low:
         return low
-    width = (high - low) / bins
-    index = np.minimum((values.ravel() - np.float32(low)) * np.float32(1 / width), bins - 1).astype(np.intp)
-    counts = np.bincount(index, minlength=bins).astype(np.float64)
+    width = (high - low) / BINS
+    index = np.minimum((values.ravel() - np.float32(low)) * np.float32(1 / width), BINS - 1).astype(np.intp)
+    counts = np.bincount(index, minlength=BINS).astype(np.float64)
     below = np.cumsum(counts)
-    moment = np.cumsum(counts * np.arange(bins))
+    moment = np.cumsum(counts * np.arange(BINS))
     above = below[-1] - below
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (moment / below - (moment[-1] - moment) / above) ** 2

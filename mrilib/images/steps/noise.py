@@ -104,10 +104,8 @@ def _flattest(array: np.ndarray, spacing) -> tuple[np.ndarray, np.ndarray, np.nd
         return None
     difference = array
     for axis in axes:
-        low, mid, high = (np.arange(array.shape[axis] - 2) + k for k in range(3))
-        part = [slice(None)] * array.ndim
-        cut = [tuple(part[:axis] + [slice(i[0], i[-1] + 1)] + part[axis + 1 :]) for i in (low, mid, high)]
-        difference = difference[cut[0]] - 2 * difference[cut[1]] + difference[cut[2]]
+        rows = np.moveaxis(difference, axis, 0)
+        difference = np.moveaxis(rows[:-2] - 2 * rows[1:-1] + rows[2:], 0, axis)
     inner = tuple(slice(1, -1) if a in axes else slice(None) for a in range(array.ndim))
     shape = ndimage.generate_binary_structure(array.ndim, 1)
     for axis in set(range(array.ndim)) - set(axes):
