@@ -86,8 +86,8 @@ def grad_cam(model, array: np.ndarray, index: int) -> np.ndarray:
 def _spread(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A map (y, x) on a finer grid of the same outline, linear between the middles of its cells; float32."""
     for axis, n in enumerate(size):
-        have = values.shape[axis]
-        places = (np.arange(n) + 0.5) * have / n - 0.5
+        count = values.shape[axis]
+        places = (np.arange(n) + 0.5) * count / n - 0.5
         values = np.apply_along_axis(lambda row, places=places: np.interp(places, np.arange(len(row)), row), axis,
                                      values)  # fmt: skip
     return values.astype(np.float32)

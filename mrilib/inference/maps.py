@@ -125,9 +125,9 @@ def identity_of(models: Models, settings: MapPredictSettings) -> Identity:
 
 def postprocess_of(models: Models, settings: MapPredictSettings) -> dict:
     """The post-processing that the model holds, and what the settings add; of a part the settings decide."""
-    record, held = models.record, not settings.no_postprocess
-    steps = dict(record.postprocess) if held else {}
-    if held and any(other.postprocess != steps for other in models.records.values()):
+    record, use_own = models.record, not settings.no_postprocess
+    steps = dict(record.postprocess) if use_own else {}
+    if use_own and any(other.postprocess != steps for other in models.records.values()):
         log.info("the models keep different post-processing; that of %s is used (or --no-postprocess)",
                  models.names[0])
     for kind in ("keep_largest", "fill_holes"):

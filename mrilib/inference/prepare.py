@@ -67,30 +67,31 @@ def remaining_steps(record: ModelRecord, root: Path, as_is: bool = False, pictur
     """
     if as_is:
         return ()
-    mine, have = Recipe.from_dict(record.recipe, where="the model"), Recipe.of_root(root)
+    wanted, done = Recipe.from_dict(record.recipe, where="the model"), Recipe.of_root(root)
     try:
-        return mine.remaining(have)
+        return wanted.remaining(done)
     except UsageError as first:
         error = first
         stays = pictures or record.spacing is None
-        if record.any_geometry and not (stays and _scaled_otherwise(mine, have)):
+        if record.any_geometry and not (stays and _scaled_otherwise(wanted, done)):
             try:
-                return _but_for_geometry(mine, have)
+                return _but_for_geometry(wanted, done)
             except UsageError as left:  # it names what does matter, not the first size or crop
                 error = left
         raise UsageError(error.what, where=root, remedy=error.remedy) from error
 
 
-def _scaled_otherwise(mine: Recipe, have: Recipe) -> bool:
+def _scaled_otherwise(model_recipe: Recipe, case_recipe: Recipe) -> bool:
     """Whether cases show things larger or smaller than a model's do, which no spacing that it brings them to undoes."""
-    wanted, done = ([s for s in r.steps if s.step in ("resize", "spacing")] for r in (mine, have))
+    wanted, done = ([s for s in r.steps if s.step in ("resize", "spacing")] for r in (model_recipe, case_recipe))
     return any(s not in wanted for s in done) or any(s not in done for s in wanted if s.step == "resize")
 
 
-def _but_for_geometry(mine: Recipe, have: Recipe) -> tuple[Step, ...]:
+def _but_for_geometry(model_recipe: Recipe, case_recipe: Recipe) -> tuple[Step, ...]:
     """The steps of one recipe that remain after another, sizes and crops of both left aside. Raises UsageError."""
-    values, done = (Recipe(tuple(s for s in r.steps if s.step not in WINDOW)) for r in (mine, have))
-    return (*(s for s in mine.steps if s.step == "spacing" and s not in have.steps), *values.remaining(done))
+    values, done = (Recipe(tuple(s for s in r.steps if s.step not in WINDOW)) for r in (model_recipe, case_recipe))
+    spacing = (s for s in model_recipe.steps if s.step == "spacing" and s not in case_recipe.steps)
+    return (*spacing, *values.remaining(done))
 
 
 def channels_of(case: Case, image: Image) -> tuple[str, ...]:
@@ -117,23 +118,23 @@ def wanted_channels(case: Case, image: Image, channels: Sequence[str],
 
     named: colour and grey stand for one another even where the one channel has the name of a sequence.
     """
-    have, want = channels_of(case, image), tuple(channels)
+    own, wanted = channels_of(case, image), tuple(channels)
     array = np.asarray(image.by_channel(), np.float32)
     if not np.isfinite(array).all():
         raise CaseError("holds values that are not finite (NaN or infinity)", where=case.path)
-    if have == want:
+    if own == wanted:
         return array, ""
-    if set(have) == set(want):
-        return np.ascontiguousarray(array[..., [have.index(name) for name in want]]), "channels reordered"
-    if have == COLOURS and len(want) == 1 and (named or want == ("image",)):
+    if set(own) == set(wanted):
+        return np.ascontiguousarray(array[..., [own.index(name) for name in wanted]]), "channels reordered"
+    if own == COLOURS and len(wanted) == 1 and (named or wanted == ("image",)):
         return luminance(array)[..., None], "colour taken as grey"
-    if want == COLOURS and len(have) == 1 and (named or have == ("image",)):
+    if wanted == COLOURS and len(own) == 1 and (named or own == ("image",)):
         return np.repeat(array, 3, axis=-1), "grey taken as colour"
-    if len(have) == len(want) == 1 and "image" in (*have, *want):
+    if len(own) == len(wanted) == 1 and "image" in (*own, *wanted):
         return array, ""
-    missing = [name for name in want if name not in have]
-    remedy = f"no {' '.join(missing)}" if missing else f"choose them with --channels {','.join(want)}"
-    raise CaseError(f"has channels {' '.join(have)}; the model was trained on {' '.join(want)}", where=case.path,
+    missing = [name for name in wanted if name not in own]
+    remedy = f"no {' '.join(missing)}" if missing else f"choose them with --channels {','.join(wanted)}"
+    raise CaseError(f"has channels {' '.join(own)}; the model was trained on {' '.join(wanted)}", where=case.path,
                     remedy=remedy)
 
 

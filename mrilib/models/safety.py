@@ -109,7 +109,7 @@ def check_links(file, path: Path) -> None:
     """
     import h5py
 
-    seen, waiting = set(), [file]
+    visited, waiting = set(), [file]
     while waiting:
         group = waiting.pop()
         for name in group:
@@ -121,8 +121,8 @@ def check_links(file, path: Path) -> None:
                     raise CaseError(f"its {name!r} lies in another file", where=path, remedy="do not trust this file")
             elif isinstance(item, h5py.Group):
                 place = h5py.h5o.get_info(item.id).addr
-                if place not in seen:
-                    seen.add(place)
+                if place not in visited:
+                    visited.add(place)
                     waiting.append(item)
             else:
                 raise CaseError(f"its {name!r} is neither a group nor data", where=path)

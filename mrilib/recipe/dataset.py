@@ -74,11 +74,11 @@ def _doubts(record: dict, steps) -> list[str]:
     return [each["doubt"] for each in record["measured"] if "doubt" in each and each["step"] in names]
 
 
-def _rename(case, record: dict, given: dict, out: Path) -> None:
+def _rename(case, record: dict, stated: dict, out: Path) -> None:
     """Give the record of a complete case the names that the case has now."""
     files.read_label(case)  # refuses numbers that the scheme of now lacks
-    names = record["case"] | {name: given.get(name) for name in NAMES}
-    record |= {"case": {k: v for k, v in names.items() if v}, "given": given}
+    names = record["case"] | {name: stated.get(name) for name in NAMES}
+    record |= {"case": {k: v for k, v in names.items() if v}, "given": stated}
     store.write_json(store.record_path(out, case.id), record)
 
 
@@ -100,14 +100,14 @@ def _write_beside(case, image: Image, folder: Path, suffix: str | None, recipe_h
 def as_given(case) -> dict:
     """What is said of a case beside its files, as a record keeps it: its channels, and what they are in the file;
     boxes in pixels as given; subject, class and scheme. What is empty is left out."""
-    told = {"channels": list(case.channels), "held": list(case.held), "boxes": [list(box) for box in case.boxes],
+    stated = {"channels": list(case.channels), "held": list(case.held), "boxes": [list(box) for box in case.boxes],
             "subject": case.subject, "class": case.class_name, "scheme": case.scheme, "part": case.part}
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in stated.items() if value}
 
 
-def _but_for_names(record: dict, given: dict) -> bool:
-    """Whether a case is what its record was given, but for names on which no voxel and no box depends."""
-    one, other = ({k: v for k, v in told.items() if k not in NAMES} for told in (record.get("given", {}), given))
+def _but_for_names(record: dict, stated: dict) -> bool:
+    """Whether a case is stated as in its record, but for names on which no voxel and no box depends."""
+    one, other = ({k: v for k, v in values.items() if k not in NAMES} for values in (record.get("given", {}), stated))
     return one == other
 
 
@@ -145,15 +145,15 @@ def write_case(case, image: Image | dict[str, Image], label: Image | None, out: 
         first = out / f"{case.id}{suffix}"
         place = dict.fromkeys(names, first)
         parts = {first: image}
-    known = {"subject": case.subject, "class": case.class_name, "boxes": [list(box) for box in case.boxes],
+    noted = {"subject": case.subject, "class": case.class_name, "boxes": [list(box) for box in case.boxes],
              "scheme": case.scheme, "part": case.part}
     if several or names != ("image",) and case.channels.keys() == set(names):
-        known["channels"] = {n: path.relative_to(out).as_posix() for n, path in place.items()}
+        noted["channels"] = {n: path.relative_to(out).as_posix() for n, path in place.items()}
     if label is not None:
         name = first.with_name(f"{case_files.stem_of(first)}_mask{suffix}") if not several else (
             first / f"{case_files.stem_of(case.label) if apart else f'{own}-seg'}{suffix}")
         parts[name] = label
-        known["label"] = name.relative_to(out).as_posix()
+        noted["label"] = name.relative_to(out).as_posix()
     outputs = {}
     for target, part in parts.items():
         _refuse_source(case, target)
@@ -164,7 +164,7 @@ def write_case(case, image: Image | dict[str, Image], label: Image | None, out: 
         for name in store.read_json(store.record_path(out, case.id)).get("outputs", {}).keys() - outputs.keys():
             (out / name).unlink(missing_ok=True)  # of the same case with other channels: it would pass for a case
     store.write_json(store.record_path(out, case.id), {
-        "case": {k: v for k, v in known.items() if v},
+        "case": {k: v for k, v in noted.items() if v},
         "path": first.relative_to(out).as_posix(),
         **record,
         "outputs": outputs,

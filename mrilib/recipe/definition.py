@@ -98,21 +98,21 @@ class Recipe:
     def then(self, steps: tuple[Step, ...], made_by: str) -> Recipe:
         return Recipe(self.steps + tuple(steps), made_by, self.augmentation)
 
-    def remaining(self, have: Recipe) -> tuple[Step, ...]:
-        """The steps still to do on cases that have been through `have`.
+    def remaining(self, done: Recipe) -> tuple[Step, ...]:
+        """The steps still to do on cases that have been through the recipe `done`.
 
-        Raises UsageError, naming the first difference, when `have` is not a beginning of this recipe.
+        Raises UsageError, naming the first difference, when `done` is not a beginning of this recipe.
         """
-        for place, (mine, theirs) in enumerate(zip(self.steps, have.steps, strict=False), 1):
-            if mine.as_dict() != theirs.as_dict():
-                raise UsageError(f"prepared otherwise: step {place} is {theirs}, the model's is {mine}",
+        for place, (own, other) in enumerate(zip(self.steps, done.steps, strict=False), 1):
+            if own.as_dict() != other.as_dict():
+                raise UsageError(f"prepared otherwise: step {place} is {other}, the model's is {own}",
                                  remedy="prepare the data as given again, or --as-is")
-        if len(have.steps) > len(self.steps):
-            more = ", ".join(str(s) for s in have.steps[len(self.steps) :])
+        if len(done.steps) > len(self.steps):
+            more = ", ".join(str(s) for s in done.steps[len(self.steps) :])
             wants = "data as given" if not self.steps else f"data that ends with {self.steps[-1]}"
             raise UsageError(f"prepared further than the model's training data: {more}; it wants {wants}",
                              remedy="give the data of the earlier stage, or --as-is")
-        return self.steps[len(have.steps) :]
+        return self.steps[len(done.steps) :]
 
 
 def learned_name(learned: dict) -> str:
@@ -120,8 +120,8 @@ def learned_name(learned: dict) -> str:
     return hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def complete(name: str, given: dict) -> dict:
-    """All parameters of a step by its name but what it learns, its defaults filled in with the options given.
+def complete(name: str, options: dict) -> dict:
+    """All parameters of a step by its name, except what it learns: the options, with its defaults filled in.
 
     The full set goes into the recipe, so that a later default does not change what an old recipe means; 2.0 is
     written as 2, so that both are one recipe. Raises UsageError for an option that this step does not have, for
@@ -134,17 +134,17 @@ def complete(name: str, given: dict) -> dict:
         for p in signature(resolve_name(STEPS[name])).parameters.values()
         if p.kind is p.KEYWORD_ONLY and p.name not in ("mask", "rng", "standard")
     }
-    given = {key: value for key, value in given.items() if value is not None}
-    if strange := [key for key in given if key not in parameters]:
+    options = {key: value for key, value in options.items() if value is not None}
+    if strange := [key for key in options if key not in parameters]:
         own = ", ".join(f"--{key}" for key in parameters) or "none"
         raise UsageError(f"--{strange[0]} has no effect on {name}", remedy=f"its own options: {own}")
-    missing = [key for key, value in {**parameters, **given}.items() if value is Parameter.empty]
+    missing = [key for key, value in {**parameters, **options}.items() if value is Parameter.empty]
     if missing:
         raise UsageError(f"{name} needs --{missing[0]}")
-    for key, value in given.items():
+    for key, value in options.items():
         if not all(isfinite(v) for v in (value if isinstance(value, list) else [value]) if isinstance(v, float)):
             raise UsageError(f"--{key} {value} is not a number")
-    return {key: _plain(value) for key, value in {**parameters, **given}.items()}
+    return {key: _plain(value) for key, value in {**parameters, **options}.items()}
 
 
 def _plain(value):

@@ -26,13 +26,13 @@ def apply(steps, image: Image, fields: list | None = None) -> tuple[Image, list[
     measured = []
     for step in steps:
         if fields is not None and step.step in BIAS:
-            field, seen = resolve_name(f"{STEPS[step.step]}_field")(image, **step.parameters, **step.learned)
+            field, values = resolve_name(f"{STEPS[step.step]}_field")(image, **step.parameters, **step.learned)
             fields.append(field)
             image = divided(image, field)
         else:
-            image, seen = resolve_name(STEPS[step.step])(image, **step.parameters, **step.learned)
+            image, values = resolve_name(STEPS[step.step])(image, **step.parameters, **step.learned)
         image = image.with_array(files.compact(image.array))
-        measured.append({"step": step.step, **seen})
+        measured.append({"step": step.step, **values})
     return image, measured
 
 
@@ -58,15 +58,15 @@ def read(case, steps, separate: bool = False) -> tuple[Image | dict[str, Image],
         return files.stacked(images, case.id), steps, []  # says which grids differ
     measured: list[dict] = []
     for name in images:
-        images[name], seen = apply(steps[:alone], images[name])
-        measured += [{"channel": name, **one} for one in seen]
+        images[name], values = apply(steps[:alone], images[name])
+        measured += [{"channel": name, **one} for one in values]
     if alone == len(steps):
         return images, (), measured
     from mrilib.images.steps.align import together
 
-    made, seen = together(images, **steps[alone].parameters)
-    made = made.with_array(files.compact(made.array))
-    return made, steps[alone + 1 :], [*measured, {"step": "align", **seen}]
+    aligned, values = together(images, **steps[alone].parameters)
+    aligned = aligned.with_array(files.compact(aligned.array))
+    return aligned, steps[alone + 1 :], [*measured, {"step": "align", **values}]
 
 
 def check_origin(case) -> None:

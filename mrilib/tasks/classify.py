@@ -33,11 +33,11 @@ class Classify(Task):
         return UsageError("no case has a class", remedy="put images into a folder for each class, or give a CSV with "
                           "the columns file and class")
 
-    def complete(self, given: ClassifySettings, *, validated: bool, cases: Sequence) -> ClassifySettings:
+    def complete(self, settings: ClassifySettings, *, validated: bool, cases: Sequence) -> ClassifySettings:
         from mrilib.training import classify_settings
         from mrilib.training.settings import check_class_weights
 
-        settings = classify_settings.complete(given, validated=validated, cases=len(cases))
+        settings = classify_settings.complete(settings, validated=validated, cases=len(cases))
         check_class_weights(settings.class_weights, sorted({case.class_name for case in cases} - {None}))
         return settings
 

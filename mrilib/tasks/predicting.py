@@ -103,8 +103,8 @@ def predict(model, cases: Source, out: str | Path | None = None, *, split: objec
     return Predictions(made, predictor.out if predictor.gives_table else predictor.folder, failed)
 
 
-def predictor_of(model, given: dict, out: str | Path | None = None) -> Predictor:
-    """What predicts with models, by their task. model: as of `predict`. given: settings by name; those that are None
+def predictor_of(model, values: dict, out: str | Path | None = None) -> Predictor:
+    """What predicts with models, by their task. model: as of `predict`. values: settings by name; those that are None
     are left out.
 
     Raises UsageError for bad files, models that cannot be averaged, or settings without effect.
@@ -114,7 +114,7 @@ def predictor_of(model, given: dict, out: str | Path | None = None) -> Predictor
         task = _task_of(records)
         models = Models(typed(records, resolve_name(task.record)), networks)
     others = [other.prediction for other in tasks.every()]
-    settings = config.choose(task.prediction, given, others, f"a model to {task.name}")
+    settings = config.choose(task.prediction, values, others, f"a model to {task.name}")
     return resolve_name(task.predictor)(task, models, settings, None if out is None else Path(out))
 
 

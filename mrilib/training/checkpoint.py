@@ -51,15 +51,15 @@ def write(path: Path, state: State, variables: dict[str, list[np.ndarray]], run:
     """
     import h5py
 
-    groups, made = {**variables, "best": state.best_weights or []}, io.BytesIO()
-    with h5py.File(made, "w") as file:  # in memory: where a disk is full, HDF5 itself takes the process down
+    groups, buffer = {**variables, "best": state.best_weights or []}, io.BytesIO()
+    with h5py.File(buffer, "w") as file:  # in memory: where a disk is full, HDF5 itself takes the process down
         for name, arrays in groups.items():
             group = file.create_group(name)
             for i, array in enumerate(arrays):
                 group.create_dataset(f"{i:05}", data=array)
         file.attrs["checkpoint"] = json.dumps({"format": FORMAT, "state": state.as_dict(), "run": run})
     with records.whole(path, sync=True) as temporary:
-        temporary.write_bytes(made.getbuffer())
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read(path: Path, run: dict) -> tuple[State, dict[str, list[np.ndarray]]]:
@@ -68,18 +68,18 @@ def read(path: Path, run: dict) -> tuple[State, dict[str, list[np.ndarray]]]:
 
     try:
         with h5py.File(path, "r") as file:
-            known = json.loads(file.attrs["checkpoint"])
+            note = json.loads(file.attrs["checkpoint"])
             groups = {name: [file[name][key][()] for key in sorted(file[name])] for name in file}
     except (OSError, KeyError, ValueError) as error:
         raise CaseError(f"is not a checkpoint, or is damaged: {' '.join(str(error).split())[:150]}", where=path,
                         remedy="remove it and train from the beginning") from error
-    if known.get("format") != FORMAT:
-        raise CaseError(f"is a checkpoint of format {known.get('format')}; this version reads {FORMAT}", where=path)
-    if changed := difference(known["run"], run):
+    if note.get("format") != FORMAT:
+        raise CaseError(f"is a checkpoint of format {note.get('format')}; this version reads {FORMAT}", where=path)
+    if changed := difference(note["run"], run):
         raise UsageError(f"is a checkpoint of another run: {changed}", where=path,
                          remedy="give the same options and data, or leave --resume out to start anew")
     best = groups.pop("best")
-    return State(**known["state"], best_weights=best or None), groups
+    return State(**note["state"], best_weights=best or None), groups
 
 
 def difference(old: dict, new: dict) -> str:

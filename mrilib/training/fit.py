@@ -192,12 +192,12 @@ def optimizer(settings: TrainSettings, per_epoch: int):
               "weight_decay": settings.weight_decay, "use_ema": settings.average > 0,
               "ema_momentum": max(0.0, 1 - 1 / span) if span else 0.99}  # fmt: skip
     if settings.optimizer == "sgd":
-        made = keras.optimizers.SGD(momentum=settings.momentum, nesterov=settings.momentum > 0, **common)
+        result = keras.optimizers.SGD(momentum=settings.momentum, nesterov=settings.momentum > 0, **common)
     else:
-        made = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}[settings.optimizer](**common)
+        result = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}[settings.optimizer](**common)
     if settings.weight_decay:
-        made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return made
+        result.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return result
 
 
 def fit(model, batches, validation: Validation | None, settings: TrainSettings, *, path: Path | None, resume: bool,

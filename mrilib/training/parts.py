@@ -47,20 +47,20 @@ def choose(cases: Sequence, settings: TrainSettings, *, split: Path | None = Non
         return _of_split(cases, settings, split, fold, rows, fraction, fail)
     if fold is not None:
         raise UsageError("--fold needs --split", remedy="mri-split --folds 5 makes one")
-    given = splits.given_parts(cases)
-    if set(given.values()) == {TRAIN}:
+    stated = splits.given_parts(cases)
+    if set(stated.values()) == {TRAIN}:
         log.info("only the given train part has classes, label maps or boxes: the other %d cases are left out",
-                 len(cases) - len(given))
-        return _own([case for case in cases if case.id in given], fraction, settings.seed, jobs)
-    if given:
-        return _stated(cases, given, settings, fraction, jobs)
+                 len(cases) - len(stated))
+        return _own([case for case in cases if case.id in stated], fraction, settings.seed, jobs)
+    if stated:
+        return _stated(cases, stated, settings, fraction, jobs)
     return _own(cases, fraction, settings.seed, jobs)
 
 
 def of_folds(cases: Sequence, folds: int, seed: int, jobs: int) -> list:
     """The rows of a cross-validation of the cases; a test part that the data set states is left out."""
-    if given := splits.given_parts(cases):
-        pool = [case for case in cases if given.get(case.id) not in (None, TEST)]
+    if stated := splits.given_parts(cases):
+        pool = [case for case in cases if stated.get(case.id) not in (None, TEST)]
         log.info("the data set states a split: %d cases, of its test part or of none, are left out, the others make "
                  "the folds", len(cases) - len(pool))
         cases = pool
@@ -126,22 +126,22 @@ def _own(cases, fraction: float, seed: int, jobs: int) -> Parts:
     return Parts(part_of, {"made": "groups", "validation": fraction, "seed": seed, "groups": groups})
 
 
-def _stated(cases, given: dict[str, str], settings, fraction: float, jobs: int) -> Parts:
+def _stated(cases, stated_parts: dict[str, str], settings, fraction: float, jobs: int) -> Parts:
     """The train and validation parts that the data set states, and never its test part. Leaks are reported first.
 
     Raises UsageError for a fraction of validation cases where the data set states them.
     """
-    if settings.validation is not None and HELD_OUT in given.values():
+    if settings.validation is not None and HELD_OUT in stated_parts.values():
         raise UsageError("--validation has no effect: the data set states its validation part",
                          remedy="leave it out, or make another split: mri-split --given ignore")
     every, copies = compared(cases, jobs)
     group = splits.grouping(every, copies)
-    leaks = splits.leaks(every, given, group, copies)
+    leaks = splits.leaks(every, stated_parts, group, copies)
     if leaks.lines:
         log.info("the given split leaks: %s", "; ".join(leaks.lines))
         log.info("the %d cases concerned are trained on all the same; mri-split excludes them: "
                  "mri-split DATA -o split.csv, then --split split.csv", len(leaks.cases))
-    part_of = {name: part for name, part in given.items() if part != TEST}
+    part_of = {name: part for name, part in stated_parts.items() if part != TEST}
     stated = HELD_OUT in part_of.values()
     if fraction and not stated:
         pool = [(case, name) for case, name in zip(every, group, strict=True) if case.id in part_of]

@@ -64,9 +64,9 @@ class Prepared:
         return data
 
 
-def own_steps(have: Recipe) -> tuple[Step, ...]:
+def own_steps(recipe: Recipe) -> tuple[Step, ...]:
     """The steps that cases of a recipe still need: the default of mri-normalize, where none has normalised them."""
-    if any(step.step in NORMALIZERS for step in have.steps):
+    if any(step.step in NORMALIZERS for step in recipe.steps):
         return ()
     return (Step(DEFAULT_STEP, complete(DEFAULT_STEP, {})),)
 

@@ -58,9 +58,9 @@ def _ghosted(source, count, share, i, line):
     """line = (1 - share) source[i] + share / (count - 1) of each other of `count` places n / count apart."""
     n = source.shape[0]
     one, each = ONE - share, share / F32(count - 1)
-    given = source[i]
+    own = source[i]
     for x in range(line.size):
-        line[x] = one * given[x]
+        line[x] = one * own[x]
     for m in range(1, count):
         other = source[(i + m * n // count) % n]
         for x in range(line.size):
@@ -108,12 +108,12 @@ def planes(source, result, step, table, low, scale, controls, fz, wz, fy, wy, ac
     first = np.empty((ny if down.size or ghosts_y else 0, n), F32)
     second = np.empty((ny if down.size and ghosts_y else 0, n), F32)
     for z in range(start, stop):
-        made = result[z]
+        output = result[z]
         if bent:
             points[:] = 0
             for k in range(4):
                 points += wz[z, k] * controls[fz[z] + k]
-        into = first if down.size or ghosts_y else made
+        into = first if down.size or ghosts_y else output
         for y in range(ny):
             row[:] = source[z, y]
             line = plain if ghosts_x else into[y]
@@ -142,12 +142,12 @@ def planes(source, result, step, table, low, scale, controls, fz, wz, fy, wy, ac
             if ghosts_x:
                 _ghosted_row(plain, ghosts_x, share, step, into[y])
         if down.size:
-            into = second if ghosts_y else made
+            into = second if ghosts_y else output
             for y in range(ny):
                 _banded(first, down, y, into[y])
         if ghosts_y:
             for y in range(ny):
-                _ghosted(second if down.size else first, ghosts_y, share, y, made[y])
+                _ghosted(second if down.size else first, ghosts_y, share, y, output[y])
 
 
 @inner
@@ -216,20 +216,20 @@ def columns(source, result, block, band, ghosts, share, seeds, deviations, low, 
         b1 = min(b0 + block, n)
         size = b1 - b0
         half = (size + 1) // 2
-        given, made = first[:, :size], second[:, :size]
+        first_rows, second_rows = first[:, :size], second[:, :size]
         one, two = third[0], third[1]
         if band.size or ghosts:
             for z in range(nz):  # copied side by side, because rows of a volume may share cache lines
-                given[z] = source[z, b0:b1]
+                first_rows[z] = source[z, b0:b1]
             if band.size and ghosts:
                 for z in range(nz):
-                    _banded(given, band, z, made[z])
+                    _banded(first_rows, band, z, second_rows[z])
         for z in range(nz):
             line = result[z, b0:b1]
             if ghosts:
-                _ghosted(made if band.size else given, ghosts, share, z, line)
+                _ghosted(second_rows if band.size else first_rows, ghosts, share, z, line)
             elif band.size:
-                _banded(given, band, z, line)
+                _banded(first_rows, band, z, line)
             else:
                 line[:] = source[z, b0:b1]
             place = U32(z * n + b0)

@@ -86,10 +86,10 @@ def _head(path: Path, suffix: str):
 def _grid(path: Path, fields, fix: bool) -> Grid:
     """The grid of a header that is sound, or is to be fixed."""
     place = placement.of(fields)
-    found = placement.own_grid(place, fix)
-    if found is None:
-        found = placement.grid(place) if int(fields["sizeof_hdr"]) == 540 else itk.grid(path, "NiftiImageIO")
-    return found.flattened()
+    grid = placement.own_grid(place, fix)
+    if grid is None:
+        grid = placement.grid(place) if int(fields["sizeof_hdr"]) == 540 else itk.grid(path, "NiftiImageIO")
+    return grid.flattened()
 
 
 @contextlib.contextmanager

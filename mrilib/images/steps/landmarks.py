@@ -39,9 +39,9 @@ def nyul_landmarks(image: Image, *, region: str, low: float, high: float) -> dic
     return _landmarks(image, None, region, _tens(low, high), (0, -1))
 
 
-def nyul_standard(seen: Sequence[dict]) -> dict:
+def nyul_standard(landmarks: Sequence[dict]) -> dict:
     """The mean landmarks of training cases, after scaling each case to 0 at the lowest and 1 at the highest."""
-    return {"standard": {name: _plain(_mean_shape(all_of, 0, -1)) for name, all_of in _by_channel(seen)}}
+    return {"standard": {name: _plain(_mean_shape(all_of, 0, -1)) for name, all_of in _by_channel(landmarks)}}
 
 
 def histogram(image: Image, *, mask=None, region: str = "foreground", standard: dict) -> tuple[Image, dict]:
@@ -59,13 +59,13 @@ def histogram_quantiles(image: Image, *, region: str) -> dict[str, list[float]]:
     return _landmarks(image, None, region, QUANTILES, QUARTILES)
 
 
-def histogram_standard(seen: Sequence[dict]) -> dict:
+def histogram_standard(quantiles: Sequence[dict]) -> dict:
     """The quantiles of one case as they are; of several cases the mean shape at the mean position and width.
 
     So a case with large values has no more weight than another.
     """
     standard = {}
-    for name, all_of in _by_channel(seen):
+    for name, all_of in _by_channel(quantiles):
         low, high = (np.mean([values[q] for values in all_of]) for q in QUARTILES)
         standard[name] = _plain(low + (high - low) * _mean_shape(all_of, *QUARTILES))
     return {"standard": standard}
@@ -78,12 +78,12 @@ def _tens(low: float, high: float) -> tuple[float, ...]:
 
 def _landmarks(image: Image, mask, region: str, percents: Sequence[float], ends: tuple[int, int]) -> dict:
     """Values at percentiles of the region, {channel: values}; the values at the two `ends` must differ."""
-    array, found = finite(image), {}
+    array, landmarks = finite(image), {}
     for name, (place, values) in zip(_names(image), by_region(image, array, mask, region), strict=True):
         marks = [float(v) for v in np.percentile(values, percents)]
         check_width(marks[ends[1]] - marks[ends[0]], marks[ends[0]], values, place)
-        found[name] = marks
-    return found
+        landmarks[name] = marks
+    return landmarks
 
 
 def _match(image: Image, mask, region: str, percents, ends, standard: dict) -> tuple[Image, dict]:
@@ -109,10 +109,10 @@ def _match(image: Image, mask, region: str, percents, ends, standard: dict) -> t
     return image.with_array(result.reshape(image.array.shape)), measured
 
 
-def _map(channel: np.ndarray, found: np.ndarray, target: np.ndarray, slope: float | None, out: np.ndarray) -> None:
+def _map(channel: np.ndarray, marks: np.ndarray, target: np.ndarray, slope: float | None, out: np.ndarray) -> None:
     """Map one channel by the piecewise linear function from its landmarks to the target's; write the result to out."""
-    piece = np.concatenate([[0], np.cumsum(np.diff(found) > TIED * (found[-1] - found[0]))])
-    x, y = (np.bincount(piece, values) / np.bincount(piece) for values in (found, target))
+    piece = np.concatenate([[0], np.cumsum(np.diff(marks) > TIED * (marks[-1] - marks[0]))])
+    x, y = (np.bincount(piece, values) / np.bincount(piece) for values in (marks, target))
     pieces = np.diff(y) / np.diff(x)
     below, above = (pieces[0], pieces[-1]) if slope is None else (slope, slope)
     room = max(x[0] - float(channel.min()), float(channel.max()) - x[-1], x[-1] - x[0])
@@ -132,10 +132,10 @@ def _names(image: Image) -> tuple[str, ...]:
     return image.channels or tuple(f"{LONE}{i or ''}" for i in range(image.by_channel().shape[-1]))
 
 
-def _by_channel(seen: Sequence[dict]):
+def _by_channel(cases: Sequence[dict]):
     """(channel, its landmarks in every case that has it), channels in order of first appearance."""
-    names = list(dict.fromkeys(name for one in seen for name in one))
-    return [(name, [one[name] for one in seen if name in one]) for name in names]
+    names = list(dict.fromkeys(name for one in cases for name in one))
+    return [(name, [one[name] for one in cases if name in one]) for name in names]
 
 
 def _of_channel(standard: dict, name: str, image: Image) -> list[float]:
