@@ -27,7 +27,7 @@ def classifier(name: str, shape: tuple[int, int, int], classes: int, *, width: f
     import keras
     from keras import layers
 
-    _check(name, shape, classes, width, low, high, head)
+    _check(name, shape, classes, width, dropout, low, high, head)
     image, x = backbones.pixels_of(name, shape, low, high)
     features = backbones.backbone_of(name)(x, width)
     x = registry.function_of("head", head)(features, keras.Model(image, features))
@@ -42,7 +42,7 @@ def classifier(name: str, shape: tuple[int, int, int], classes: int, *, width: f
     return model
 
 
-def _check(name, shape, classes, width, low, high, head) -> None:
+def _check(name, shape, classes, width, dropout, low, high, head) -> None:
     registry.check("backbone", name)
     registry.check("head", head)
     if len(shape) != 3:
@@ -54,3 +54,4 @@ def _check(name, shape, classes, width, low, high, head) -> None:
     if classes < 2:
         raise UsageError(f"{classes} class{'es' if classes != 1 else ''}: a classifier needs 2 or more")
     backbones.check(name, width, low, high)
+    backbones.check_dropout(dropout)

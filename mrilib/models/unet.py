@@ -43,7 +43,7 @@ def unet(shape: tuple[int, ...], outputs: int, *, activation: str = "softmax", l
 
     n = len(shape) - 1
     strides = [(2,) * n] * (levels - 1) if strides is None else [tuple(s) for s in strides]
-    _check(shape, outputs, activation, levels, width, depth, norm, strides, stem)
+    _check(shape, outputs, activation, levels, width, depth, norm, strides, stem, dropout)
     image = keras.Input(tuple(shape), name="image", dtype="float32")
     x, skips = image, []
     for level in range(levels):
@@ -85,7 +85,7 @@ def backbone_unet(name: str, shape: tuple[int, int, int], outputs: int, *, activ
     if len(shape) != 3:
         raise UsageError("a backbone is 2D", remedy="--dimension 2")
     backbones.check(name, width, low, high)
-    _check_ends(outputs, activation, norm)
+    _check_ends(outputs, activation, norm, dropout)
     if min(shape[:2]) < 32 or any(side % 32 for side in shape[:2]):
         raise UsageError(f"a patch of {shape[1]} x {shape[0]} is not a multiple of 32", remedy="--patch 256,256")
     image, pixels = backbones.pixels_of(name, shape, low, high)
@@ -189,11 +189,11 @@ def _residual(x, filters: int, strides, norm: str, name: str, first: bool):
     return layers.LeakyReLU(SLOPE, name=f"{name}_act")(layers.Add(name=f"{name}_add")([x, short]))
 
 
-def _check(shape, outputs, activation, levels, width, depth, norm, strides, stem) -> None:
+def _check(shape, outputs, activation, levels, width, depth, norm, strides, stem, dropout) -> None:
     axes = len(shape) - 1
     if axes not in (2, 3):
         raise UsageError(f"a patch of {axes} axes", remedy="2 or 3")
-    _check_ends(outputs, activation, norm)
+    _check_ends(outputs, activation, norm, dropout)
     if levels < 2 or width < 1 or depth < 1:
         raise UsageError(f"{levels} levels of width {width} and depth {depth} make no U-Net",
                          remedy="2 levels or more, a width and depth of 1 or more")
@@ -210,7 +210,7 @@ def _check(shape, outputs, activation, levels, width, depth, norm, strides, stem
                          f"{shape[wrong[0]]}", remedy="another --patch, or fewer --levels")
 
 
-def _check_ends(outputs: int, activation: str, norm: str) -> None:
+def _check_ends(outputs: int, activation: str, norm: str, dropout: float) -> None:
     """What both kinds of U-Net share."""
     if activation not in FEWEST:
         raise UsageError(f"unknown activation {activation!r}", remedy=f"one of {' '.join(FEWEST)}")
@@ -219,3 +219,4 @@ def _check_ends(outputs: int, activation: str, norm: str) -> None:
                          remedy=f"{FEWEST[activation]} or more")
     if norm not in NORMS:
         raise UsageError(f"unknown norm {norm!r}", remedy=f"one of {' '.join(NORMS)}")
+    backbones.check_dropout(dropout)

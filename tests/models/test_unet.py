@@ -74,7 +74,7 @@ def test_a_backbone_with_channel_attention_gives_its_maps_and_one_without_halves
       for outputs, activation in ((1, "sigmoid"), (2, "softmax"))
       for more, what in (({"levels": 1}, "make no U-Net"), ({"levels": 0}, "make no U-Net"),
                          ({"width": 0}, "make no U-Net"), ({"depth": 0}, "make no U-Net"),
-                         ({"norm": "layer"}, "unknown norm"))],
+                         ({"dropout": 1.0}, "dropout"), ({"norm": "layer"}, "unknown norm"))],
     ((32, 32, 1), {"outputs": 1}, "1 output of softmax"),
 ])  # fmt: skip
 def test_what_cannot_be_is_said(shape, more, what):
@@ -85,7 +85,7 @@ def test_what_cannot_be_is_said(shape, more, what):
 @pytest.mark.parametrize(("shape", "more", "what"), [
     ((64, 64, 1), {"name": "vgg19"}, "unknown backbone 'vgg19'"),
     ((64, 64, 1), {"norm": "layer"}, "unknown norm"),
-
+    ((64, 64, 1), {"dropout": 1.0}, "dropout"),
     ((64, 64, 1), {"name": "vgg16", "width": 0.5}, "no width"),
     ((64, 64, 1), {"width": -1}, "no width"),
     ((64, 64, 1), {"low": 1, "high": 1}, "have no range"),
