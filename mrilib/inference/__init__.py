@@ -1,1 +1,1 @@
-"""Applying a model: classes, windows and label maps, ensembles, post-processing; and explaining it."""
+"""Applying a model: classes, label maps patch by patch, ensembles, post-processing, and explanation."""

@@ -15,7 +15,7 @@ log = logging.getLogger("mrilib")
 
 
 def matching(names: Iterable[str | Path]) -> list[Path]:
-    """The files that names and patterns stand for, each once. Raises UsageError for a name that stands for none."""
+    """The files that match names and patterns, each once. Raises UsageError for a name that matches none."""
     files: list[Path] = []
     for name in map(Path, names):
         if name.exists():
@@ -32,7 +32,7 @@ def matching(names: Iterable[str | Path]) -> list[Path]:
 
 @contextlib.contextmanager
 def of_option() -> Iterator[None]:
-    """A fault of a model file is wrong use, no fault of a case: CaseError goes on as UsageError."""
+    """Raise CaseError as UsageError: a bad model file is wrong use, not a bad case."""
     try:
         yield
     except CaseError as error:
@@ -66,11 +66,11 @@ class Models:
 
     @property
     def names(self) -> list:
-        """What the models go by, their paths as a rule."""
+        """The names of the models, usually their paths."""
         return list(self.records)
 
     def hashes(self) -> list[str]:
-        """What names each model in the record of a prediction: the SHA-256 of its file."""
+        """The hash of each model for the record of a prediction: the SHA-256 of its file."""
         from mrilib.models import file
 
         return [file.network_hash(self._in_memory[name], self.records[name].to_dict())
@@ -95,7 +95,7 @@ class Models:
 
 
 def seen_by(records: Iterable[ModelRecord]) -> dict[str, str]:
-    """Content hash -> how any of these models saw that case: "train" goes before "validation"."""
+    """Content hash -> the part in which any of these models saw that case, "train" before "validation"."""
     seen: dict[str, str] = {}
     for record in records:
         for case in record.cases.values():

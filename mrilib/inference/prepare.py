@@ -25,11 +25,11 @@ WINDOW = ("crop", "spacing", "resize", "pad", "reorient")  # steps that only cho
 class Prepared:
     """One case, ready for a model.
 
-    array: float32 (y, x, channel), or (z, y, x, channel) of prepare_volume; a tuple of one for each model, where
-    the recipes of several have learned otherwise. content: hash of the case as first
-    given. adapted: what was done to its channels, a word for the user, else "". grid: where `array` lies (in 2D
-    it lacks the first axis of prepare_volume's). native: the case on its native grid, only where asked for.
-    native_grid: that grid, of prepare_volume. given_grid: of its first channel, as the case was given to it.
+    array: float32 (y, x, channel), or (z, y, x, channel) from prepare_volume; a tuple with one array for each model,
+    where the recipes of several models learned different values. content: hash of the original case. adapted: how its
+    channels were adapted, for the log, else "". grid: of `array` (in 2D without the first axis of prepare_volume's
+    array). native: the case on its native grid, only if asked for. native_grid: that grid, from prepare_volume.
+    given_grid: the grid of the first channel as it was read.
     """
 
     array: np.ndarray | tuple[np.ndarray, ...]
@@ -42,15 +42,15 @@ class Prepared:
 
 
 def is_picture(case: Case) -> bool:
-    """Whether a prepared case was a picture, as its record tells, and no volume's one slice, whose spacing is known;
-    False of a case without one."""
+    """Whether a prepared case was a picture by its record, and not the single slice of a volume, whose spacing is
+    known. False for a case without a record."""
     native = case.record.get("native_grid", {})
     return len(native.get("size", ())) == 2 and "volume" not in native
 
 
 def states_spacing(case: Case) -> bool:
-    """Whether it is known how large the voxels of a case are: neither of a picture nor of a stack of them, but of a
-    volume's one slice that was prepared, which is written as a picture."""
+    """Whether the spacing of a case is known: not that of a picture or a stack of pictures, but that of the single
+    slice of a volume, which is written as a picture when it is prepared."""
     return (suffix_of(case.image_files[0]) not in PICTURES
             or "volume" in case.record.get("native_grid", {}))
 
@@ -82,13 +82,13 @@ def remaining_steps(record: ModelRecord, root: Path, as_is: bool = False, pictur
 
 
 def _scaled_otherwise(model_recipe: Recipe, case_recipe: Recipe) -> bool:
-    """Whether cases show things larger or smaller than a model's do, which no spacing that it brings them to undoes."""
+    """Whether the cases have another scale than the model's, which resampling to its spacing cannot undo."""
     wanted, done = ([s for s in r.steps if s.step in ("resize", "spacing")] for r in (model_recipe, case_recipe))
     return any(s not in wanted for s in done) or any(s not in done for s in wanted if s.step == "resize")
 
 
 def _but_for_geometry(model_recipe: Recipe, case_recipe: Recipe) -> tuple[Step, ...]:
-    """The steps of one recipe that remain after another, sizes and crops of both left aside. Raises UsageError."""
+    """The steps of the model's recipe that remain, whatever the sizes and crops of both. Raises UsageError."""
     values, done = (Recipe(tuple(s for s in r.steps if s.step not in WINDOW)) for r in (model_recipe, case_recipe))
     spacing = (s for s in model_recipe.steps if s.step == "spacing" and s not in case_recipe.steps)
     return (*spacing, *values.remaining(done))
@@ -102,10 +102,10 @@ def channels_of(case: Case, image: Image) -> tuple[str, ...]:
 def array_of(case: Case, image: Image, channels: Sequence[str]) -> tuple[np.ndarray, str]:
     """The float32 array (y, x, channel) of a prepared case with these channels, and what was adapted.
 
-    A case with the same channels in another order is brought to this one. Colour is taken as grey by its
-    luminance where one image channel is wanted, and grey as colour where red, green and blue are wanted (a
-    folder of pictures mixes both, and reading makes grey out of colour that is none). A case of one unnamed
-    channel is taken for the one channel wanted. Raises CaseError for other channels, volumes, and NaN.
+    Channels in another order are reordered. Colour becomes grey, by its luminance, where one image channel is wanted,
+    and grey becomes colour where red, green and blue are wanted (a folder of pictures mixes both, and colours that are
+    grey are read as one channel). A case with one unnamed channel stands for the one channel wanted. Raises CaseError
+    for other channels, volumes, and NaN.
     """
     if image.grid.dimension != 2:
         raise CaseError("is a volume; this model takes 2D images", where=case.path, remedy="give it slices")
@@ -142,9 +142,9 @@ def prepare(case: Case, steps: Sequence[Step], channels: Sequence[str], shape: S
             native: bool = False, check: bool = True, others: Sequence[Sequence[Step]] = ()) -> Prepared:
     """Read a case and take it through `steps` to an array with these channels and shape (y, x, channel).
 
-    native: keep the case on its native grid as well. check: refuse a prepared file that was parted from its
-    recipe. others: the steps of further models, where each has its own; their arrays follow the first. Raises
-    CaseError for a damaged case or one that does not come out as the model takes it.
+    native: keep the case on its native grid as well. check: refuse a prepared file that was separated from its recipe.
+    others: the steps of further models, where each has its own; their arrays follow the first. Raises CaseError for a
+    damaged case and for a result that the model cannot take.
     """
     original, image, source = _through_steps(case, steps, check)
     array, adapted = array_of(case, image, channels)
@@ -190,11 +190,10 @@ def prepare_volume(case: Case, steps: Sequence[Step], channels: Sequence[str],
                    others: Sequence[Sequence[Step]] = ()) -> Prepared:
     """Read a case, volume or picture, and take it through `steps` to float32 (z, y, x, channel), z = 1 in 2D.
 
-    Volumes come out upright (see upright), so that a network meets every head the same way round, however its
-    file is turned. spacing: what the model takes, mm in the order of its window's axes, two numbers for a 2D
-    network, whose slices stay as they are; a volume of another spacing is resampled, and so is the one slice of one.
-    Pictures do not say how large their pixels are, and stay. None leaves all.
-    Raises CaseError as prepare does.
+    Volumes come out upright (see upright), so that a network sees every head in the same orientation. spacing: of the
+    model, mm in the order of the axes of its patch, two numbers for a 2D network, which keeps the distance of slices; a
+    volume, or a single slice of one, with another spacing is resampled. Pictures, whose spacing is unknown, are not
+    resampled. None: nothing is resampled. Raises CaseError as prepare does.
     """
     original, image, source = _through_steps(case, steps, check)
     array, adapted = wanted_channels(case, image, channels, named=False)  # red green blue may be three sequences

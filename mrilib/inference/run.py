@@ -108,8 +108,8 @@ def listed(steps: tuple, others: tuple) -> str:
 def _is_new(case: Case, paths: dict[str, Path], folder: Path | None) -> bool:
     """Whether a case comes for the first time.
 
-    Raises CaseError when another case of this run has its id, for their results could not be told apart, and for an id
-    that leads a file out of the output folder or whose record would be its recipe.json.
+    Raises CaseError when another case of this run has its id, because their results would have one name, and for an id
+    that leads out of the output folder or whose record would be its recipe.json.
     """
     remedy = "count ids from a folder above, with --root"
     if folder is not None:

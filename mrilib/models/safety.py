@@ -1,7 +1,7 @@
-"""Looks through a model file before Keras does: only known layers, nothing outside the file. Needs no TensorFlow.
+"""Checks of a model file before Keras opens it: only known layers, nothing outside the file. Needs no TensorFlow.
 
-Keras can hold Python code (Lambda), names of functions to import, and, by way of HDF5, links to other files.
-What is not on the list below is refused.
+A Keras file can hold Python code (Lambda), names of functions to import and, through HDF5, links to other files.
+Everything that is not on the list below is refused.
 """
 
 from __future__ import annotations

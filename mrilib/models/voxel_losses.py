@@ -1,10 +1,10 @@
 """Losses for label maps: target (batch, ..., class) of 0 and 1, logits of the same shape, one number.
 
 Classes are exclusive (softmax, the background first) or regions that overlap (sigmoid). The cross-entropies take the
-logits themselves, for a probability that float32 rounds to 0 or 1 has no gradient left. The overlap losses take
-probabilities. They are taken over all voxels of a batch together, for each class alone, and averaged over classes, the
-background left out: small structures then have no patch in which their overlap is 0 by one voxel. Where a class is
-absent from target and prediction they are 0. Made of Keras functions in float32, so that they run on any Keras backend
+logits themselves, because a probability that float32 rounds to 0 or 1 has no gradient left. The overlap losses take
+probabilities. They are computed over all voxels of a batch together, for each class, and averaged over classes without
+the background: so no patch has an overlap of 0 because of one voxel of a small structure. Where a class is absent from
+target and prediction they are 0. Made of Keras functions in float32, so that they run on any Keras backend
 and never get into a model file.
 """
 

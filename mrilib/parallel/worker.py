@@ -13,7 +13,7 @@ from pkgutil import resolve_name
 
 
 def one_thread():
-    """Libraries loaded from now on use one thread: cases run side by side, and any --jobs gives the same bytes."""
+    """Let libraries that are loaded from now on use one thread, so that any --jobs gives the same bytes."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                  "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
         os.environ[name] = "1"
@@ -78,7 +78,7 @@ def main():
 
 
 def portable(error: BaseException) -> BaseException:
-    """The error itself where it can be sent, with its trace as a note; else one that says the same."""
+    """The error with its traceback as a note; an error that cannot be pickled as a RuntimeError with its text."""
     import traceback
 
     error.add_note("".join(traceback.format_exception(error)))
@@ -90,9 +90,9 @@ def portable(error: BaseException) -> BaseException:
 
 
 def end():
-    """Leave at once: remove this process's temporary files that store.whole() has open, then exit."""
+    """Remove the temporary files that store.whole() has open in this process, and exit at once."""
     from mrilib import store
 
     for path in list(store.UNFINISHED):
-        store.remove(path)  # what it cannot, the next run does
+        store.remove(path)
     os._exit(1)

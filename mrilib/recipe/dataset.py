@@ -16,7 +16,7 @@ from mrilib.images.io import files
 from mrilib.recipe.definition import Recipe
 from mrilib.recipe.execution import apply, check_origin, label_on, moved_boxes, read
 
-NAMES = ("subject", "class", "scheme", "part")  # what is said of a case and changes nothing in its files
+NAMES = ("subject", "class", "scheme", "part")  # statements that do not change the files of a case
 
 
 def prepare_case(case, steps, out: Path, suffix: str | None, recipe_hash: str, force: bool = False,
@@ -26,8 +26,8 @@ def prepare_case(case, steps, out: Path, suffix: str | None, recipe_hash: str, f
     doubts: lines in which these steps say what the user should look at. One file stays one file; a case of several
     channel files becomes a folder of as many. suffix None: `.tif` for 2D, `.nii.gz` for volumes. The record is written
     last and makes the case complete. Label maps and boxes move along with the geometry. A complete output of the same
-    recipe and inputs is kept unless force; where only the class, the subject or the scheme has another name by now, its
-    record alone is written anew.
+    recipe and inputs is kept unless force; where only the class, the subject or the scheme has another name now, only
+    its record is rewritten.
     beside: folders for further images, float32, named as the outputs: "residual", what the steps removed, before less
     after, of steps that leave the grid and the channels alone; "field", what the bias step divided by, on the grid of
     that step.
@@ -85,7 +85,7 @@ def _rename(case, record: dict, stated: dict, out: Path) -> None:
 def _write_beside(case, image: Image, folder: Path, suffix: str | None, recipe_hash: str) -> list[str]:
     """Write an image under the name of a case, a file for each channel of a volume; the names below the folder.
 
-    The hash in their headers keeps them from being taken for cases as given.
+    Because of the hash in their headers they are not taken for original cases.
     """
     suffix = suffix if suffix not in (None, ".png") else ".tif" if image.grid.dimension == 2 else ".nii.gz"
     whole = {"": image}
@@ -98,8 +98,8 @@ def _write_beside(case, image: Image, folder: Path, suffix: str | None, recipe_h
 
 
 def as_given(case) -> dict:
-    """What is said of a case beside its files, as a record keeps it: its channels, and what they are in the file;
-    boxes in pixels as given; subject, class and scheme. What is empty is left out."""
+    """What is stated of a case beside its files, for its record: its channels and those in the file; boxes in pixels of
+    the original; subject, class, scheme and part. Empty values are left out."""
     stated = {"channels": list(case.channels), "held": list(case.held), "boxes": [list(box) for box in case.boxes],
             "subject": case.subject, "class": case.class_name, "scheme": case.scheme, "part": case.part}
     return {name: value for name, value in stated.items() if value}
@@ -162,7 +162,7 @@ def write_case(case, image: Image | dict[str, Image], label: Image | None, out: 
         outputs[target.relative_to(out).as_posix()] = target.stat().st_size
     with contextlib.suppress(CaseError):  # no record yet, or a damaged one
         for name in store.read_json(store.record_path(out, case.id)).get("outputs", {}).keys() - outputs.keys():
-            (out / name).unlink(missing_ok=True)  # of the same case with other channels: it would pass for a case
+            (out / name).unlink(missing_ok=True)  # of the same case with other channels: it would look like a case
     store.write_json(store.record_path(out, case.id), {
         "case": {k: v for k, v in noted.items() if v},
         "path": first.relative_to(out).as_posix(),
@@ -185,10 +185,8 @@ def input_files(case) -> list[Path]:
 
 
 def source_record(case) -> dict:
-    """What a case brings along from where it was first given: content hash, native grid, what was measured and,
-    of an augmented copy, what was drawn.
-
-    A prepared case hands on what its own record says; a case as given is hashed now.
+    """The facts of a case that go into the record of its output: content hash, native grid, measurements and, of an
+    augmented copy, its draw. A prepared case has them in its own record; an original case is hashed now.
     """
     if case.record:
         return {k: case.record[k] for k in ("content", "native_grid", "measured", "augmented") if k in case.record}
@@ -235,7 +233,7 @@ class Root:
         store.write_json(mark, recipe.as_dict())
 
     def claim(self, case, case_id: str | None = None) -> None:
-        """Note the output name of a case; raises CaseError when another case of this run, or recipe.json, has it."""
+        """Reserve the output name of a case. Raises CaseError when another case of this run, or recipe.json, has it."""
         case_id = case_id or case.id
         refuse_mark(case_id, case.path)
         if case_id.split("/")[0] == ".." or self._names.get(case_id, case.path) != case.path:
@@ -245,7 +243,7 @@ class Root:
         self._names[case_id] = case.path
 
     def take_back(self) -> None:
-        """Remove the folder again if this run made it and nothing was written: wrong use leaves nothing behind."""
+        """Remove the folder if this run created it and nothing was written, so that wrong use leaves nothing behind."""
         if self.made and [p.name for p in self.folder.iterdir()] == ["recipe.json"]:
             (self.folder / "recipe.json").unlink()
             self.folder.rmdir()
@@ -259,14 +257,14 @@ def refuse_mark(case_id: str, where: Path) -> None:
 
 
 def refuse_output_in_input(paths, output: Path) -> None:
-    """Raises UsageError when the output is, or lies in, a folder given as input: it would be read next time."""
+    """Raise UsageError when the output is, or lies in, an input folder, where it would be read next time."""
     for path in map(Path, paths):
         if path.is_dir() and output.resolve().is_relative_to(path.resolve()):
             raise UsageError("lies in the input", where=output, remedy="choose another folder")
 
 
 def refuse_beside(paths, folder: Path, output: Path) -> None:
-    """Raises UsageError for a folder of what is wanted beside the output that lies in the input or in the output."""
+    """Raise UsageError for a folder of further images that lies in the input or in the output."""
     refuse_output_in_input(paths, folder)
     if folder.resolve().is_relative_to(output.resolve()):
         raise UsageError("lies in the output, where it would pass for a case", where=folder,

@@ -1,4 +1,4 @@
-"""The recipe: the ordered steps, with parameters and what they learned, that made a set of cases."""
+"""The recipe of a set of cases: the ordered steps, with their parameters and what they learned."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Recipe:
 
 
 def learned_name(learned: dict) -> str:
-    """Eight hex digits for what a step learned, which is too long to show; other cases teach other digits."""
+    """Eight hex digits that stand for what a step learned, which is too long to show."""
     return hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -1,4 +1,4 @@
-"""Steps at work: an image run through them, and what a step learns from training cases before it is applied."""
+"""Running an image through steps, and learning the parameters of a step from training cases."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def apply(steps, image: Image, fields: list | None = None) -> tuple[Image, list[
 
 
 def read(case, steps, separate: bool = False) -> tuple[Image | dict[str, Image], tuple[Step, ...], list[dict]]:
-    """Read a case as far as its grids ask for: (image, steps still to do, what those done measured).
+    """Read a case and bring its channels to one grid: (image, steps still to do, measurements of the steps done).
 
-    Channels that lie on one grid become one image, no step done; a lone channel keeps its name. Others go through
-    the steps before `align` each alone, if those denoise or take away bias, and through `align`. separate: without
-    `align` they are given as {name: image}, done.
-    Raises CaseError, naming the grids, when they can be neither.
+    Channels on one grid become one image, and no step is done; a single channel keeps its name. Channels on grids of
+    their own go one by one through the steps before `align`, if these denoise or correct bias, and then through
+    `align`. separate: without `align`, return them as {name: image}, with all steps done. Raises CaseError, naming the
+    grids, when neither is possible.
     """
     steps = tuple(steps)
     images = files.read_channels(case)
@@ -91,10 +91,10 @@ def check_origin(case) -> None:
 
 
 def label_on(case, native, grid, steps) -> Image | None:
-    """The label map of a case on the grid that its image was brought to.
+    """The label map of a case on the grid of its prepared image; None without one.
 
-    Raises CaseError where channels were registered and the label map lies on another grid than the first of them:
-    which of them it belongs to, and so how it has moved, is not said anywhere.
+    Raises CaseError where channels were registered and the label map lies on another grid than the first of them: it is
+    unknown to which channel it belongs, and so how it moved.
     """
     from mrilib.images.resampling import resample
 
@@ -122,7 +122,7 @@ def moved_boxes(boxes, before, after) -> list[list]:
 
 
 def look(case, steps: Sequence[Step], step: Step) -> dict:
-    """What `step` sees of one training case that has been through the steps before it. Raises CaseError as they do."""
+    """What `step` measures in one training case after the steps before it. Raises CaseError as they do."""
     check_origin(case)
     image, rest, _ = read(case, steps)
     image, _ = apply(rest, image)
@@ -130,5 +130,5 @@ def look(case, steps: Sequence[Step], step: Step) -> dict:
 
 
 def learn(step: Step, seen: Sequence[dict]) -> Step:
-    """The step with what it learned from all that was seen."""
+    """The step with what it learned from the measurements of all training cases."""
     return replace(step, learned=resolve_name(LEARNERS[step.step][1])(seen))

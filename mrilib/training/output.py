@@ -1,4 +1,4 @@
-"""The files of a training: whether the model may be written, is done already, or has a checkpoint to resume from."""
+"""The files of a training: checks of the model file, its checkpoint, and the paths beside it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def is_done(output: Path, run: dict, force: bool) -> bool:
 
 
 def checkpoint_of(output: Path, run: dict, resume: bool, force: bool) -> Path | None:
-    """The path of the checkpoint of a model file, None beside a device or a pipe; a message says what is found there.
+    """The path of the checkpoint of a model file, None beside a device or a pipe; a message says whether it exists.
 
     Raises UsageError when the run is to resume from a checkpoint of another one; with force it starts from the
     beginning then.

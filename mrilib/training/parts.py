@@ -1,4 +1,4 @@
-"""Who trains and who validates: by a split file, by the split that a data set states, or by groups of this run."""
+"""Which cases train and which validate: by a split file, the split of the data set, or a split made here."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def choose(cases: Sequence, settings: TrainSettings, *, split: Path | None = Non
            rows: dict | None = None, jobs: int = 1, fail: Callable = lambda error: None) -> Parts:
     """The parts of the cases.
 
-    split: path of a split file. rows: its rows by case id, where they are known without reading the file. fold: the
+    split: path of a split file. rows: its rows by case id, to use instead of reading the file. fold: the
     fold that is held out. jobs: number of workers that compare images. fail(error): takes the errors of damaged cases,
     which have no row in a split. Raises UsageError for a split that does not fit the cases or the settings.
     """

@@ -13,14 +13,14 @@ from mrilib.training.settings import IMAGENET, TrainSettings
 
 
 def description(task, data, settings: TrainSettings, setup: Setup) -> dict:
-    """What decides the result of a run, flat: settings, data, precision, threads, versions."""
+    """Everything that the result of a run depends on, flat: settings, data, precision, threads, versions."""
     return {"task": task.name, **portable(settings), "channels": list(data.channels), "data": data.hash,
             **task.identity(data), "device": kind_of(setup), "devices": setup.replicas, "precision": setup.policy,
             "threads": setup.threads, **{f"version of {k}": v for k, v in versions().items()}}  # fmt: skip
 
 
 def portable(settings: TrainSettings) -> dict:
-    """The settings as they mean the same on every machine: a file of weights by its name and content."""
+    """The settings in a form that does not depend on the machine: a file of weights by its name and content."""
     values = settings.as_dict()
     if settings.weights not in (None, IMAGENET):
         values["weights"] = f"{Path(settings.weights).name} (SHA-256 {content_hash([Path(settings.weights)])})"

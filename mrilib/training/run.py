@@ -1,4 +1,4 @@
-"""The one road from cases to a model file, whatever the task: parts, settings, data, plan, network, fit, record."""
+"""From cases to a model file, for every task: parts, settings, data, plan, network, fit, record."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Volume:
 
 
 def folder_of(cache: Path, key: dict) -> Path:
-    """Where a case lies: its name, and a hash of all that decides what is prepared of it, its id first of all."""
+    """The folder of a case: its name, and a hash of all that its prepared arrays depend on, including its id."""
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     return Path(cache) / f"{key['id'].split('/')[-1][:60]}-{digest}"
 
@@ -78,7 +78,7 @@ def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[fl
     `cache`, unless it is there.
 
     steps, channels, spacing: as in inference.prepare.prepare_volume. values: label values in order, background
-    first. ignore: the value of voxels that nobody labelled. Returns the name of the case's folder. Raises CaseError
+    first. ignore: the value of unlabelled voxels. Returns the name of the case's folder. Raises CaseError
     for another label, and as preparing does.
     """
     key = {"format": FORMAT, "sources": [store.stamp(path) for path in recipe.input_files(case)],
@@ -124,7 +124,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _box(array: np.ndarray, label: np.ndarray) -> tuple[slice, ...]:
-    """What prediction would compute of a volume, its head, and all that is labelled; everything where there is none."""
+    """The box around the head, which prediction would compute, and all labelled voxels; everything without a head."""
     head = segment.head_box(array)
     if head is None:
         return (slice(None),) * 3
@@ -136,8 +136,8 @@ def _box(array: np.ndarray, label: np.ndarray) -> tuple[slice, ...]:
 
 
 def _indices(values: Sequence[int], ignore: int | None, array: np.ndarray, case) -> np.ndarray:
-    """A label map as indices into `values`, len(values) where it is to be ignored: uint8. Raises CaseError for a value
-    that is none of them."""
+    """A label map as indices into `values`, len(values) for ignored voxels: uint8. Raises CaseError for any other
+    value."""
     table = np.full(256, UNKNOWN, np.uint8)
     table[list(values)] = np.arange(len(values), dtype=np.uint8)
     if ignore is not None:
@@ -150,8 +150,8 @@ def _indices(values: Sequence[int], ignore: int | None, array: np.ndarray, case)
 
 
 def look(case, steps: Sequence) -> tuple[tuple[float, ...], tuple[str, ...], list[int]]:
-    """What planning must know of a case before it is prepared: spacing of its label map (mm, as the model meets its
-    axes; of a picture two numbers), channels, and the label numbers. Raises CaseError as reading does."""
+    """What planning must know of a case before it is prepared: spacing of its upright label map (mm; two numbers for a
+    picture), channels, and the label numbers. Raises CaseError as reading does."""
     label = files.read_label(case)
     if label is None:
         raise CaseError("has no label map", where=case.path, remedy="leave it out, or put its label map beside it")
@@ -176,7 +176,7 @@ def load(cache: Path, names: Sequence[str]) -> list[Volume]:
 
 
 def _places(label: np.ndarray, count: int, case_id: str) -> dict[str, np.ndarray]:
-    """Positions (n, 3) int32 of each label, `v0`… evenly from the volume, `s0`… evenly from its slices; by chance, but
+    """Random positions (n, 3) int32 of each label, `v0`… evenly from the volume, `s0`… evenly from its slices, always
     the same for the same case."""
     rng = np.random.default_rng(number_of(case_id))
     places = {}

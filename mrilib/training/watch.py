@@ -1,4 +1,4 @@
-"""What a user sees of a fit: progress, the file of the curve, and a summary at the end."""
+"""Reports about a fit: progress, the file of the curve, and a summary at the end."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Watch:
         write_text(self.curve, "\n".join(lines) + "\n")
 
     def summary(self, task, data, model, record: dict, output: Path | None) -> None:
-        """Log what came out, on one screen."""
+        """Log the results, on one screen."""
         training, s, seconds = record["training"], self.settings, time.monotonic() - self.began
         for part in ("train", "validation"):
             if data.count(part):

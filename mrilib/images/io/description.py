@@ -1,4 +1,4 @@
-"""The description of a picture of ours: its recipe, grid, channels and scale, as JSON."""
+"""The description in a picture that this suite wrote: its recipe, grid, channels and scale, as JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parse(text: str | None) -> dict:
 
 
 def image(array: np.ndarray, note: dict, path: Path, grey: bool) -> Image:
-    """A picture's array (y, x[, channel]) and its note as an image. grey: make one channel of colours that are none."""
+    """A picture's array (y, x[, channel]) and its note as an image. grey: make one channel of colours that are grey."""
     if array.ndim == 3 and array.shape[-1] in (3, 4) and not note and grey:
         array = grey_if_grey(array[..., :3])
     try:

@@ -1,4 +1,4 @@
-"""Images of SimpleITK: the formats that it reads and writes, and the one border where its x, y, z become z, y, x."""
+"""Images of SimpleITK: the formats that it reads and writes, and the conversion between x, y, z and z, y, x."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def check_size(path: Path, size, components: int, several: bool) -> None:
 def grid(path: Path, image_format: str = "") -> Grid:
     """The grid of an image by its header alone, that of a single slice in 2D. Raises CaseError as read does.
 
-    image_format: name of the ImageIO to use; found by the content without it.
+    image_format: name of the ImageIO to use; empty: detected from the content.
     """
     reader = _header(path, image_format)
-    direction = np.asarray(reader.GetDirection()) + 0.0  # a whole image has no -0.0 there, though it may in its origin
+    direction = np.asarray(reader.GetDirection()) + 0.0  # ITK's reading of whole images has no -0.0 here
     return _grid(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), direction).flattened()
 
 
@@ -87,7 +87,7 @@ def _grid(size, spacing, origin, direction) -> Grid:
 
 
 def reason(error: RuntimeError) -> str:
-    """The telling part of ITK's many-line complaint."""
+    """The informative part of an error of ITK, which has many lines."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[-1] if lines else "unknown reason"
     if "orthonormal" in str(error):
@@ -100,9 +100,9 @@ def reason(error: RuntimeError) -> str:
 
 
 def from_itk(image, grey: bool = True) -> Image:
-    """A SimpleITK image as ours; a single slice becomes 2D, a fourth axis the channels.
+    """A SimpleITK image as an Image; a single slice becomes 2D, a fourth axis the channels.
 
-    grey: make one channel of colours that are really grey.
+    grey: make one channel of colours that are grey.
     """
     import SimpleITK as sitk
 
@@ -122,7 +122,7 @@ def from_itk(image, grey: bool = True) -> Image:
 
 
 def to_itk(image: Image):
-    """Ours as a SimpleITK image, geometry and all."""
+    """An Image as a SimpleITK image on the same grid."""
     import SimpleITK as sitk
 
     result = sitk.GetImageFromArray(np.ascontiguousarray(image.array), isVector=image.has_channels)

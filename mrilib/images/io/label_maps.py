@@ -1,4 +1,4 @@
-"""Label maps that are not stored as one number for each voxel on the image's grid: segments of 3D Slicer, one-hot."""
+"""Label maps stored in other ways than one number for each voxel: segments of 3D Slicer, one-hot channels."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _numbers(parts: Sequence[Segment], scheme: str | None) -> list[int]:
 
 
 def placed(image: Image, grid: Grid) -> Image:
-    """A segmentation that was cut to the extent of its segments, on the grid of its image: background elsewhere.
+    """A segmentation that was cropped to its segments, on the grid of its image, with background elsewhere.
 
     Raises CaseError when part of a segment lies outside the image.
     """
@@ -135,10 +135,10 @@ def from_one_hot(array: np.ndarray) -> np.ndarray | None:
 
 
 def single(image: Image, grid: Grid | None, where: object) -> Image:
-    """The one label map that an image with several channels stands for: one-hot, its channels last or first.
+    """The label map that an image with one-hot channels, last or first, stands for.
 
-    grid: of the image that the label map belongs to. Channels first (as arrays of PyTorch are saved) can be told only
-    by that grid, and lie on it. A message says what was done. Raises CaseError for channels that are not one-hot.
+    grid: of the image that the label map belongs to. Channels that come first, as PyTorch saves arrays, are recognised
+    by that grid and lie on it. A message says what was done. Raises CaseError for channels that are not one-hot.
     """
     count = image.array.shape[-1]
     if (label := from_one_hot(image.array)) is not None:

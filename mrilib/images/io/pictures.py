@@ -1,7 +1,7 @@
 """Reading and writing pictures: PNG, JPEG, WebP, BMP and GIF as 2D images.
 
-Pillow reads them, for it notices a cut file, where ITK fills the rest in silence. A PNG of ours carries its grid,
-channels and recipe in its description.
+Pillow reads them, because it reports a cut file, which ITK fills up silently. A PNG that this suite wrote carries its
+grid, channels and recipe in its description.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ log = logging.getLogger("mrilib")
 
 
 def read(path: Path, grey: bool = True, labels: bool = False) -> Image:
-    """Read a picture as (y, x) or (y, x, channel), by Pillow. grey: make one channel of colours that are none.
+    """Read a picture as (y, x) or (y, x, channel), by Pillow. grey: make one channel of colours that are grey.
 
-    labels: the picture is a label map: read its numbers (see _numbers), not its colours.
-
-    Raises CaseError for one that is not whole.
+    labels: the picture is a label map: read its numbers (see _numbers), not its colours. Raises CaseError for a picture
+    that is damaged or cut short.
     """
     from PIL import Image as Picture
     from PIL import UnidentifiedImageError

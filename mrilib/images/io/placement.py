@@ -1,4 +1,4 @@
-"""Where a NIfTI header puts an image: by its qform and its sform, which may disagree or be askew.
+"""The position of an image by its NIfTI header: qform and sform, which may disagree or have skewed axes.
 
 The grid of a sound header comes from ITK, whose rounding earlier versions of the suite have in their records.
 """
@@ -11,9 +11,9 @@ import numpy as np
 
 from mrilib.images.grid import Grid
 
-APART = 0.05  # of a voxel's edge, in which the two ways of a header to place an image may differ: writers round
-RIGHT = 1e-3  # what the cosine between two axes may be off from a right angle
-ITK_RIGHT = 1e-5  # from where on ITK may not read an image that its sform alone places: it stops short of 3e-4
+APART = 0.05  # of a voxel's edge: the most by which qform and sform may differ, because writers round
+RIGHT = 1e-3  # largest cosine between two axes that count as perpendicular
+ITK_RIGHT = 1e-5  # cosine above which ITK may refuse an image that has a sform only (it refuses 3e-4)
 ROUNDING = 1.2e-7  # of the sum of squares of a quaternion's three numbers, which are float32
 HALF_TURN = 1e-7  # square of a quaternion's first number that is left by rounding, as every reader of NIfTI has it
 HOW = "--fix-orientation"
@@ -23,8 +23,8 @@ TO_RAS = np.diag((-1.0, -1.0, 1.0))  # from ITK's world, left and back, to NIfTI
 @dataclass(frozen=True)
 class Place:
     """What a header says. size: voxels in x, y, z. qform, sform: (4, 4) from voxel x, y, z to RAS mm, None when not
-    set. negative: whether a voxel's length below 0 stands beside one of them, which means nothing, but ITK mirrors
-    the axis."""
+    set. negative: whether a spacing is below 0 beside one of them, which has no meaning, but makes ITK mirror the
+    axis."""
 
     size: tuple[int, ...]
     qform: np.ndarray | None
@@ -45,7 +45,7 @@ def of(header) -> Place:
 def _of_quaternion(header, edges: np.ndarray) -> np.ndarray:
     """The (4, 4) matrix of a qform. nibabel's own refuses a quaternion that was rounded, and a length of 0.
 
-    edges: pixdim, the first of which tells a flip of z.
+    edges: pixdim, whose first number is negative for a flip of z.
     """
     from nibabel.quaternions import quat2mat
 
@@ -59,7 +59,7 @@ def _of_quaternion(header, edges: np.ndarray) -> np.ndarray:
 
 
 def wrong(place: Place) -> tuple[str, str] | None:
-    """(what is wrong with the place of an image, what to do); None when nothing is."""
+    """(what is wrong with the position of an image, what to do); None when nothing is wrong."""
     for name, matrix in (("sform", place.sform), ("qform", place.qform)):
         if matrix is not None and (skew := _skew(matrix, place.size)) > RIGHT:
             angle = np.degrees(np.arcsin(min(skew, 1.0)))
@@ -77,8 +77,8 @@ def wrong(place: Place) -> tuple[str, str] | None:
 
 
 def _uncertainty(qform: np.ndarray) -> float:
-    """The angle (radians) that a qform may be off for the rounding of its quaternion: near half a turn, as of coronal
-    volumes, far more than float32 of its numbers."""
+    """The error (radians) of a qform due to the rounding of its quaternion; near half a turn, as in coronal volumes, it
+    is far larger than that of its float32 numbers."""
     axes = qform[:3, :3] / np.maximum(np.linalg.norm(qform[:3, :3], axis=0), 1e-12)
     axes[:, 2] *= np.sign(np.linalg.det(axes))
     first = np.sqrt(max(1 + np.trace(axes), 0.0)) / 2
@@ -94,9 +94,8 @@ def _skew(matrix: np.ndarray, size: tuple[int, ...]) -> float:
 
 
 def own_grid(place: Place, fix: bool) -> Grid | None:
-    """The grid to take where ITK's reading will not do, None elsewhere: of a header that is misplaced, if that is to be
-    fixed, of one without qform whose axes are off a right angle by no more than rounding makes them, and of one with
-    lengths below 0."""
+    """The grid of a header that ITK reads wrongly, None for any other: of one with a wrong position, with `fix`; of one
+    without qform whose axes are skewed by rounding alone; and of one with spacings below 0."""
     rounded = place.qform is None and place.sform is not None and _skew(place.sform, place.size) > ITK_RIGHT
     return grid(place) if rounded or place.negative or (fix and wrong(place)) else None
 

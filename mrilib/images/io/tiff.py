@@ -1,6 +1,6 @@
 """Reading and writing TIFF, which holds several float channels in one picture.
 
-tifffile reads and writes it. Colours and compressions that it needs further packages for are left to Pillow.
+tifffile reads and writes it. Pillow reads colours and compressions for which tifffile needs further packages.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from mrilib.images.io.colours import inverted, on_black, visible
 
 LARGEST = 1 << 29  # values in one picture
 PLAIN = (1, 8, 32946)  # compressions that tifffile reads without further packages: none and deflate
-# what tifffile comes to when the directory of a file is damaged
+# errors that tifffile raises when the directory of a file is damaged
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, struct.error)
 
 
 def read(path: Path, grey: bool = True, labels: bool = False) -> Image:
     """Read a TIFF as (y, x) or (y, x, channel), grey and labels as in pictures.read.
 
-    Raises CaseError for one that is not whole or has several pages.
+    Raises CaseError for a TIFF that is damaged, cut short or has several pages.
     """
     import tifffile
 

@@ -27,7 +27,7 @@ def nyul(image: Image, *, mask=None, region: str = "foreground", low: float = 1,
     """Map the landmarks of each channel to those of a standard scale (Nyúl and Udupa 1999; Nyúl et al. 2000).
 
     The landmarks are percentiles of the region: low, the tens between, high. The map is linear between them and
-    continues beyond them with the slope of the outermost pieces. On the standard scale low is 0 and high is 1. Other
+    continues beyond them with the slope of the outermost intervals. On the standard scale low is 0 and high is 1. Other
     arguments as in zscore. Measured, for each channel: low and high, its own values at these percentiles.
     Raises CaseError as zscore does, and for a channel that was not learned.
     """
@@ -118,7 +118,7 @@ def _map(channel: np.ndarray, marks: np.ndarray, target: np.ndarray, slope: floa
     room = max(x[0] - float(channel.min()), float(channel.max()) - x[-1], x[-1] - x[0])
     x = np.concatenate([[x[0] - room], x, [x[-1] + room]])
     y = np.concatenate([[y[0] - below * room], y, [y[-1] + above * room]])
-    for row, mapped in zip(channel, out, strict=True):  # by slices, for np.interp works in float64
+    for row, mapped in zip(channel, out, strict=True):  # by slices, because np.interp works in float64
         mapped[...] = np.interp(row, x, y)
 
 
