@@ -124,7 +124,8 @@ def imagenet_network(name: str, width: float = 1.0):
     except Exception as error:  # Keras raises a bare Exception when a download fails
         if type(error) is Exception or isinstance(error, OSError) and not imagenet_file(name, width).is_file():
             raise out_of_reach(name, width, error) from error
-        raise UsageError(f"is not the file of ImageNet weights of {name}: {one_line(error)}", where=imagenet_file(name, width),
+        reason = one_line(error)
+        raise UsageError(f"is not the file of ImageNet weights of {name}: {reason}", where=imagenet_file(name, width),
                          remedy=f"delete it, so that Keras fetches {address}") from error
 
 
