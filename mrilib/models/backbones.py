@@ -5,10 +5,22 @@ from __future__ import annotations
 import math
 
 from mrilib.errors import UsageError
-from mrilib.models import registry
+from mrilib.models import applications, own
 from mrilib.models.applications import NETWORKS, SMALLEST
 from mrilib.models.symmetry import MIRROR
 
+BACKBONES = {  # name -> function (x, width) -> feature map (batch, y, x, channel)
+    "small": own.small,
+    "alexnet": own.alexnet,
+    "resnet18": own.resnet18,
+    "vgg16": applications.vgg16,
+    "resnet50": applications.resnet50,
+    "mobilenet": applications.mobilenet,
+    "mobilenetv2": applications.mobilenetv2,
+    "efficientnetb0": applications.efficientnetb0,
+    "densenet121": applications.densenet121,
+    "lenet": own.lenet,
+}
 BEFORE = ("image", "scale", "rgb", "pixels")  # layers that lead to the backbone
 HEAD = ("pool", "dropout", "logits", "probabilities")  # layers after it, and all named head_...
 SMALLEST_OWN = {"alexnet": 63}
@@ -16,7 +28,7 @@ SMALLEST_OWN = {"alexnet": 63}
 
 def check(name: str, width: float, low: float, high: float) -> None:
     """Raises UsageError for an unknown backbone, a width that it does not have, and pixel values without a range."""
-    registry.check("backbone", name)
+    backbone_of(name)
     if not 0 < width < math.inf or (width != 1 and name in NETWORKS and not NETWORKS[name].widths):
         raise UsageError(f"{name} has no width {width:g}", remedy="leave it at 1")
     if not -math.inf < low < high < math.inf:
@@ -35,8 +47,10 @@ def smallest(name: str) -> int:
 
 
 def backbone_of(name: str):
-    """The function (x, width) -> feature map of a name in BACKBONES."""
-    return registry.function_of("backbone", name)
+    """The function (x, width) -> feature map of a name. Raises UsageError for a name that is not in BACKBONES."""
+    if not isinstance(name, str) or name not in BACKBONES:
+        raise UsageError(f"unknown backbone {name!r}", remedy=f"one of {' '.join(BACKBONES)}")
+    return BACKBONES[name]
 
 
 def pixels_of(name: str, shape: tuple[int, int, int], low: float, high: float):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mrilib.errors import UsageError
-from mrilib.models import backbones, registry
+from mrilib.models import backbones
+from mrilib.models.heads import HEADS
 
 
 def classifier(name: str, shape: tuple[int, int, int], classes: int, *, width: float = 1.0,
@@ -30,7 +31,7 @@ def classifier(name: str, shape: tuple[int, int, int], classes: int, *, width: f
     _check(name, shape, classes, width, dropout, low, high, head)
     image, x = backbones.pixels_of(name, shape, low, high)
     features = backbones.backbone_of(name)(x, width)
-    x = registry.function_of("head", head)(features, keras.Model(image, features))
+    x = HEADS[head](features, keras.Model(image, features))
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Dense(classes, name="logits", dtype="float32")(x)
@@ -43,8 +44,9 @@ def classifier(name: str, shape: tuple[int, int, int], classes: int, *, width: f
 
 
 def _check(name, shape, classes, width, dropout, low, high, head) -> None:
-    registry.check("backbone", name)
-    registry.check("head", head)
+    backbones.backbone_of(name)
+    if head not in HEADS:
+        raise UsageError(f"unknown head {head!r}", remedy=f"one of {' '.join(HEADS)}")
     if len(shape) != 3:
         raise UsageError(f"a classifier takes 2D images, not {' x '.join(map(str, shape[:-1]))}")
     smallest = backbones.smallest(name)

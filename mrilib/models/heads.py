@@ -54,3 +54,6 @@ def _earlier(graph) -> list:
     smallest = tuple(graph.output.shape[1:3])
     sizes = sorted(size for size in maps if size[0] > smallest[0] and size[1] > smallest[1])
     return [maps[size] for size in sizes[:EARLIER]]
+
+
+HEADS = {"mean": mean, "mean-max": mean_max, "mirror": mirror}

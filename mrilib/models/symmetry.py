@@ -6,8 +6,6 @@ one side only. Images should be cropped to the head, whose middle is then the mi
 
 from __future__ import annotations
 
-import numpy as np
-
 MIRROR = "_mirror"  # how the names of the fixed layers end: they depend on the image's width and never learn
 
 
@@ -16,6 +14,7 @@ def asymmetry(x, name: str):
 
     No stock layer turns a map round; a dense layer along x whose fixed kernel is the reversed identity does.
     """
+    import numpy as np
     from keras import layers
 
     width = x.shape[2]

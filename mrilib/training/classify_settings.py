@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 
 from mrilib.config import changed, setting
 from mrilib.errors import UsageError
+from mrilib.models.heads import HEADS
 from mrilib.models.losses import LOSSES
-from mrilib.models.registry import HEADS
 from mrilib.training.settings import TrainSettings, check_shared, filled, weights_by_name
 
 SAMPLINGS = ("natural", "equal")

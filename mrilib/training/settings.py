@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mrilib.config import Settings, duration, setting
 from mrilib.errors import UsageError
-from mrilib.models.registry import BACKBONES
+from mrilib.models.backbones import BACKBONES
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "polynomial", "constant", "step", "plateau")

@@ -9,9 +9,8 @@ import pytest
 from mrilib.errors import UsageError
 from mrilib.models import file
 from mrilib.models.applications import NETWORKS, imagenet_file, imagenet_network
-from mrilib.models.backbones import backbone_layers, freeze, layer_names
+from mrilib.models.backbones import BACKBONES, backbone_layers, freeze, layer_names
 from mrilib.models.classifier import classifier
-from mrilib.models.registry import BACKBONES
 from mrilib.models.weights import width_of
 
 
