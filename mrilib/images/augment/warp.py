@@ -78,7 +78,7 @@ def warp(array: np.ndarray | None, label: np.ndarray | None, drawn: dict, grid: 
     if not any(name in drawn for name in BENDING) and affine.is_lattice(matrix[:n, :n], matrix[:n, n]):
         return _each(array, label, matrix[:n, :n], matrix[:n, n])
     from mrilib.images import compiled
-    from mrilib.images.augment.warp_loops import WARPS
+    from mrilib.images.augment.warp_loops import COMMON, warp_loop
 
     flat = grid.dimension == 2
     size = (1, *grid.size) if flat else grid.size
@@ -100,7 +100,8 @@ def warp(array: np.ndarray | None, label: np.ndarray | None, drawn: dict, grid: 
     cubic = drawn.get("interpolation") == "cubic"
     # by planes first: reducing over the last axis directly is thirty times as slow in numpy
     ends = [source.min(0).min((0, 1)), source.max(0).max((0, 1))] if cubic and source.size else [beyond, beyond]
-    loop = WARPS[cubic, drawn.get("labels") == "smooth"]
+    kernel, count = "cubic" if cubic else "bilinear" if flat else "linear", source.shape[-1]
+    loop = warp_loop(kernel, drawn.get("labels") == "smooth", count if count in COMMON else 0)
     compiled.over(size[0], source.size + codes.size, lambda start, stop: loop(
         source, result, codes, moved, matrix, points, *bases, beyond, *ends, start, stop))
     return (None if array is None else result.reshape(array.shape),

@@ -7,12 +7,14 @@ centres, where the border voxel repeats, as in ITK.
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
 from mrilib.images.compiled import inner, loop
 
 ONE, HALF = np.float32(1), np.float32(0.5)
+COMMON = (1, 3, 4)  # numbers of channels that have a loop of their own
 
 
 @inner
@@ -145,8 +147,14 @@ def _smooth(label, moved, cz, cy, cx, z, y, names, shares):
         moved[z, y, x] = names[best]
 
 
-def _made(cubic, smooth):
-    """The loop for one kind of interpolation; each is compiled on first use."""
+@cache
+def warp_loop(kernel: str, smooth: bool, channels: int):
+    """The loop for one kind of interpolation, compiled on first use.
+
+    kernel: of the image, linear, bilinear (of a picture) or cubic. smooth: interpolation of the label map. channels:
+    number that the loop is compiled for; 0: any.
+    """
+    cubic, bilinear = kernel == "cubic", kernel == "bilinear"
 
     @loop
     def warp(source, result, label, moved, matrix, controls, fz, wz, fy, wy, fx, wx, beyond, low, high,
@@ -163,7 +171,7 @@ def _made(cubic, smooth):
             nz, ny, nx = moved.shape
         cz, cy, cx = np.empty(nx), np.empty(nx), np.empty(nx)
         names, shares = np.empty(8, moved.dtype), np.empty(8)
-        elastic, flat = controls.size > 0, source.shape[0] == 1
+        count, elastic = channels if channels else nc, controls.size > 0
         projective = matrix[3, 0] != 0 or matrix[3, 1] != 0 or matrix[3, 2] != 0
         plane = np.empty(controls.shape[1:], np.float32)
         row = np.empty(controls.shape[2:], np.float32)
@@ -203,26 +211,12 @@ def _made(cubic, smooth):
                             for i in range(x, end):
                                 line[i] += k0 * wx[i, 0] + k1 * wx[i, 1] + k2 * wx[i, 2] + k3 * wx[i, 3]
                         x = end
-                if cubic and nc == 1:
-                    _cubic(source, result, cz, cy, cx, z, y, beyond, low, high, 1)
-                elif cubic and nc == 3:
-                    _cubic(source, result, cz, cy, cx, z, y, beyond, low, high, 3)
-                elif cubic and nc == 4:
-                    _cubic(source, result, cz, cy, cx, z, y, beyond, low, high, 4)
-                elif cubic:
-                    _cubic(source, result, cz, cy, cx, z, y, beyond, low, high, nc)
-                elif flat and nc == 1:
-                    _bilinear(source, result, cy, cx, y, beyond, 1)
-                elif flat and nc == 3:
-                    _bilinear(source, result, cy, cx, y, beyond, 3)
-                elif flat:
-                    _bilinear(source, result, cy, cx, y, beyond, nc)
-                elif nc == 1:
-                    _linear(source, result, cz, cy, cx, z, y, beyond, 1)
-                elif nc == 4:
-                    _linear(source, result, cz, cy, cx, z, y, beyond, 4)
+                if cubic:
+                    _cubic(source, result, cz, cy, cx, z, y, beyond, low, high, count)
+                elif bilinear:
+                    _bilinear(source, result, cy, cx, y, beyond, count)
                 else:
-                    _linear(source, result, cz, cy, cx, z, y, beyond, nc)
+                    _linear(source, result, cz, cy, cx, z, y, beyond, count)
                 if moved.size:
                     if smooth:
                         _smooth(label, moved, cz, cy, cx, z, y, names, shares)
@@ -230,6 +224,3 @@ def _made(cubic, smooth):
                         _nearest(label, moved, cz, cy, cx, z, y)
 
     return warp
-
-
-WARPS = {(cubic, smooth): _made(cubic, smooth) for cubic in (False, True) for smooth in (False, True)}
