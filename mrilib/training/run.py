@@ -20,9 +20,10 @@ from mrilib.parallel import cores
 from mrilib.results import Silent
 from mrilib.store import content_hash, write_text
 from mrilib.training import output as files
-from mrilib.training import parts
+from mrilib.training import parts, record
 from mrilib.training.parts import Parts
 from mrilib.training.settings import TrainSettings, check_weights, resolved
+from mrilib.training.watch import Watch
 
 log = logging.getLogger("mrilib")
 
@@ -176,8 +177,6 @@ class Training:
                           depthwise=task.in_float32(s))
         log.info("%s", setup.line)
         s = task.plan(s, data, setup)
-        from mrilib.training import record
-
         run = record.description(task, data, s, setup)
         finished = {**run, **task.finishing(s)}
         if fold.output is not None and files.is_done(fold.output, finished, self.force):
@@ -188,9 +187,6 @@ class Training:
 
     def _fit(self, fold: Fold, data, settings: TrainSettings, setup: Setup, run: dict, finished: dict,
              saved: Path | None, began: float) -> Trained:  # fmt: skip
-        from mrilib.training import record
-        from mrilib.training.watch import Watch
-
         with Watch(settings, fold.curve, self.progress, self.task.headline) as watch:
             network, state, metrics = fit_data(self.task, data, settings, setup, run=run, path=saved,
                                                resume=self.resume, watch=watch, began=began)
@@ -213,7 +209,7 @@ def fit_data(task, data, settings: TrainSettings, setup: Setup, *, run: dict, pa
     checkpoint. run: what it must agree with. watch(event, state, logs) is called with "begin", "resume", after each
     "step" and "epoch", and at the "end". began: time.monotonic() when the budget began to count; None: now.
     """
-    from mrilib.training import fit, record
+    from mrilib.training import fit
 
     began = time.monotonic() if began is None else began
     with memory.enough(task.remedy):

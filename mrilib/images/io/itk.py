@@ -17,11 +17,9 @@ def read(path: Path, suffix: str, grey: bool = True, several: bool = False, labe
     """Read an image of a format that ITK knows; arguments as in files.read. Raises CaseError for any other file."""
     import SimpleITK as sitk
 
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader = header(path)
+    check_size(path, reader.GetSize(), reader.GetNumberOfComponents(), several)
     try:
-        reader.ReadImageInformation()
-        check_size(path, reader.GetSize(), reader.GetNumberOfComponents(), several)
         image = reader.Execute()
     except RuntimeError as error:
         raise CaseError(f"cannot be read: {reason(error)}", where=path, remedy="check what it holds") from error
@@ -53,19 +51,19 @@ def grid(path: Path, image_format: str = "") -> Grid:
 
     image_format: name of the ImageIO to use; empty: detected from the content.
     """
-    reader = _header(path, image_format)
+    reader = header(path, image_format)
     direction = np.asarray(reader.GetDirection()) + 0.0  # ITK's reading of whole images has no -0.0 here
     return _grid(reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), direction).flattened()
 
 
 def size(path: Path) -> tuple[tuple[int, ...], int]:
     """(voxels along x, y and further axes, components of a voxel), by the header. Raises CaseError as read does."""
-    reader = _header(path)
+    reader = header(path)
     return tuple(reader.GetSize()), reader.GetNumberOfComponents()
 
 
-def _header(path: Path, image_format: str = ""):
-    """SimpleITK's reader, which has read the header."""
+def header(path: Path, image_format: str = ""):
+    """SimpleITK's reader of an image, which has read the header. Raises CaseError as read does."""
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()

@@ -15,6 +15,7 @@ from mrilib import labels as schemes
 from mrilib.cases import suffix_of
 from mrilib.errors import CaseError
 from mrilib.images.grid import Grid, Image
+from mrilib.images.io import itk
 from mrilib.images.resampling import resample
 
 MOST = 256  # label numbers, the background among them
@@ -39,11 +40,7 @@ def segments(path: Path) -> list[Segment] | None:
     """The segments that a file of 3D Slicer (`.seg.nrrd`) lists in its header; None for any other file."""
     if suffix_of(path) != ".nrrd":
         return None
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
+    reader = itk.header(path)
     header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys() if key.startswith("Segment")}
     if not header:
         return None
