@@ -29,7 +29,7 @@ def test_a_probability_does_not_depend_on_what_it_came_with(models):
 
 
 def test_it_is_what_keras_predicts(models):
-    assert vectors(models[0], ARRAYS) == pytest.approx(models[0].vectors(np.array(ARRAYS), verbose=0), abs=1e-6)
+    assert vectors(models[0], ARRAYS) == pytest.approx(models[0].predict(np.array(ARRAYS), verbose=0), abs=1e-6)
 
 
 def test_no_image_gives_no_row(models):
