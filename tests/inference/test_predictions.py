@@ -31,7 +31,7 @@ def test_a_map_is_complete_for_these_channels_of_its_file_in_this_order(tmp_path
                      for c in (("t1", "flair"), ("flair", "t1")))
     target = Target(tmp_path / "out", "h")
     made = prepare_volume(first, (), record.channels)
-    write(first, made, np.ones((*GRID.size, 3), np.float32), record, target, settings={}, known={})
+    write(first, made, np.ones((*GRID.size, 3), np.float32), record, target, settings={}, origin={})
     assert finished(first, target) == tmp_path / "out/p.nii.gz" and finished(second, target) is None
 
 
@@ -39,7 +39,7 @@ def test_what_other_settings_made_of_a_case_goes_when_they_are_replaced(volume, 
     made = prepare_volume(volume, (), RECORD.channels)
     for name, suffix, record in (("a", ".nii.gz", RECORD), ("b", ".nii", replace(RECORD, values=[0, 2, 1]))):
         target = Target(tmp_path / "out", name, suffix, tmp_path / "maps")
-        write(volume, made, np.ones((*GRID.size, 3), np.float32), record, target, settings={}, known={})
+        write(volume, made, np.ones((*GRID.size, 3), np.float32), record, target, settings={}, origin={})
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"p0.nii", "p0.json"}
     assert {p.name for p in (tmp_path / "maps/p0").iterdir()} == {"background.nii", "oedema.nii", "necrotic.nii"}
 
