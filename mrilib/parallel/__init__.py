@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from pkgutil import resolve_name
 
@@ -135,7 +135,7 @@ class _Worker:
             self.process.wait()
 
 
-def prefetched(items: Iterable, count: int) -> Iterator:
+def prefetched(items: Iterable, count: int) -> Generator:
     """The items of an iterable, which a thread fetches up to `count` ahead of the reader.
 
     An error of the iterable is raised here. When the reader stops early, a generator is closed in its thread.
