@@ -52,7 +52,7 @@ def annotate(folder, format_, boxes_of, size=(WIDTH, HEIGHT)):
                        for n, name in enumerate(boxes_of, 1)],
             "annotations": notes, "categories": [{"id": 5, "name": "glioma"}]})
     elif format_ == "via":
-        write(folder / "via.json", {f"{name}.png9": {"filename": f"{name}.png", "size": 9, "file_attributes": {},
+        write(folder / "via.json", {f"{name}.png9": {"filename": f"{name}.png", "size": -1, "file_attributes": {},
                                                      "regions": boxes} for name, boxes in boxes_of.items()})
     for name, boxes in boxes_of.items():
         if format_ == "labelme":
@@ -293,13 +293,13 @@ VIA_ROW = '"{""name"":""rect"",""x"":10,""y"":20,""width"":30,""height"":40}","{
 
 
 @pytest.mark.parametrize("rows, what", [
-    (f"a.png,9,{{}},2,0,{VIA_ROW}\n", "has 1 regions of a.png, where its region_count says 2"),
-    ("a.png,9,{},1,0,{name:rect},{}\n", "line 2: has a region that is no JSON"),
-    ("a.png,9,{},1,0,\"{}\",{}\n", "has 0 regions of a.png, where its region_count says 1"),
+    (f"a.png,-1,{{}},2,0,{VIA_ROW}\n", "has 1 regions of a.png, where its region_count says 2"),
+    ("a.png,-1,{},1,0,{name:rect},{}\n", "line 2: has a region that is no JSON"),
+    ("a.png,-1,{},1,0,\"{}\",{}\n", "has 0 regions of a.png, where its region_count says 1"),
     (f",9,{{}},1,0,{VIA_ROW}\n", "line 2: has no filename"),
-    (f"a,.png,9,{{}},1,0,{VIA_ROW}\n", "line 2: has a region that is no JSON: the row has not as many fields"),
-    ("a.png,9,{},1\n", "line 2: has a region that is no JSON: the row has not as many fields as the header"),
-    ("a.png,9,{},none,0,7,{}\n", "line 2: has a region that is no JSON: no {…}"),
+    (f"a,.png,-1,{{}},1,0,{VIA_ROW}\n", "line 2: has a region that is no JSON: the row has not as many fields"),
+    ("a.png,-1,{},1\n", "line 2: has a region that is no JSON: the row has not as many fields as the header"),
+    ("a.png,-1,{},none,0,7,{}\n", "line 2: has a region that is no JSON: no {…}"),
 ])
 def test_what_is_wrong_with_a_via_table(rows, what, tmp_path, caplog):
     picture(tmp_path / "a.png")
@@ -371,3 +371,15 @@ def test_annotation_files_named_for_parts_are_a_given_split(tmp_path, caplog):
         parts = {case.id[-1]: case.part for case in cases.find([tmp_path])}
     assert parts == {**dict.fromkeys("abc", "train"), **dict.fromkeys("def", "validation")}
     assert "1 images stand in annotation files of several parts, such as d.png" in caplog.text
+
+
+@pytest.mark.parametrize("size, changed", [("own", False), (9, True), ("9", True), (None, False), (-1, False)])
+def test_image_files_of_another_size_than_the_annotator_saw(size, changed, tmp_path, caplog):
+    picture(tmp_path / "a.png")
+    annotate(tmp_path, "via", {"a": [a_box("via", RIGHT)]})
+    content = json.loads((tmp_path / "via.json").read_text())
+    content["a.png9"]["size"] = (tmp_path / "a.png").stat().st_size if size == "own" else size
+    write(tmp_path / "via.json", content)
+    found, lines, _ = told(tmp_path, caplog)
+    assert found == {"a": ((*RIGHT, "glioma"),)} and len(lines) == changed
+    assert not changed or "1 of 1 image files are not as large, in bytes, as when they were annotated" in lines[0]

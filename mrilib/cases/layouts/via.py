@@ -6,18 +6,32 @@ import csv
 import io
 import json
 from collections import defaultdict
+from dataclasses import dataclass, field
 from math import cos, hypot, isfinite, sin
 from pathlib import Path
 
 from mrilib.cases.case import Case, Search
 from mrilib.cases.layouts.annotated import Annotated
-from mrilib.cases.layouts.boxes import Annotation, around, as_number, json_files, pictures, refuse, text_of
+from mrilib.cases.layouts.boxes import Annotation, around, as_number, json_files, log, pictures, refuse, text_of
 from mrilib.errors import CaseError
 
 CLASS_KEYS = ("class", "label", "type", "name", "category", "tumor", "tumour", "object")  # of region_attributes
 SHAPES_3 = {1: "point", 2: "rect", 3: "circle", 4: "ellipse", 5: "polyline", 6: "polyline", 7: "polygon"}  # of VIA 3
 DELIMITERS = (",", ";", "\t", "|")
-Regions = dict[str, list]  # file name -> (shape, attributes) of each region, or a CaseError
+
+
+@dataclass
+class Regions:
+    """What one file says of images by their names. of: (shape, attributes) of each region, or a CaseError. sizes: bytes
+    of the image files, where stated."""
+
+    of: dict[str, list] = field(default_factory=lambda: defaultdict(list))
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def add_size(self, name: str, size: object) -> None:
+        """Keep the size of an image file, if it is one: -1 stands for an image that was not read."""
+        if str(size).strip().isdigit() and int(str(size)) > 0:
+            self.sizes[name] = int(str(size))
 
 
 def via(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
@@ -45,16 +59,23 @@ def via(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     for path, regions in tables.items():
         search.used.add(path)
         missing: list[str] = []
-        for name, listed in regions.items():
+        changed: list[Path] = []
+        for name, listed in regions.of.items():
             image = annotated.find(name, path, missing)
             if image is None:
                 continue
+            if regions.sizes.get(name) not in (None, image.stat().st_size):
+                changed.append(image)
             try:
                 boxes = tuple(_box(region, f"{path}: {name}, region {n}") for n, region in enumerate(listed, 1))
                 annotated.add(image, Annotation(boxes, path, form="size"))
             except CaseError as error:
                 annotated.fail(image, error)
         annotated.say_missing(path, missing)
+        if changed:
+            log.warning("%s: %d of %d image files are not as large, in bytes, as when they were annotated, such as %s "
+                        "(check that the boxes fit: mri-view shows them)", path, len(changed), len(regions.of),
+                        changed[0])
     return annotated.cases()
 
 
@@ -70,7 +91,7 @@ def _in_json(content: object, path: Path, fail) -> Regions | None:
     if not any(isinstance(entry, dict) and "regions" in entry and ("filename" in entry or "file_attributes" in entry)
                for entry in entries.values()):
         return None
-    regions_of: Regions = {}
+    read = Regions()
     for key, entry in entries.items():
         name = entry.get("filename") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name.strip():
@@ -84,8 +105,9 @@ def _in_json(content: object, path: Path, fail) -> Regions | None:
             what = "no regions" if regions is None else f"{type(regions).__name__}, no list, as regions"
             regions = [CaseError(f"has {what}", where=f"{path}, entry {key}",
                                  remedy="export it again: an image without a tumour has an empty list")]
-        regions_of.setdefault(name, []).extend(map(_region, regions))
-    return regions_of
+        read.of[name] += map(_region, regions)
+        read.add_size(name, entry.get("size"))
+    return read
 
 
 def _region(region: object) -> object:
@@ -100,7 +122,7 @@ def _in_version_3(content: dict, path: Path) -> Regions:
         names = {str(key): str(file.get("fname") or file.get("src")) for key, file in content["file"].items()}
         views = {str(key): list(map(str, view.get("fid_list", ()))) for key, view in content.get("view", {}).items()}
         attributes = {str(key): about for key, about in content.get("attribute", {}).items()}
-        regions_of: Regions = {name: [] for name in names.values()}
+        read = Regions(of={name: [] for name in names.values()})
         for number, region in content["metadata"].items():
             kind, *numbers = region.get("xy") or (None,)
             if kind is None:
@@ -115,11 +137,11 @@ def _in_version_3(content: dict, path: Path) -> Regions:
                 raise CaseError(f"region {number} is of view {view}, which the project does not list", where=path,
                                 remedy="add the image to the project, or take the region away")
             for file in files:
-                regions_of[names[file]].append(({"name": SHAPES_3.get(int(kind)), "xy": numbers}, said))
+                read.of[names[file]].append(({"name": SHAPES_3.get(int(kind)), "xy": numbers}, said))
     except (AttributeError, TypeError, ValueError, KeyError, OverflowError) as error:
         raise CaseError(f"is no project of VIA 3 that can be read: {error!r}", where=path,
                         remedy="save it again") from error
-    return regions_of
+    return read
 
 
 def _is_via_csv(path: Path) -> bool:
@@ -138,7 +160,7 @@ def _in_csv(path: Path) -> Regions:
     text = text_of(path).lstrip("#")
     header = text.split("\n", 1)[0]
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count))
-    regions_of: Regions = defaultdict(list)
+    read = Regions()
     stated: dict[str, str] = {}
     try:
         for row in rows:
@@ -146,7 +168,8 @@ def _in_csv(path: Path) -> Regions:
             name = (row.get("filename") or "").strip()
             if not name:
                 raise CaseError("has no filename", where=where, remedy="name the image, or export it again")
-            regions, stated[name] = regions_of[name], (row.get("region_count") or "").strip()
+            regions, stated[name] = read.of[name], (row.get("region_count") or "").strip()
+            read.add_size(name, row.get("file_size"))
             try:
                 if None in row or None in row.values():
                     raise ValueError("the row has not as many fields as the header")
@@ -162,10 +185,10 @@ def _in_csv(path: Path) -> Regions:
         raise CaseError(f"is no table: {error}", where=f"{path}, line {rows.line_num}", remedy="export it again"
                         ) from error
     for name, count in stated.items():
-        if count.isdigit() and int(count) != len(regions_of[name]):
-            what = f"has {len(regions_of[name])} regions of {name}, where its region_count says {count}"
-            regions_of[name].append(CaseError(what, where=path, remedy="export it again"))
-    return regions_of
+        if count.isdigit() and int(count) != len(read.of[name]):
+            what = f"has {len(read.of[name])} regions of {name}, where its region_count says {count}"
+            read.of[name].append(CaseError(what, where=path, remedy="export it again"))
+    return read
 
 
 def _box(region: object, where: str) -> tuple:
