@@ -331,3 +331,15 @@ def test_a_region_that_is_no_box_is_an_error_of_its_case(tmp_path):
                                   for name, shape in shapes.items()})
     found, errors = with_errors(tmp_path)
     assert found == ["b"] and "a.png, region 1: is a point without the numbers that make a box" in errors[0]
+
+
+@pytest.mark.parametrize("line", ["{}", "{} 1", "JPEGImages/{}.png", "/home/me/VOC/JPEGImages/{}.png", "{}.jpg"])
+def test_lists_of_names_are_a_given_split(line, tmp_path):
+    for name in "abcd":
+        picture(tmp_path / f"JPEGImages/{name}.png")
+        as_voc(tmp_path / "Annotations", (10, 20, 30, 30), name)
+    for part, names in (("train", "ab"), ("val", "c"), ("test", "d")):
+        write(tmp_path / f"ImageSets/Main/{part}.txt", "".join(line.format(name) + "\r\n" for name in names))
+    left = []
+    found = list(cases.find([tmp_path], on_unused=left.append))
+    assert [case.part for case in found] == ["train", "train", "validation", "test"] and left[0].others == ()

@@ -370,7 +370,7 @@ def test_annotation_files_named_for_parts_are_a_given_split(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "mrilib"):
         parts = {case.id[-1]: case.part for case in cases.find([tmp_path])}
     assert parts == {**dict.fromkeys("abc", "train"), **dict.fromkeys("def", "validation")}
-    assert "1 images stand in annotation files of several parts, such as d.png" in caplog.text
+    assert "1 images are listed in several parts, such as d.png" in caplog.text
 
 
 @pytest.mark.parametrize("size, changed", [("own", False), (9, True), ("9", True), (None, False), (-1, False)])

@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 from mrilib.cases.case import Case, Search, of_file
 from mrilib.cases.given import PARTS, part_and_rest
-from mrilib.cases.layouts.boxes import Annotation, checked, log, pictures, refuse
-from mrilib.cases.names import PICTURES, stem_of, subject_of, suffix_of
+from mrilib.cases.layouts.boxes import Annotation, checked, log, pictures, refuse, text_of
+from mrilib.cases.names import PART_WORDS, PICTURES, stem_of, subject_of, suffix_of
 from mrilib.errors import CaseError
 
 LAYOUTS_OF_BOXES = ("coco", "yolo", "voc", "via", "labelme")
@@ -163,23 +163,55 @@ class Annotated:
         return with_subjects(cases), [path for path in self.files if path not in taken]
 
     def _parts(self, images: Iterable[Path]) -> dict[Path, str]:
-        """The part of images whose annotation files are for many images each and are named for different parts, such as
-        `instances_train2017.json` and `instances_val2017.json`. Of several parts the one furthest from training."""
+        """The part of images that lists state, such as ImageSets/Main/train.txt, or annotation files that are for many
+        images each and are named for different parts, such as `instances_train2017.json` and `instances_val2017.json`.
+        Of several parts the one furthest from training."""
         files = {path for image in images for path in self.sources[image]}
         part_of = {path: part_and_rest(path.stem)[0] for path in files}
+        listed = self._listed()
         if len(files) * 2 > len(self.sources) or len(set(part_of.values()) - {None}) < 2:
-            return {}
+            part_of = {}
         parts, several = {}, []
         for image in images:
-            own = sorted({part for path in self.sources[image] if (part := part_of[path])}, key=PARTS.index)
+            own = {part_of.get(path) for path in self.sources[image]} | listed.get(image, set())
+            own = sorted(own - {None}, key=PARTS.index)
             if own:
                 parts[image] = own[-1]
             if len(own) > 1:
                 several.append(image)
         if several:
-            log.warning("%s: %d images stand in annotation files of several parts, such as %s; each is of the last of "
-                        "train, validation, test (list it in one)", self.search.folder, len(several), several[0].name)
+            log.warning("%s: %d images are listed in several parts, such as %s; each is of the last of train, "
+                        "validation, test (list it in one)", self.search.folder, len(several), several[0].name)
         return parts
+
+    def _listed(self) -> dict[Path, set[str]]:
+        """The parts of images by the texts train.txt, val.txt and test.txt, in which most lines name an image."""
+        parts: dict[Path, set[str]] = defaultdict(set)
+        for path in self.search.others:
+            part = PART_WORDS.get(path.stem.lower())
+            if part is None or path.suffix.lower() != ".txt" or path in self.search.used:
+                continue
+            lines = [line.strip() for line in text_of(path).splitlines() if line.strip()]
+            listed = [image for line in lines if (image := self._image_of_line(line, path))]
+            if 2 * len(listed) <= len(lines):
+                continue
+            self.search.used.add(path)
+            for image in listed:
+                parts[image].add(part)
+            if lost := len(lines) - len(listed):
+                log.warning("%s: %d of its %d lines name no image that is there (add the images, or take the lines "
+                            "away)", path, lost, len(lines))
+        return parts
+
+    def _image_of_line(self, line: str, path: Path) -> Path | None:
+        """The image that a line of a list names, alone or before other words."""
+        for name in dict.fromkeys((line, line.split()[0])):
+            try:
+                if image := self.images.named(name, path):
+                    return image
+            except CaseError as error:
+                log.warning("%s", error)
+        return None
 
 
 def warn_spellings(cases: Iterable[Case], where: Path) -> None:
