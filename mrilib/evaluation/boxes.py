@@ -112,8 +112,8 @@ class BoxScorer(Scorer):
         measured = bootstrap(self.measures(entry, names), units, level=about["level"], count=about["resamples"],
                              seed=about["seed"])
         kinds = entry.predictions.classes
-        keys = [(metric, kind) for metric in self.METRICS for kind in ("", *kinds) if kind == "" or (metric, kind) in
-                measured]
+        keys = [(metric, kind) for metric in self.METRICS for kind in dict.fromkeys(("", *kinds))
+                if kind == "" or (metric, kind) in measured]
         return [{"metric": metric, "class": kind, **dict(zip(("value", "low", "high"), map(float, measured[
             (metric, kind) if kind else metric]), strict=True)), "unit": "", **about} for metric, kind in keys]
 

@@ -161,6 +161,7 @@ def test_through_the_executable(tmp_path):
     assert done.returncode == 1 and "1 cases have no prediction and are counted as without a box: s11" in done.stderr
     assert "the model saw 2 of the 13 cases" in done.stderr
     rows = {(r["metric"], r["cases"]): r for r in csv.DictReader(io.StringIO(done.stdout))}
+    assert len(rows) == len(done.stdout.splitlines()) - 1  # each metric once
     assert float(rows["hit_rate", "all"]["value"]) == pytest.approx(11 / 12, abs=1e-5)
     assert float(rows["iou", "all"]["value"]) == pytest.approx(sum(20 / (20 + i) for i in range(11)) / 12, abs=1e-5)
     assert float(rows["ap50", "all"]["value"]) == pytest.approx(92 / 101, abs=1e-5)
@@ -205,6 +206,7 @@ def test_each_class_and_sizes_through_the_executable(tmp_path):
                           cwd=tmp_path, text=True, capture_output=True, timeout=60)
     rows = {(r["metric"], r["class"]): r for r in csv.DictReader(io.StringIO(done.stdout))}
     value = {key: float(row["value"] or "nan") for key, row in rows.items()}
+    assert len(rows) == len(done.stdout.splitlines()) - 1
     assert value["ap50", "a"] > 0.5 > value["ap50", "b"] > 0
     assert value["ap50", ""] == pytest.approx((value["ap50", "a"] + value["ap50", "b"]) / 2, abs=1e-5)
     assert value["ap50_agnostic", ""] == 1 and value["hit_rate", ""] == 1
