@@ -31,9 +31,10 @@ MAPS ?=
 PREDICT ?=
 
 ##@ Use
-.PHONY: help install demo classify segment
+.PHONY: help install demo classify segment localise
 # classify: ## DATA=folder [OUT=folder] [TEST=folder] [FOLDS=5]: train and score on one's own images, by their classes
 # segment: ## DATA=folder [TEST=folder] [OUT=folder] [BUDGET=30m] [FOLDS=5]: label maps, on one's own volumes (else made-up heads)
+# localise: ## DATA=folder [TEST=folder] [OUT=folder] [BUDGET=20m] [FOLDS=5]: bounding boxes, on one's own images (else made-up heads)
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^(# )?[a-z-]+:.*## / { sub(/^# /, ""); printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nSettings (now). classify: SIZE=%s DENOISE="%s" NORMALIZE="%s" FOLDS=%s\n' \
@@ -41,8 +42,13 @@ help: ## list the targets
 	@printf 'segment: BUDGET=%s (training of one model; empty: --epochs of TRAIN) MAPS="%s" (options of mri-normalize)\n' '$(BUDGET)' '$(MAPS)'
 	@echo '  FOLDS= (cross-validate; with TEST, average) SCHEME= PREDICT="more options of mri-predict"'
 	@echo '  ($$* in PREDICT is fold0, fold1 …: "--probabilities maps/$$*" keeps their folders apart)'
-	@printf 'both: SEED=%s BACKBONE= WIDTH= WEIGHTS=FILE TRAIN="more options of mri-train"\n' '$(SEED)'
+	@printf 'localise: BUDGET=%s SIZE=%s NORMALIZE\n' '$(box_budget)' '$(box_size)'
+	@printf 'all: SEED=%s BACKBONE= WIDTH= WEIGHTS=FILE TRAIN="more options of mri-train"\n' '$(SEED)'
 	@echo '  READ="how every tool reads your images: --layout, --channels, --as, --fix-orientation"'
+
+# what localise takes where BUDGET and SIZE are not set
+box_budget = $(if $(filter file,$(origin BUDGET)),20m,$(BUDGET))
+box_size = $(if $(filter file,$(origin SIZE)),256,$(SIZE))
 
 install: $(VENV)/installed ## make .venv with the suite and TensorFlow, for the GPU where there is one [PYTHON=python3.12] [EXTRA=cpu|gpu]
 
@@ -69,32 +75,53 @@ segment: install
 	  mri-phantom --kind volumes -n 30 --seed 1 --force -o demo/volumes > /dev/null && touch demo/volumes/.made; }
 	@$(MAKE) --no-print-directory segment DATA=demo/volumes OUT=demo/maps BUDGET="$(if $(filter file,$(origin BUDGET)),5m,$(BUDGET))" \
 	  SCHEME=brats2023 TRAIN="$(TRAIN)"
+
+localise: install
+	@[ -f demo/boxes/.made ] || { echo "phantoms: 500 made-up slices, half of them with a tumour and its box"; \
+	  mri-phantom --kind boxes -n 500 --seed 1 --force -o demo/boxes > /dev/null && touch demo/boxes/.made; }
+	@$(MAKE) --no-print-directory localise DATA=demo/boxes OUT=demo/found \
+	  BUDGET="$(if $(filter file,$(origin BUDGET)),5m,$(BUDGET))" SIZE="$(if $(filter file,$(origin SIZE)),192,$(SIZE))" \
+	  TRAIN="$(TRAIN)"
 else
 ifneq ($(words $(OUT)),1)
 $(error OUT may not hold spaces: $(OUT))
 endif
 # What differs between the tasks. prefix, suffix: of the names of files in OUT. table: what mri-predict leaves, a table
 # of classes or the names of label maps. split: without FOLDS, folds unless DATA states a split, or one held-out part.
-TASKS := classify segment
+TASKS := classify segment localise
 prefix_segment := map-
+prefix_localise := box-
 suffix_segment := -maps
+suffix_localise := -boxes
 table_classify := csv
 table_segment := txt
+table_localise := csv
 split_classify := --folds 5 --given keep --validation 0
 split_segment := --test $(if $(TEST),0,0.2) --validation 0
+split_localise := $(split_segment)
 runs_classify := fold0 fold1 fold2 fold3 fold4
 runs_segment := model
+runs_localise := model
 prepare_classify = mri-denoise "$(DATA)" $(READ) $(DENOISE) -o $(OUT)/denoised | \
   mri-normalize $(NORMALIZE) --size $(SIZE) -o $(OUT)/normalized
 prepare_segment = mri-normalize "$(DATA)" $(READ) $(MAPS) -o $(OUT)/map-normalized
+prepare_localise = mri-normalize "$(DATA)" $(READ) $(NORMALIZE) --size $(box_size) -o $(OUT)/box-normalized
 said_classify = mri-denoise $(DENOISE) | mri-normalize $(NORMALIZE) --size $(SIZE)
 said_segment = mri-normalize $(MAPS)
+said_localise = mri-normalize $(NORMALIZE) --size $(box_size)
 settings_classify = '$(DENOISE)' '$(NORMALIZE)' '--size $(SIZE)'
 settings_segment = 'mri-normalize' '$(MAPS)'
+settings_localise = 'mri-normalize' '$(NORMALIZE)' '--size $(box_size)'
 folders_classify := denoised normalized
 folders_segment := map-normalized
+folders_localise := box-normalized
 train_segment = $(scheme) $(if $(BUDGET),--budget $(BUDGET)) --cache $(OUT)/cache
+train_localise = $(if $(box_budget),--budget $(box_budget))
 scheme = $(if $(SCHEME),--scheme "$(SCHEME)")
+scheme_segment = $(scheme)
+# the time of a training, for the line that announces it
+time_segment = $(BUDGET)
+time_localise = $(box_budget)
 # label maps go into a folder, which begins anew when the model or PREDICT changed; a table goes to standard output
 predictions_segment = $(OUT)/predictions/$(1)
 
@@ -160,7 +187,7 @@ $(OUT)/$(2)normalized.txt: $(OUT)/files.txt $(OUT)/$(2)preparing.txt
 
 # a case that cannot be trained on was named and left out (exit 1): the model of the others, if it is new, counts
 $$($(1)_runs:%=$(OUT)/%$(3).h5): $(OUT)/%$(3).h5: $(OUT)/$(2)split.csv $(OUT)/$(2)normalized.txt $(OUT)/$(2)training.txt
-	@echo "train: $$(call said,$(1),$$*,the model)$$(if $$(filter --budget,$$(train_$(1))),$$(comma) $$(BUDGET))"
+	@echo "train: $$(call said,$(1),$$*,the model)$$(if $$(time_$(1)),$$(comma) $$(time_$(1)))"
 	@for name in $$^; do [ $$@.checkpoint -nt $$$$name ] || rm -f $$@.checkpoint; done  # of an interrupted run: go on
 	@mri-train --task $(1) --seed $$(SEED) $$(NETWORK) $$(train_$(1)) $$(TRAIN) --split $(OUT)/$(2)split.csv \
 	  $$(call fold,$$*) --resume --force -o $$@ < $(OUT)/$(2)normalized.txt > /dev/null \
@@ -173,7 +200,7 @@ $$($(1)_runs:%=$(OUT)/%$(3).$(4)): $(OUT)/%$(3).$(4): $(OUT)/%$(3).h5 $(OUT)/$(2
 	  $$(call into,$(1),$$*) $$(whole)
 
 $(OUT)/$(2)scores.csv: $$($(1)_runs:%=$(OUT)/%$(3).$(4))
-	@cat $$^ | mri-score --reference "$$(DATA)" $$(READ) $$(if $$(train_$(1)),$$(scheme)) --split $(OUT)/$(2)split.csv \
+	@cat $$^ | mri-score --reference "$$(DATA)" $$(READ) $$(scheme_$(1)) --split $(OUT)/$(2)split.csv \
 	  $$(if $$(filter fold%,$$($(1)_runs)),,--part test) $$(whole)
 
 $(OUT)/test$(3).$(4): $$(TEST_FILES) $$($(1)_runs:%=$(OUT)/%$(3).h5) $(OUT)/$(2)predicting.txt
@@ -182,7 +209,7 @@ $(OUT)/test$(3).$(4): $$(TEST_FILES) $$($(1)_runs:%=$(OUT)/%$(3).h5) $(OUT)/$(2)
 	@mri-predict "$$(TEST)" $$(READ) $$($(1)_runs:%=--model $(OUT)/%$(3).h5) $$(PREDICT) $$(call into,$(1),test) $$(whole)
 
 $(OUT)/$(2)test-scores.csv: $(OUT)/test$(3).$(4)
-	@mri-score --reference "$$(TEST)" $$(READ) $$(if $$(train_$(1)),$$(scheme)) < $$< $$(whole)
+	@mri-score --reference "$$(TEST)" $$(READ) $$(scheme_$(1)) < $$< $$(whole)
 
 .PRECIOUS: $$($(1)_runs:%=$(OUT)/%$(3).h5)
 endef
@@ -205,6 +232,12 @@ segment-results: $(OUT)/map-$(if $(TEST),test-)scores.csv
 	@awk -F, '$$1 == "dice" && $$8 == "all" { \
 	  between = $$4 == "" ? "no interval" : sprintf("%d %% interval %.3f to %.3f", $$9, $$4, $$5); \
 	  printf "Dice %s %.3f (%s, %d cases)\n", $$2, $$3, between, $$7 }' $<
+
+localise-results: $(OUT)/box-$(if $(TEST),test-)scores.csv
+	@echo "table: $<   models: $(localise_runs:%=$(OUT)/%-boxes.h5)"
+	@awk -F, '$$1 == "ap50" && $$8 == "all" { \
+	  between = $$4 == "" ? "no interval" : sprintf("%d %% interval %.3f to %.3f", $$9, $$4, $$5); \
+	  printf "AP50 %.3f (%s, %d images)\n", $$3, between, $$7 }' $<
 endif
 
 ##@ Develop

@@ -75,6 +75,21 @@ def test_segment_ends_with_dice_and_does_nothing_twice(tmp_path):
     assert re.search(r"Dice WT .*, 1 cases\)", held.stdout)
 
 
+def test_localise_ends_with_ap50_and_does_nothing_twice(tmp_path):
+    phantom = Path(sys.executable).with_name("mri-phantom")
+    subprocess.run([phantom, "--kind", "boxes", "-n", "16", "--size", "64", "-o", tmp_path / "heads"], check=True,
+                   capture_output=True, stdin=subprocess.DEVNULL)
+    settings = (f"DATA={tmp_path}/heads", f"OUT={tmp_path}/out", "BUDGET=", "SIZE=64",
+                "TRAIN=--width 0.5 --filters 8 --epochs 1 --device cpu")
+    first = make("localise", *settings)
+    assert first.returncode == 0, first.stderr
+    assert re.fullmatch(r"AP50 [01]\.\d{3} \((95 % interval [01]\.\d{3} to [01]\.\d{3}|no interval), 3 images\)",
+                        first.stdout.splitlines()[-1])
+    again = make("localise", *settings)
+    assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
+    assert not re.search("^(split|prepare|train|predict):", again.stdout, re.M)
+
+
 @pytest.mark.parametrize(("last", "settings", "folder"), [
     ("map-normalized.txt", "MAPS=--method minmax", "map-normalized"), ("normalized.txt", "SIZE=48", "denoised")])
 def test_a_killed_preparation_goes_on_and_a_path_spelt_otherwise_is_the_same(scans, tmp_path, last, settings, folder):
@@ -108,7 +123,8 @@ def test_folds_of_label_maps_are_averaged_on_other_cases_and_one_without_a_map_i
 
 
 @pytest.mark.parametrize(("target", "readers"), [("classify", "split denoise view predict score"),
-                                                 ("segment", "split normalize predict score")])
+                                                 ("segment", "split normalize predict score"),
+                                                 ("localise", "split normalize predict score")])
 def test_how_images_are_read_is_told_every_tool_that_reads_them(target, readers, scans, tmp_path):
     told = make("-n", target, f"DATA={scans}", f"TEST={scans}", f"OUT={tmp_path}/out", "READ=--as slices",
                 "TRAIN=--seed 7").stdout
@@ -119,7 +135,7 @@ def test_how_images_are_read_is_told_every_tool_that_reads_them(target, readers,
     assert all(re.search("--seed 0.* --seed 7", c) for c in commands if c.startswith("mri-train"))  # the last counts
 
 
-@pytest.mark.parametrize("target", ["classify", "segment"])
+@pytest.mark.parametrize("target", ["classify", "segment", "localise"])
 def test_a_wrong_name_of_test_images_is_told_before_anything_is_done(target, scans, tmp_path):
     ran = make(target, f"DATA={scans}", "TEST=nowhere", f"OUT={tmp_path}/out", "BUDGET=1s")
     assert ran.returncode == 2 and "TEST=nowhere is no folder" in ran.stderr and ran.stdout == ""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mrilib import phantom
+from mrilib.cases import find
 from mrilib.errors import UsageError
 
 
@@ -65,3 +66,14 @@ def test_a_tumour_takes_the_shape_it_is_given_within_the_brain():
     assert np.prod([np.ptp(axis) + 1 for axis in (z, y, x)]) == z.size  # a box of necrosis stays a box
     with pytest.raises(UsageError, match="no tumour"):
         phantom.volume(0, 1, True, (64, 72, 64), shape=np.zeros((5, 5, 5), np.uint8))
+
+
+def test_a_boxed_phantom_has_the_box_of_its_tumour_and_an_empty_text_without_one(tmp_path):
+    for number in (0, 1):
+        phantom.write_boxed(tmp_path, 0, number, bool(number), (96, 80), 0.04)
+    cases = {case.id: case for case in find([tmp_path])}
+    y, x = np.nonzero(phantom.slice2d(0, 1, True, (96, 80), 0.04)[1])
+    assert cases["images/phantom00000"].boxes == ()
+    (box,) = cases["images/phantom00001"].boxes
+    np.testing.assert_allclose(box[:4], (x.min(), y.min(), x.max() + 1, y.max() + 1), atol=1e-3)
+    assert box[4] == "tumour"

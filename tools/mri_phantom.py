@@ -14,8 +14,9 @@ from mri_tools.cli.settings import Command, Number
 @options.output("phantoms")
 @click.option("-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="Number of phantoms.")
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first phantom.")
-@click.option("--kind", type=click.Choice(["slices", "volumes"]), default="slices", show_default=True,
-              help="Slices in class folders, or volumes of four channels with label maps.")
+@click.option("--kind", type=click.Choice(["slices", "boxes", "volumes"]), default="slices", show_default=True,
+              help="Slices in class folders, slices with the boxes of their tumours (YOLO), or volumes of four "
+              "channels with label maps.")
 @click.option("--tumours", type=Number(0, 1), default=None,
               help="Fraction of phantoms with a tumour.  [default: 0.5 of slices, all volumes]")
 @click.option("--size", type=options.Pair(),
@@ -35,7 +36,8 @@ from mri_tools.cli.settings import Command, Number
 def main(output, number, first, kind, tumours, size, noise, contrast, shapes, scheme, seed, jobs, force, dry_run):
     """Generate synthetic heads with and without a tumour, labelled.
 
-    Slices are written as PNG into the folders healthy/ and tumour/. Volumes
+    Slices are written as PNG into the folders healthy/ and tumour/, those
+    with boxes into images/ and labels/. Volumes
     are written as one folder per case with the file names of BraTS 2023; use
     --scheme brats2023 with them in the other tools. Each phantom depends on
     the seed and its number only: --first continues a set. Phantoms are not
@@ -52,7 +54,7 @@ def main(output, number, first, kind, tumours, size, noise, contrast, shapes, sc
     from mrilib.errors import UsageError
     from mrilib.parallel import ordered
 
-    axes = 2 if kind == "slices" else 3
+    axes = 3 if kind == "volumes" else 2
     if size and len(size) not in (1, axes):
         raise UsageError(f"--size has {len(size)} numbers, a {'slice' if axes == 2 else 'volume'} {axes} axes")
     voxels = options.xyz_to_array(size, axes)
@@ -66,7 +68,8 @@ def main(output, number, first, kind, tumours, size, noise, contrast, shapes, sc
         raise UsageError("--scheme has no effect without --shapes")
     known = shapes_of(shapes, scheme) if shapes else [None]
     share = tumours if tumours is not None else 0.5 if axes == 2 else 1.0
-    target = "mrilib.phantom:write_slice" if axes == 2 else "mrilib.phantom:write_volume"
+    target = {"slices": "mrilib.phantom:write_slice", "boxes": "mrilib.phantom:write_boxed",
+              "volumes": "mrilib.phantom:write_volume"}[kind]
 
     def calls():
         for i in range(first, first + number):

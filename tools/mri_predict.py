@@ -27,7 +27,7 @@ TASKS = tasks.every()
 @options.dry_run
 @options.common
 def main(paths, null, root, layout, models, split, fold, part, output, device, jobs, as_json, force, dry_run, **chosen):
-    """Apply a model to images: a table of classes, or label maps.
+    """Apply a model to images: a table of classes or boxes, or label maps.
 
     PATHS are images or folders; without PATHS, names are read from standard
     input. The model file says how its images must be prepared: raw images go
@@ -35,6 +35,9 @@ def main(paths, null, root, layout, models, split, fold, part, output, device, j
 
     A model that classifies gives a table (CSV) on standard output: case,
     class, the probability of each class, and whether the model saw the case.
+    A model that localises gives a row for each box: case, x0, y0, x1, y1 in
+    pixels of the image as given, class, score, and whether the model saw the
+    case; a row without numbers says that the case has no box.
     A model that segments writes a label map of each case on the native grid
     and prints its name. A complete label map of the same model and settings
     is kept.

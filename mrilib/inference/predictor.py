@@ -46,6 +46,15 @@ class Predictor:
         return True
 
     @property
+    def as_list(self) -> bool:
+        """Whether the table is one JSON list instead of a CSV."""
+        return self.settings.json
+
+    def as_json(self, row: dict) -> list[dict]:
+        """What stands for a row in that list."""
+        return [self.task.as_json(self.models.record, row)]
+
+    @property
     def folders(self) -> list[Path]:
         """Every folder that results are written below."""
         return [self.folder] if self.folder is not None else []
@@ -80,8 +89,9 @@ class Predictor:
         return list(ensemble.mean_vectors(self.models.build(self), [one.array for one in prepared],
                                           batch_size=self.batch_size, flips=self.settings.flips))
 
-    def write(self, case: Case, prepared: Prepared, values) -> dict:
-        """The result of a case: here a row, {column: value}. Raises CaseError for values that are no numbers."""
+    def write(self, case: Case, prepared: Prepared, values) -> dict | list[dict]:
+        """The result of a case: here a row, {column: value}, or several. Raises CaseError for values that are no
+        numbers."""
         if not np.isfinite(values).all():
             raise CaseError("the model gives no number for it")
         row = self.task.row(self.models.record, values)
@@ -95,24 +105,25 @@ class Table:
     """
 
     def __init__(self, predictor: Predictor, put: Callable[[str], object]):
-        self.task, self.record, self.put = predictor.task, predictor.models.record, put
-        self.rows: list[dict] | None = [] if predictor.settings.json else None
+        self.predictor, self.put = predictor, put
+        self.rows: list[dict] | None = [] if predictor.as_list else None
         self.begun = False
 
     def begin(self) -> None:
         """Write the header, once."""
         if not self.begun and self.rows is None:
-            self.put(csv_text([["case", *self.task.columns(self.record), "seen"]]))
+            self.put(csv_text([["case", *self.predictor.task.columns(self.predictor.models.record), "seen"]]))
         self.begun = True
 
-    def add(self, row: dict) -> dict:
-        """Write one row; returns it."""
-        if self.rows is not None:
-            self.rows.append(self.task.as_json(self.record, row))
-        else:
-            self.begin()
-            self.put(csv_text([[f"{value:.6f}" if isinstance(value, float) else value for value in row.values()]]))
-        return row
+    def add(self, result: dict | list[dict]) -> dict | list[dict]:
+        """Write the row of a case, or its rows; returns the same."""
+        for row in result if isinstance(result, list) else [result]:
+            if self.rows is not None:
+                self.rows += self.predictor.as_json(row)
+            else:
+                self.begin()
+                self.put(csv_text([[f"{value:.6f}" if isinstance(value, float) else value for value in row.values()]]))
+        return result
 
     def end(self) -> None:
         """Write what is left."""

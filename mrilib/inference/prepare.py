@@ -28,8 +28,8 @@ class Prepared:
     array: float32 (y, x, channel), or (z, y, x, channel) from prepare_volume; a tuple with one array for each model,
     where the recipes of several models learned different values. content: hash of the original case. adapted: how its
     channels were adapted, for the log, else "". grid: of `array` (in 2D without the first axis of prepare_volume's
-    array). native: the case on its native grid, only if asked for. native_grid: that grid, from prepare_volume.
-    given_grid: the grid of the first channel as it was read.
+    array). native: the case on its native grid, only if asked for. native_grid: that grid.
+    given_grid: the grid of the first channel as it was read, from prepare_volume.
     """
 
     array: np.ndarray | tuple[np.ndarray, ...]
@@ -151,10 +151,10 @@ def prepare(case: Case, steps: Sequence[Step], channels: Sequence[str], shape: S
     if shape is not None and array.shape != tuple(shape):
         raise CaseError(f"is {_size(array.shape)} after preparing; the model takes {_size(shape)}", where=case.path,
                         remedy="mri-normalize --size brings images to one size")
-    at_first = None
-    if native:  # the original, or a prepared image brought back to the grid of its original
-        at_first = geometry.resample(original, _native_grid(case, original, source, original.grid.dimension))
-    first = Prepared(array, source["content"], adapted, image.grid, at_first)
+    grid = _native_grid(case, original, source, original.grid.dimension)
+    # the original, or a prepared image brought back to the grid of its original
+    at_first = geometry.resample(original, grid) if native else None
+    first = Prepared(array, source["content"], adapted, image.grid, at_first, native_grid=grid)
     return _with(first, [prepare(case, own, channels, shape, check=False) for own in others], case)
 
 

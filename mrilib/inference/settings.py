@@ -8,6 +8,7 @@ from pathlib import Path
 from mrilib.config import Settings, setting
 
 PRECISIONS = ("auto", "off", "float16", "bfloat16")
+BOX_FORMATS = ("csv", "coco", "yolo")
 MAP_SUFFIXES = (".nii.gz", ".nii", ".mha", ".png", ".tif")
 
 
@@ -37,6 +38,24 @@ class ClassifyPredictSettings(TableSettings):
 
     explain: Path | None = setting(None, "Also write where the model looked (Grad-CAM) over each image, as "
                                    "DIR/CASE.png.", metavar="DIR", section="output")
+
+
+@dataclass(frozen=True)
+class BoxPredictSettings(TableSettings):
+    """The settings of predicting boxes."""
+
+    flip_axes: str | None = setting(None, "Axes to mirror along, in all combinations.", metavar="x|xy|xyz", shown="x")
+    min_score: float | None = setting(None, "Leave out boxes of a lower score.", low=0, below=1, section="output",
+                                      shown="that of the model")
+    explain: Path | None = setting(None, "Also write the scores of all places over each image, as DIR/CASE.png.",
+                                   metavar="DIR", section="output")
+    nms_overlap: float = setting(0.5, "Intersection over union from which two boxes of a class are one.", above=0,
+                                 below=1, section="output")
+    format: str = setting("csv", "csv: a table, a row for each box. coco: a JSON list of COCO results, whose "
+                          "image_id is the case. yolo: a text for each case in the folder -o, with the scores.",
+                          choices=BOX_FORMATS, section="output")
+    soft_nms: bool = setting(False, "Lower the scores of boxes that overlap a surer one instead of leaving them out.",
+                             section="output")
 
 
 @dataclass(frozen=True)

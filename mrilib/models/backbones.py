@@ -24,6 +24,8 @@ BACKBONES = {  # name -> function (x, width) -> feature map (batch, y, x, channe
 BEFORE = ("image", "scale", "rgb", "pixels")  # layers that lead to the backbone
 HEAD = ("pool", "dropout", "logits", "probabilities")  # layers after it, and all named head_...
 SMALLEST_OWN = {"alexnet": 63}
+FINE_TUNED_MOMENTUM = 0.9  # of batch normalisation: the 0.99 of ImageNet would not have adapted within few epochs
+COARSER = (2, 4, 8, 16, 32)  # times, of the maps that decoders take
 
 
 def check(name: str, width: float, low: float, high: float) -> None:
@@ -81,6 +83,20 @@ def _pixels(x, name: str):
                             name="pixels", dtype="float32")(x)  # fmt: skip
 
 
+def maps_by_size(graph, shape) -> list[tuple[int, object]]:
+    """(side, last feature map) of each size that a backbone passes, the finest first, the image's own left out.
+
+    Left out too are sizes that do not halve the image evenly, as AlexNet's, and the single values of channel attention.
+    """
+    found = {}
+    for layer in graph.layers:
+        size = layer.output.shape
+        if len(size) == 4 and "Padding" not in type(layer).__name__ and any(
+                size[1:3] == (shape[0] // k, shape[1] // k) for k in COARSER):
+            found[size[1]] = layer.output
+    return sorted(found.items(), key=lambda item: -item[0])
+
+
 def backbone_layers(model) -> list:
     """The layers of the backbone alone, first to last."""
     return [layer for layer in model.layers if layer.name not in BEFORE and not _of_head(layer)]
@@ -98,6 +114,13 @@ def head_inputs(model) -> list:
             inputs = layer.input if isinstance(layer.input, list) else [layer.input]
             maps += [t for t in inputs if not _of_head(t._keras_history.operation) and all(t is not m for m in maps)]
     return maps
+
+
+def adapt_statistics(model) -> None:
+    """Let the batch normalisation of a backbone with given weights follow new images within few epochs."""
+    for layer in backbone_layers(model):
+        if type(layer).__name__ == "BatchNormalization":
+            layer.momentum = FINE_TUNED_MOMENTUM
 
 
 def layer_names(model) -> list[str]:

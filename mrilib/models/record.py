@@ -110,6 +110,28 @@ class ClassRecord(ImageRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BoxRecord(ImageRecord):
+    """A detector. classes: names, in the order of the scores; empty where boxes have no class. stride: pixels of a cell
+    (see models.detector). min_score: the score below which boxes are left out by default."""
+
+    classes: list[str]
+    stride: int
+    min_score: float
+
+    AGREE: ClassVar[tuple[str, ...]] = ("task", "classes", "channels", "shape", "recipe")
+
+    def fault(self) -> str:
+        if not (isinstance(self.classes, list) and all(isinstance(name, str) for name in self.classes)
+                and len(set(self.classes)) == len(self.classes)):  # fmt: skip
+            return "classes are not names"
+        if not _is_count(self.stride):
+            return "stride is not a number of pixels"
+        if not (isinstance(self.min_score, int | float) and 0 <= self.min_score < 1):
+            return "min_score is not in 0 to 1"
+        return super().fault()
+
+
+@dataclass(frozen=True, kw_only=True)
 class MapRecord(ModelRecord):
     """A network that gives each voxel of a patch probabilities.
 

@@ -18,7 +18,6 @@ from mrilib.models.normalise import NORMS, normalise
 WIDEST = {2: 512, 3: 320}  # filters at most, by number of axes
 SLOPE = 0.01
 DECODER = (256, 128, 64, 32)  # filters of the decoder on a backbone, from its coarsest map up
-COARSER = (2, 4, 8, 16, 32)  # times, of a backbone's maps
 SUPERVISED = 3  # outputs below the finest, at most, that are trained as well
 FEWEST = {"softmax": 2, "sigmoid": 1}  # outputs, by activation
 
@@ -90,7 +89,7 @@ def backbone_unet(name: str, shape: tuple[int, int, int], outputs: int, *, activ
         raise UsageError(f"a patch of {shape[1]} x {shape[0]} is not a multiple of 32", remedy="--patch 256,256")
     image, pixels = backbones.pixels_of(name, shape, low, high)
     features = backbones.backbone_of(name)(pixels, width)
-    skips = _by_size(keras.Model(image, features), shape)
+    skips = backbones.maps_by_size(keras.Model(image, features), shape)
     if not skips:
         raise UsageError(f"{name} passes no maps of a half, a quarter … of the image, which a U-Net is made of",
                          remedy="another --backbone")
@@ -110,20 +109,6 @@ def backbone_unet(name: str, shape: tuple[int, int, int], outputs: int, *, activ
 
         load_weights(model, name, width, weights)
     return model
-
-
-def _by_size(graph, shape) -> list[tuple[int, object]]:
-    """(side, last feature map) of each size that a backbone passes, the finest first, except the image's own.
-
-    Sizes that do not halve the image evenly, as AlexNet's, and the single values of channel attention are left out.
-    """
-    maps = {}
-    for layer in graph.layers:
-        size = layer.output.shape
-        if len(size) == 4 and "Padding" not in type(layer).__name__ and any(
-                size[1:3] == (shape[0] // k, shape[1] // k) for k in COARSER):
-            maps[size[1]] = layer.output
-    return sorted(maps.items(), key=lambda item: -item[0])
 
 
 def without_supervision(model):

@@ -11,6 +11,7 @@ from mrilib.tasks.task import Task
 TASKS = {  # in the order in which they are tried when the task is detected from the cases
     "classify": "mrilib.tasks.classify:Classify",
     "segment": "mrilib.tasks.segment:Segment",
+    "localise": "mrilib.tasks.localise:Localise",
 }
 AUTO = "auto"
 

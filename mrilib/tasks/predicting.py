@@ -100,6 +100,7 @@ def predict(model, cases: Source, out: str | Path | None = None, *, split: objec
         results = ((case, result if isinstance(result, BaseException) else add(result))
                    for case, result in run.predict(predictor, selection.chosen(found, ids, part), jobs))
         made = collected(results, "cases", total=len(found), on_error=fail, progress=progress)
+    made = [row for result in made for row in (result if isinstance(result, list) else [result])]
     return Predictions(made, predictor.out if predictor.gives_table else predictor.folder, failed)
 
 

@@ -63,6 +63,10 @@ class Task:
         """None when the cases suit the task, else why they do not and what to do. Reads no voxels."""
         raise NotImplementedError
 
+    def reference(self, case) -> str:
+        """What a case is trained on, for a line of --dry-run."""
+        return f"label={case.label}" if case.class_name is None else f"class={case.class_name}"
+
     def describe(self, record: dict) -> list[tuple[str, str]]:
         """What a model's record says of its input and output, as (name, text) lines; mri-inspect shows them."""
         return [("input", " x ".join(map(str, record.get("shape", ()))) + " (y, x, channels)")]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mrilib.errors import UsageError
-from mrilib.images.augment import draw, transforms
+from mrilib.images.augment import draw, transforms, warp
 from mrilib.images.grid import Grid
 
 
@@ -17,14 +17,34 @@ def augmenter(augment: str | dict, kinds: int) -> Callable | None:
 
     kinds: number of channels that differ in kind, see appearance.change. Raises UsageError for what needs several.
     """
-    chosen = transforms.settings(augment)
+    chosen = _chosen(augment, kinds)
     if not chosen:
         return None
-    if kinds == 1 and (unused := transforms.of_several_channels(chosen)):
-        raise UsageError(f"--augment: the images have one channel, and {unused} is for several", remedy="leave it out")
 
     def apply(image: np.ndarray, label, rng: np.random.Generator, spacing, head: np.ndarray | None = None):
         drawn = draw.draw(chosen, rng, Grid.of(image.shape[:-1], tuple(spacing)), head)
         return draw.apply_pair(image, label, drawn, spacing, kinds)
 
     return apply
+
+
+def box_augmenter(augment: str | dict, kinds: int) -> Callable | None:
+    """As `augmenter`, a function of (image (y, x, channel), boxes [(x0, y0, x1, y1, ...)], generator, spacing, outline)
+    -> (image, boxes), boxes in pixels."""
+    chosen = _chosen(augment, kinds)
+    if not chosen:
+        return None
+
+    def apply(image: np.ndarray, boxes, rng: np.random.Generator, spacing, head: np.ndarray | None = None):
+        grid = Grid.of(image.shape[:-1], tuple(spacing))
+        drawn = draw.draw(chosen, rng, grid, head)
+        return draw.apply_pair(image, None, drawn, spacing, kinds)[0], warp.ellipses(boxes, drawn, grid)
+
+    return apply
+
+
+def _chosen(augment: str | dict, kinds: int) -> transforms.Settings:
+    chosen = transforms.settings(augment)
+    if kinds == 1 and (unused := transforms.of_several_channels(chosen)):
+        raise UsageError(f"--augment: the images have one channel, and {unused} is for several", remedy="leave it out")
+    return chosen

@@ -9,6 +9,7 @@ import numpy as np
 
 from mrilib.images.steps.foreground import outline
 from mrilib.training import sampling
+from mrilib.training.localise import filled
 from mrilib.training.settings import TrainSettings
 
 
@@ -47,13 +48,30 @@ class Batches(keras.utils.PyDataset):
         """Images (batch, y, x, channel) float32 and targets (batch, output) float32."""
         members = self.members[index]
         seed, epoch, places = self.settings.seed, self.epoch, [i for i, _ in members]
-        images = self.images[places] if self.augment is None else np.stack([
-            self.augment(self.images[i], None, sampling.generator(seed, epoch, self.ids[i], copy), self.spacing,
-                         self._head(i))[0] for i, copy in members])
-        return sampling.mixed(images, self.targets[places], self.settings, epoch, index)
+        if self.augment is None:
+            images, targets = self.images[places], self.targets[places]
+        else:
+            images, targets = map(np.stack, zip(*(
+                self.augmented(i, sampling.generator(seed, epoch, self.ids[i], copy)) for i, copy in members),
+                strict=True))
+        return sampling.mixed(images, targets, self.settings, epoch, index)
+
+    def augmented(self, i: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """An image, changed at random, and its target."""
+        return self.augment(self.images[i], None, rng, self.spacing, self._head(i))[0], self.targets[i]
 
     def _head(self, i: int) -> np.ndarray:
         """The outline of the head in an image, computed once: augmentation keeps it in view, as mri-augment does."""
         if i not in self.heads:
             self.heads[i] = outline(self.images[i])
         return self.heads[i]
+
+
+class BoxBatches(Batches):
+    """Batches whose targets are boxes (n, box, 5), x0 y0 x1 y1 in pixels and a class, -1 for none; they move with the
+    image. augment: of training.augment.box_augmenter."""
+
+    def augmented(self, i: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        boxes = self.targets[i][self.targets[i][:, 4] >= 0]
+        image, moved = self.augment(self.images[i], boxes.tolist(), rng, self.spacing, self._head(i))
+        return image, filled(moved, len(self.targets[i]))

@@ -14,7 +14,6 @@ from mrilib.training.settings import check_class_weights
 
 CLIP = 1e-7  # probabilities are kept this far from 0 in the validation loss
 HEAD_START_C = 0.005  # inverse strength of the ridge of the logistic regression, features scaled to deviation 1
-FINE_TUNED_MOMENTUM = 0.9  # of batch normalisation: the 0.99 of ImageNet would not have adapted within few epochs
 HEAD_START_FLOOR = 0.3  # of the median deviation; see start_head
 
 
@@ -85,9 +84,7 @@ def _set_trainable(model, settings: ClassifySettings) -> None:
     if settings.freeze or settings.unfreeze_from:
         backbones.freeze(model, settings.unfreeze_from)
     if settings.weights is not None:
-        for layer in backbones.backbone_layers(model):
-            if type(layer).__name__ == "BatchNormalization":
-                layer.momentum = FINE_TUNED_MOMENTUM
+        backbones.adapt_statistics(model)
 
 
 def start_head(model, images: np.ndarray, classes: np.ndarray, weights: list[float] | None,

@@ -35,7 +35,8 @@ class ClassifySettings(TrainSettings):
     head: str | None = setting(None, "What the head takes from the last feature maps: their mean, their mean and "
                                "maximum, or mirror: also the left-right difference.", choices=HEADS,
                                shown="mean-max; mirror with --weights")
-    freeze: bool | None = setting(None, "Train the head only; keep the features of --weights.")
+    freeze: bool | None = setting(None, "Train the head only; keep the features of --weights.",
+                                  off="no-freeze")
     unfreeze_from: str | None = setting(None, "Train this layer and all after it; keep those before.", metavar="LAYER")
     head_start: bool | None = setting(None, "Fit the head to the features of --weights before the first epoch.",
                                       off="no-head-start", shown="yes with --weights")

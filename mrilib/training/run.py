@@ -122,8 +122,7 @@ class Training:
         """Each case with its part and target, then the settings, then the model files: what --dry-run prints."""
         for fold in self.folds:
             for case in self.cases:
-                target = f"label={case.label}" if case.class_name is None else f"class={case.class_name}"
-                yield f"{case.id}: {case.path} {target} {fold.parts.of.get(case.id, 'left out')}"
+                yield f"{case.id}: {case.path} {self.task.reference(case)} {fold.parts.of.get(case.id, 'left out')}"
             for name, value in self.settings.as_dict().items():
                 if value is not None:
                     yield f"--{name.replace('_', '-')}: {value}"

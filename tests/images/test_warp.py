@@ -190,3 +190,25 @@ def test_slabs_and_thick_slices_are_not_tilted(size, spacing, tilts):
     across = 2 if spacing[2] == 4 else 0
     assert (matrix[across].max() > 0.01) == (matrix[:, across].max() > 0.01) == tilts
     assert np.delete(np.delete(matrix, across, 0), across, 1).max() > 0.01
+
+
+@pytest.mark.parametrize("drawn", [
+    {"rotate": [30.0], "shear": [4.0, -7.0], "stretch": [1.1, 0.9], "shift": [2.3, -1.1], "flip": ["lr"]},
+    {"rotate": [10.0], "perspective": [3.0, -2.0, 1.0, 2.0, -3.0, 1.0, 2.0, 0.0]}])
+def test_boxes_of_ellipses_follow_the_ellipse(drawn):
+    """As its pixels do, moved as an image: no larger, no smaller."""
+    grid, box = Grid.of((80, 96), (1.0, 1.0)), [30.0, 30.0, 62.0, 48.0, "tumour"]
+    y, x = np.mgrid[:80, :96] + 0.5
+    shape = ((x - 46) / 16) ** 2 + ((y - 39) / 9) ** 2 <= 1
+    moved = warp.warp(None, shape.astype(np.uint8), drawn, grid)[1]
+    rows, columns = np.flatnonzero(moved.any(1)), np.flatnonzero(moved.any(0))
+    (made,) = warp.ellipses([box], drawn, grid)
+    np.testing.assert_allclose(made[:4], [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], atol=1.0)
+    assert made[4] == "tumour"
+
+
+def test_an_ellipse_whose_middle_leaves_the_image_is_left_out():
+    grid = Grid.of((80, 96), (1.0, 1.0))
+    assert warp.ellipses([[10.0, 30.0, 40.0, 48.0]], {"shift": [0.0, -30.0]}, grid) == []
+    assert warp.ellipses([[10.0, 30.0, 40.0, 48.0]], {"shift": [0.0, -20.0]}, grid) == [[0.0, 30.0, 20.0, 48.0]]
+    assert warp.ellipses([[10.0, 30.0, 40.0, 48.0]], {"gamma": 1.1}, grid) == [[10.0, 30.0, 40.0, 48.0]]

@@ -3,7 +3,8 @@ import pytest
 
 from mrilib.errors import UsageError
 from mrilib.images.grid import Grid, Image
-from mrilib.inference.classes import explain, grad_cam, overlay, write_overlay
+from mrilib.inference.classes import explain, grad_cam
+from mrilib.inference.heat import overlay, write_overlay
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ def run(tmp_path_factory):
 
 
 def test_its_help_lists_its_options_alone(run):
-    assert "[auto|classify|segment|regress]" in run("mri-train", "--help").stdout
+    assert "[auto|classify|segment|localise|regress]" in run("mri-train", "--help").stdout
     own = " ".join(run("mri-train", "--task", "regress", "--help").stdout.split())
     assert "--learning-rate" in own and "[default: 0.001]" in own and "--head" not in own and "--patch" not in own
     assert "--head has no effect with --task regress" in run(

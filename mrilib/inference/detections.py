@@ -1,0 +1,143 @@
+"""Prediction of boxes: a row of a table for each, in pixels of the native grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mrilib import store, targets
+from mrilib.errors import CaseError, UsageError
+from mrilib.inference import boxes, ensemble
+from mrilib.inference.heat import on_native, overlay, write_overlay
+from mrilib.inference.predictor import Predictor
+from mrilib.inference.prepare import Prepared
+from mrilib.models.record import ModelRecord
+from mrilib.recipe import moved_boxes
+
+FOLDER = Path("predictions")  # of texts
+BATCH = 4  # images: a batch is filled up, so that a single image waits for the others of its batch
+AXES = {"x": 2, "y": 1}  # of a batch
+
+
+class BoxPredictor(Predictor):
+    """A table of boxes: several rows of a case, or one without numbers where a case has no box. With the format yolo a
+    text for each case."""
+
+    def __init__(self, task, models, settings, out=None):
+        self.settings = settings
+        super().__init__(task, models, settings, out)
+        if settings.format == "yolo":
+            self.folder = out or FOLDER
+            targets.check_folder(self.folder)
+        if settings.explain is not None:
+            targets.check_folder(settings.explain)
+        if settings.json and settings.format != "csv":
+            raise UsageError(f"--json has no effect with --format {settings.format}", remedy="leave it out")
+        self.axes = mirrors(settings)
+        least = min(record.min_score for record in models.records.values())
+        self.least = least if settings.min_score is None else settings.min_score
+
+    @property
+    def batch_size(self) -> int:
+        return self.settings.batch_size or BATCH
+
+    @property
+    def gives_table(self) -> bool:
+        return self.settings.format != "yolo"
+
+    @property
+    def as_list(self) -> bool:
+        return self.settings.json or self.settings.format == "coco"
+
+    @property
+    def folders(self) -> list[Path]:
+        return [*super().folders, *([self.settings.explain] if self.settings.explain is not None else [])]
+
+    def arguments(self, case, steps: tuple, others: tuple) -> tuple:
+        *first, _, check, others = super().arguments(case, steps, others)
+        return *first, self.settings.explain is not None, check, others
+
+    def as_json(self, row: dict) -> list[dict]:
+        if self.settings.json:
+            return super().as_json(row)
+        if row["x0"] == "":
+            return []
+        names = self.models.record.classes
+        x0, y0, x1, y1 = (row[side] for side in ("x0", "y0", "x1", "y1"))
+        return [{"image_id": row["case"], "category_id": names.index(row["class"]) + 1 if names else 1,
+                 "bbox": [x0, y0, round(x1 - x0, 2), round(y1 - y0, 2)], "score": row["score"]}]
+
+    def check(self, network, record: ModelRecord, name: object) -> None:
+        ensemble.check_shapes(network, tuple(record.shape), self.task.outputs(record), name)
+
+    def forward(self, prepared: Sequence[Prepared]) -> list:
+        """(boxes (n, 6) in pixels of the prepared image, surest first; the scores (y, x) of each model's cells) of each
+        case."""
+        networks, records = self.models.build(self), list(self.models.records.values())
+        cells = [self._cells(network, record, [ensemble.of_model(one.array, place) for one in prepared])
+                 for place, (network, record) in enumerate(zip(networks, records, strict=True))]
+        return [self._joined(one, records) for one in zip(*cells, strict=True)]
+
+    def _joined(self, values: Sequence[np.ndarray], records: Sequence) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The boxes and the scores of one case from what each model gave for its cells."""
+        s, floor = self.settings, min(boxes.FLOOR, self.least or boxes.FLOOR)
+        lists = [boxes.suppress(boxes.decode(one, record.shape, record.stride, floor), s.nms_overlap, s.soft_nms, floor)
+                 for one, record in zip(values, records, strict=True)]
+        maps = [boxes.scores(one, record.shape, record.stride) for one, record in zip(values, records, strict=True)]
+        return lists[0] if len(lists) == 1 else boxes.fuse(lists, s.nms_overlap), maps
+
+    def _cells(self, network, record, arrays: list[np.ndarray]) -> np.ndarray:
+        """What a model gives for each cell of some images, the mean over mirror images."""
+        batch = np.zeros((self.batch_size, *arrays[0].shape), np.float32)
+        batch[: len(arrays)] = arrays
+        total = ensemble.run(network, batch)
+        for axes in self.axes:
+            flipped = ensemble.run(network, np.ascontiguousarray(np.flip(batch, axes)))
+            for axis in axes:
+                flipped = boxes.mirrored(flipped, record.shape, record.stride, axis)
+            total = total + flipped
+        values = total[: len(arrays)] / (1 + len(self.axes))
+        if not np.isfinite(values).all():
+            raise CaseError("the model gives no number for it")
+        return values
+
+    def write(self, case, prepared: Prepared, values) -> list[dict] | Path:
+        found, maps = values
+        if self.settings.explain is not None:
+            self._explain(case, prepared, maps)
+        kept = [box.tolist() for box in found if box[5] >= self.least]
+        native = moved_boxes(kept, prepared.grid, prepared.native_grid)
+        if not self.gives_table:
+            height, width = prepared.native_grid.size
+            path = self.folder / f"{case.id}.txt"
+            store.write_text(path, "".join(_yolo_line(box, width, height) for box in native))
+            return path
+        seen = self.models.seen.get(prepared.content, "")
+        return [{"case": case.id, **row, "seen": seen} for row in self.task.rows(self.models.record, native)]
+
+    def _explain(self, case, prepared: Prepared, maps: Sequence[np.ndarray]) -> None:
+        heat = np.mean([on_native(one, prepared.grid, prepared.native_grid) for one in maps], 0)
+        write_overlay(self.settings.explain / f"{case.id}.png", overlay(prepared.native, heat))
+
+
+def _yolo_line(box, width: int, height: int) -> str:
+    """`class cx cy w h score`, in shares of the image's size, of x0 y0 x1 y1 class score in pixels."""
+    x0, y0, x1, y1, kind, score = box
+    numbers = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height, score)
+    return " ".join([str(int(kind)), *(f"{number:.6f}" for number in numbers)]) + "\n"
+
+
+def mirrors(settings) -> list[tuple[int, ...]]:
+    """The axes of a batch to mirror along together, for each further pass. Raises UsageError for axes that an image
+    lacks, or without effect."""
+    axes = settings.flip_axes
+    if axes is not None and not settings.flips:
+        raise UsageError("--flip-axes has no effect with --no-flips")
+    if not settings.flips:
+        return []
+    if axes is not None and (not axes or len(set(axes)) < len(axes) or set(axes) - set(AXES)):
+        raise UsageError(f"--flip-axes {axes}: an image has the axes x and y", remedy="x, y or xy")
+    places = [AXES[axis] for axis in axes or "x"]
+    return [tuple(place for i, place in enumerate(places) if code >> i & 1) for code in range(1, 1 << len(places))]

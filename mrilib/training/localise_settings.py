@@ -1,0 +1,76 @@
+"""The settings of training a detector: defaults, and which of them go together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mrilib.config import changed, setting
+from mrilib.errors import UsageError
+from mrilib.training.settings import TrainSettings, check_shared, filled
+
+ASSIGNMENTS = ("aligned", "centre")  # of models.box_losses, whose import needs numpy
+OVERLAPS = ("ciou", "giou")
+FEW = 500  # training cases below which the features of given weights stay as they are
+SCRATCH = {"epochs": 60, "batch_size": 16, "learning_rate": 2e-3, "warmup": 1.0, "average": 4.0, "dropout": 0.0,
+           "augment": "medium"}  # fmt: skip
+PRETRAINED = {**SCRATCH, "epochs": 30, "learning_rate": 1e-3, "average": 2.0}
+IN_BUDGET = {"epochs": None, "warmup": 1.0, "average": 2.0}
+
+
+@dataclass(frozen=True)
+class LocaliseSettings(TrainSettings):
+    """How a detector is trained."""
+
+    backbone: str | None = changed(TrainSettings, "backbone", shown="small; mobilenet with --weights")
+    stride: int = setting(8, "Side of the cells that each give a box: 4, 8 or 16.", low=4, high=16, unit="pixels")
+    filters: int = setting(64, "Number of filters of the feature pyramid and the head.", low=8)
+    freeze: bool | None = setting(None, "Keep the features of --weights; train the pyramid and the head.",
+                                  off="no-freeze", shown=f"yes with --weights and fewer than {FEW} cases")
+    size: tuple[int, ...] | None = setting(None, "Refuse images of another size.", low=1, axes=True, unit="pixels",
+                                           section="input", recorded=False)
+    one_class: bool = setting(False, "Take the boxes of all classes as one class.", section="input")
+    assignment: str = setting("aligned", "Which cells learn a box. aligned: those that predict it best; centre: those "
+                              "around its centre.", choices=ASSIGNMENTS, section="loss and sampling")
+    box_loss: str = setting("ciou", "Loss of the boxes.", choices=OVERLAPS, section="loss and sampling")
+    box_weight: float = setting(5.0, "Weight of the boxes relative to the scores in the loss.", above=0,
+                                section="loss and sampling")
+    epochs: int | None = changed(TrainSettings, "epochs", shown="60; 30 with --weights")
+    batch_size: int | None = changed(TrainSettings, "batch_size", shown="16")
+    learning_rate: float | None = changed(TrainSettings, "learning_rate", shown="0.002; 0.001 with --weights")
+    momentum: float | None = changed(TrainSettings, "momentum", shown="0.9")
+    warmup: float | None = changed(TrainSettings, "warmup", shown="1, or less of a short training")
+    average: float | None = changed(TrainSettings, "average", shown="4; 2 with --weights or --budget; less of a short "
+                                    "training")
+    augment: str | dict | None = changed(TrainSettings, "augment", shown="medium")
+
+
+def complete(given: LocaliseSettings, *, validated: bool, cases: int) -> LocaliseSettings:
+    """The settings with every default filled in. validated: whether there are validation cases. cases: number of
+    training cases. Raises UsageError for settings that have no effect or exclude each other."""
+    pretrained = given.weights is not None
+    defaults = {"backbone": "mobilenet" if pretrained else "small", "width": 1.0,
+                **(PRETRAINED if pretrained else SCRATCH), "freeze": pretrained and cases < FEW,
+                "momentum": 0.9 if given.optimizer == "sgd" else None,
+                "weight_decay": 0.0 if given.optimizer == "adam" else 0.01 if given.optimizer == "adamw" else 0.0005,
+                "validate_every": 1 if validated else None}  # fmt: skip
+    if given.schedule == "constant":
+        defaults["warmup"] = 0.0
+    if given.budget is not None:  # how many epochs it will be is not known
+        defaults |= {**IN_BUDGET, "warmup": defaults["warmup"]}
+    elif given.epochs:  # a short run keeps the shape of a long one
+        share = min(1.0, given.epochs / defaults["epochs"])
+        defaults |= {name: defaults[name] * share for name in ("warmup", "average")}
+    completed = filled(given, defaults)
+    _check(completed, validated)
+    return completed
+
+
+def _check(s: LocaliseSettings, validated: bool) -> None:
+    if s.weights is None and s.freeze:
+        raise UsageError("--freeze needs --weights", remedy="a network without weights has nothing to keep")
+    for name in ("mixup", "cutmix"):
+        if getattr(s, name):
+            raise UsageError(f"--{name} has no effect on boxes", remedy="leave it out")
+    if s.epochs == 0:
+        raise UsageError("0 epochs train nothing", remedy="1 or more")
+    check_shared(s, validated=validated)

@@ -1,0 +1,117 @@
+"""Boxes from pictures to a score, with the executables, on slices with bright spots."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+BIN = Path(sys.executable).parent
+TRAIN = ("mri-train", "prepared", "--task", "localise", "--device", "cpu", "--threads", 1, "--epochs", 14,
+         "--filters", 16, "--width", 0.5, "--batch-size", 8, "--validation", 0.2, "--augment", "light",
+         "--learning-rate", 0.005)
+
+
+def draw(folder: Path, name: str, seed: int, spots: int, height: int = 72):
+    """A picture of 96 pixels across with bright ellipses, and their boxes as YOLO text."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :96] + 0.5
+    pixels, lines = rng.integers(0, 40, (height, 96)), []
+    for place in range(spots):
+        w, h = rng.integers(12, 24, 2)
+        cx, cy = rng.uniform(14 + 48 * place, 34 + 48 * place), rng.uniform(14, height - 14)
+        inside = ((x - cx) / w * 2) ** 2 + ((y - cy) / h * 2) ** 2 < 1
+        pixels[inside] += 180
+        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+        low, high = np.array([columns[0], rows[0]]), np.array([columns[-1], rows[-1]]) + 1
+        size = np.array([96, height])
+        lines.append(" ".join(map(str, [0, *((low + high) / 2 / size), *((high - low) / size)])) + "\n")
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype(np.uint8)).save(folder / "images" / f"{name}.png")
+    (folder / "labels" / f"{name}.txt").write_text("".join(lines))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Runs an executable in a folder with spots/, and a model of them in 64 x 64 pixels, model.h5."""
+    folder = tmp_path_factory.mktemp("localise")
+    for i in range(48):
+        draw(folder / "spots", f"s{i:02}", i, spots=(1, 2, 1, 0)[i % 4])
+    for i in range(12):
+        draw(folder / "others", f"o{i:02}", 100 + i, spots=(1, 2, 1, 0)[i % 4])
+
+    def of(tool, *arguments, code=0, text=None):
+        ran = subprocess.run([BIN / tool, *map(str, arguments)], cwd=folder, capture_output=True, text=True,
+                             input=text or "", timeout=300)
+        assert ran.returncode == code, ran.stderr
+        return ran
+
+    of("mri-normalize", "spots", "--size", 64, "-o", "prepared", "-j", 1)
+    of.folder, of.trained = folder, of(*TRAIN, "-o", "model.h5")
+    return of
+
+
+def rows_of(text):
+    return list(csv.DictReader(text.splitlines()))
+
+
+def test_training_says_what_came_out(run):
+    assert run.trained.stdout == "model.h5\n"
+    assert "validation epoch 14: AP50" in run.trained.stderr and "--min-score" in run.trained.stderr
+    assert "up to date: skipped" in run(*TRAIN, "-o", "model.h5").stderr
+    shown = run("mri-inspect", "model.h5").stdout
+    assert "localise" in shown and "least score" in shown
+    auto = run("mri-train", "prepared", "--dry-run").stdout
+    assert "--stride: 8" in auto and "s01.tif boxes=2 train" in auto  # the task is detected from the boxes
+
+
+def test_boxes_of_new_images_lie_on_their_spots(run):
+    """In pixels of the images as given, which are larger than the network's."""
+    table = run("mri-predict", "-m", "model.h5", "others", "--device", "cpu").stdout
+    assert table.splitlines()[0] == "case,x0,y0,x1,y1,class,score,seen"
+    scored = rows_of(run("mri-score", "-r", "others", text=table).stdout)
+    ap50 = next(float(row["value"]) for row in scored if row["metric"] == "ap50" and row["cases"] == "all")
+    assert ap50 > 0.7
+    seen = rows_of(run("mri-predict", "-m", "model.h5", "spots", "--device", "cpu").stdout)
+    assert {row["seen"] for row in seen} == {"train", "validation"}
+
+
+def test_a_case_without_a_box_has_a_row_without_numbers(run):
+    few = rows_of(run("mri-predict", "-m", "model.h5", "others", "--min-score", 0.99, "--device", "cpu").stdout)
+    assert len({row["case"] for row in few}) == 12 and any(row["x0"] == row["score"] == "" for row in few)
+    listed = json.loads(run("mri-predict", "-m", "model.h5", "others", "--json", "--device", "cpu").stdout)
+    assert {"case", "x0", "score", "seen"} <= set(listed[0])
+
+
+def test_other_formats_hold_the_same_boxes(run):
+    predict = ("mri-predict", "-m", "model.h5", "others", "--device", "cpu", "--soft-nms", "--flip-axes", "xy")
+    table = [row for row in rows_of(run(*predict).stdout) if row["x0"]]
+    run(*predict, "--format", "coco", "-o", "coco.json")
+    coco = json.loads((run.folder / "coco.json").read_text())
+    assert [box["image_id"] for box in coco] == [row["case"] for row in table]
+    wanted = [[float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"])] for row in table]
+    corners = [[x, y, x + w, y + h] for x, y, w, h in (box["bbox"] for box in coco)]
+    np.testing.assert_allclose(corners, wanted, atol=0.02)
+    names = run(*predict, "--format", "yolo", "-o", "texts", "--explain", "heat").stdout.split()
+    assert len(names) == 12 and (run.folder / "heat/images/o00.png").is_file()
+    numbers = [list(map(float, line.split())) for name in names
+               for line in (run.folder / name).read_text().splitlines()]
+    np.testing.assert_allclose([[(x - w / 2) * 96, (y - h / 2) * 72] for _, x, y, w, h, _ in numbers],
+                               [box[:2] for box in wanted], atol=0.02)
+
+
+def test_mistakes_are_told_before_anything_is_done(run):
+    assert "multiples of 32" in run("mri-train", "spots", "--device", "cpu", "-o", "odd.h5", code=2).stderr
+    assert "--mixup has no effect on boxes" in run("mri-train", "spots", "--task", "localise", "--mixup", 0.2,
+                                                   code=2).stderr
+    assert "--freeze needs --weights" in run("mri-train", "spots", "--task", "localise", "--freeze", code=2).stderr
+    assert "--stride has no effect" in run("mri-train", "spots", "--task", "classify", "--stride", 4, code=2).stderr
+    assert "no effect with --no-flips" in run("mri-predict", "-m", "model.h5", "spots", "--no-flips", "--flip-axes",
+                                              "x", code=2).stderr
+    assert "has the axes x and y" in run("mri-predict", "-m", "model.h5", "spots", "--flip-axes", "z", code=2).stderr
+
