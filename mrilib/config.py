@@ -175,21 +175,21 @@ def names_of(cls: type) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls))
 
 
-def choose(cls: type, given: dict, others: Iterable[type] = (), reason: str = ""):
+def choose(cls: type, values: dict, others: Iterable[type] = (), reason: str = ""):
     """The settings of a class from values by name; those that are None are not given.
 
     others: the settings classes of the other tasks. A name that only they have is a UsageError that says it has no
     effect with `reason`, such as "--task segment"; a name that none has is unknown.
     """
-    given = {name: value for name, value in given.items() if value is not None}
+    values = {name: value for name, value in values.items() if value is not None}
     own = names_of(cls)
-    for name in given:
+    for name in values:
         if name not in own:
             flag = f"--{name.replace('_', '-')}"
             if any(name in names_of(other) for other in others):
                 raise UsageError(f"{flag} has no effect with {reason}", remedy="leave it out")
             raise UsageError(f"unknown setting {name!r}", remedy=f"the settings are {' '.join(own)}")
-    return cls(**given)
+    return cls(**values)
 
 
 def duration(text: str) -> float:
@@ -198,24 +198,6 @@ def duration(text: str) -> float:
     if match is None or float(match[1]) == 0:
         raise UsageError(f"{text!r} is no time such as 90s, 10m or 1.5h")
     return float(match[1]) * SECONDS[match[2]]
-
-
-def read_toml(path: Path) -> dict:
-    """The values of a TOML file. Raises UsageError when it cannot be read."""
-    import tomllib
-
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot be read as TOML: {why}", where=path) from error
-
-
-def to_toml(values: dict) -> str:
-    """Values as the text of a TOML file; those that are None are left out."""
-    import tomli_w
-
-    return tomli_w.dumps({name: value for name, value in values.items() if value is not None})
 
 
 def _kinds(hint) -> dict:

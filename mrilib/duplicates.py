@@ -60,7 +60,7 @@ def fingerprint(case: Case, image: Image | None = None) -> Fingerprint:
     """
     if image is None:
         name, path = next(iter(case.channels.items()))
-        image = files.read_case(case if case.held else replace(case, channels={name: path}))
+        image = files.read_case(case if case.file_channels else replace(case, channels={name: path}))
     array = np.ascontiguousarray(image.array)
     pixels = hashlib.sha256(repr((array.shape, array.dtype.str)).encode())
     pixels.update(array.data if array.size else b"")

@@ -196,7 +196,7 @@ def _of_labels(named: dict[str, tuple[int, ...]]) -> str:
     words = {value: our_word(name) for value, name in single.items()}
     if len(set(words.values())) == len(words):  # else two labels would have one name
         single = words
-    return _known(single) or ",".join(f"{value}={name}" for value, name in sorted(single.items()))
+    return _scheme_name(single) or ",".join(f"{value}={name}" for value, name in sorted(single.items()))
 
 
 def _of_regions(named: dict[str, tuple[int, ...]]) -> str:
@@ -212,8 +212,8 @@ def _of_regions(named: dict[str, tuple[int, ...]]) -> str:
         if tumour and value in regions[WHOLE]:  # the regions that hold a value determine its label
             single[value] = ("enhancing" if value in regions[ENHANCING] else
                              "non-enhancing" if value in regions[CORE] else "oedema")
-    if tumour and (known := _known(single, regions)):
-        return known
+    if tumour and (name := _scheme_name(single, regions)):
+        return name
     if len(set(single.values())) < len(single):
         single = {value: str(value) for value in single}
     united = {value for values in regions.values() if len(values) > 1 for value in values}
@@ -222,13 +222,13 @@ def _of_regions(named: dict[str, tuple[int, ...]]) -> str:
     return ",".join([*(f"{value}={name}" for value, name in sorted(single.items())), *spelt])
 
 
-def _known(labels: dict[int, str], regions: dict[str, tuple[int, ...]] | None = None) -> str | None:
+def _scheme_name(labels: dict[int, str], regions: dict[str, tuple[int, ...]] | None = None) -> str | None:
     """The name of the known scheme with these labels, up to the names that mean nearly the same, and regions."""
-    for name, known in SCHEMES.items():
-        near = known.labels.keys() == labels.keys() and all(
-            word == known.labels[value] or known.labels[value] in NEAR.get(word, ()) for value, word in labels.items())
+    for name, candidate in SCHEMES.items():
+        near = candidate.labels.keys() == labels.keys() and all(
+            candidate.labels[value] in (word, *NEAR.get(word, ())) for value, word in labels.items())
         same = regions is None or {key: set(v) for key, v in regions.items()} == {
-            key: set(v) for key, v in known.regions.items()}
+            key: set(v) for key, v in candidate.regions.items()}
         if near and same:
             return name
     if regions == SCHEMES["brats2013"].regions and set(labels) == set(SCHEMES["brats2013"].labels):
@@ -242,20 +242,20 @@ def of_values(values: Iterable[int]) -> Scheme:
     Other values, such as 1 2 3, have different meanings in different years: each is a label of its own, without
     regions, and `name` is empty.
     """
-    found = {int(v) for v in values} - {0}
-    if found <= {1}:
+    present = {int(v) for v in values} - {0}
+    if present <= {1}:
         return SCHEMES["binary"]
-    if 4 in found and found <= {1, 2, 4}:
+    if 4 in present and present <= {1, 2, 4}:
         return SCHEMES["brats2020"]
-    return Scheme("", {value: str(value) for value in sorted(found)})
+    return Scheme("", {value: str(value) for value in sorted(present)})
 
 
-def check(values: Iterable[int], known: Scheme, where: object = None,
+def check(values: Iterable[int], expected: Scheme, where: object = None,
           remedy: str = "name the right one with --scheme") -> None:
     """Raise CaseError, with value and scheme, if a label map holds a value that its scheme lacks."""
-    if strange := sorted({int(v) for v in values} - set(known.allowed)):
-        have = " ".join(map(str, known.allowed))
-        raise CaseError(f"label {strange[0]} is not in scheme {known} ({have})", where=where, remedy=remedy)
+    if strange := sorted({int(v) for v in values} - set(expected.allowed)):
+        have = " ".join(map(str, expected.allowed))
+        raise CaseError(f"label {strange[0]} is not in scheme {expected} ({have})", where=where, remedy=remedy)
 
 
 def convert(array: np.ndarray, have: Scheme, want: Scheme) -> np.ndarray:

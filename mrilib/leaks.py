@@ -25,7 +25,8 @@ def findings(cases: Sequence[Case], pairs: Iterable[tuple[int, int, str]] = ()) 
     pairs: the copies, as from duplicates.pairs. Empty without a leak.
     """
     pairs = list(pairs)
-    lines = (_copies_across_parts(cases, pairs), _subjects_across_parts(cases), _names_across_parts(cases),
+    subjects = _across(cases, [case.subject for case in cases], "LEAK, subjects across parts", "subjects", SPLIT_ANEW)
+    lines = (_copies_across_parts(cases, pairs), subjects, _names_across_parts(cases),
              copies_across_classes(cases, pairs), _subjects_across_classes(cases))
     return [line for line in lines if line]
 
@@ -47,47 +48,39 @@ def copies_across(parts: Sequence[str | None], pairs: Iterable[tuple[int, int, s
     for i, own in enumerate(parts):
         if own in others:
             first.setdefault(same[i], i)
-    found = {}
+    copied = {}
     for i, own in enumerate(parts):
         if own != part:
             continue
         if same[i] in first:
-            found[i] = first[same[i]], "exact"
+            copied[i] = first[same[i]], "exact"
         elif beside := sorted(first[group] for group in near[same[i]] if group in first):
-            found[i] = beside[0], "near"
-    return found
+            copied[i] = beside[0], "near"
+    return copied
 
 
 def _copies_across_parts(cases, pairs) -> tuple[str, str] | None:
     clauses, examples, parts = [], [], [case.part for case in cases]
     for part, other in ORDER:
-        if found := copies_across(parts, pairs, part, {other}):
-            kinds = Counter(kind for _, kind in found.values())
+        if copied := copies_across(parts, pairs, part, {other}):
+            kinds = Counter(kind for _, kind in copied.values())
             text = ", ".join(f"{kinds[kind]} {kind}" for kind in ("exact", "near") if kinds[kind])
             total = sum(case.part == part for case in cases)
-            clauses.append(f"{len(found)} of {total} {part} cases are copies of {other} cases ({text})")
-            examples += [f"{cases[i].id} of {cases[j].id}" for i, (j, _) in found.items()]
+            clauses.append(f"{len(copied)} of {total} {part} cases are copies of {other} cases ({text})")
+            examples += [f"{cases[i].id} of {cases[j].id}" for i, (j, _) in copied.items()]
     if not clauses:
         return None
     return "LEAK, copies across parts", (f"{'; '.join(clauses)}; such as {_shown(examples)} "
                                          f"({SPLIT_ANEW}; --copies FILE lists all pairs)")
 
 
-def _subjects_across_parts(cases) -> tuple[str, str] | None:
-    return _across(cases, [case.subject for case in cases], "LEAK, subjects across parts", "subjects", SPLIT_ANEW)
-
-
 def _names_across_parts(cases) -> tuple[str, str] | None:
-    """Of cases without a known subject: beginnings of their names, `00054` of `00054_145`, which may be persons."""
-    beginnings = [None if case.subject else _beginning(case) for case in cases]
+    """Beginnings of the names of cases without a subject, `00054` of `00054_145`, which may be persons."""
+    matches = [None if case.subject else SLICE.match(case.id.rsplit("/", 1)[-1]) for case in cases]
+    beginnings = [match and match["name"] for match in matches]
     return _across(cases, beginnings, "perhaps a LEAK, names across parts", "beginnings of names",
                    "if each stands for a person, state it: a CSV with the columns file,subject, or mri-split --groups",
                    least=2)  # a beginning that all names share is the name of the set
-
-
-def _beginning(case: Case) -> str | None:
-    match = SLICE.match(case.id.rsplit("/", 1)[-1])
-    return match["name"] if match else None
 
 
 def _across(cases, keys, title: str, noun: str, remedy: str, least: int = 1) -> tuple[str, str] | None:

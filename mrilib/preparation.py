@@ -18,11 +18,11 @@ from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.images.registry import LEARNERS
 from mrilib.recipe import augmentation
 from mrilib.recipe.conversion import Run, Steps, convert, learned, like, place_to_learn
-from mrilib.recipe.dataset import refuse_output_in_input
 from mrilib.recipe.definition import Recipe, Step
 from mrilib.recipe.settings import DenoiseSettings, NormalizeSettings, check_learning, steps_of
 from mrilib.results import collected
 from mrilib.sources import Source, each, folders_of
+from mrilib.targets import check_apart
 
 Results = Iterator[tuple[Case | None, Path | str | BaseException]]
 
@@ -61,7 +61,7 @@ def normalized(cases: Iterable[Case | CaseError], settings: NormalizeSettings, o
     steps, learning = settings.steps(), learning or Learning()
     check_learning(settings.method, learning.source, learning.split, learning.fold)
     if learning.source is not None:
-        refuse_output_in_input([learning.source], out)
+        check_apart(out, [learning.source])
         if not run.dry_run:
             steps = learning.steps(steps, run)
     return convert(cases, steps, out, run, field=field)

@@ -38,16 +38,16 @@ class Silent:
 
 def of_case(case, error: BaseException) -> CaseError:
     """Whatever went wrong with a case as a CaseError that names the case. case: a Case, a name, or None."""
-    if isinstance(error, CaseError) and (error.where is not None or case is None):
+    if isinstance(error, CaseError) and (error.where is not None or case is None or case is error):
         return error
     where = getattr(case, "path", case)
     if isinstance(error, MriError):
-        made = CaseError(error.what if error.where is None else f"{error.where}: {error.what}", where=where,
+        case_error = CaseError(error.what if error.where is None else f"{error.where}: {error.what}", where=where,
                          remedy=error.remedy)
     else:
-        made = CaseError(f"unexpected {type(error).__name__}: {error}", where=where, remedy=REPORT)
-    made.__cause__ = error
-    return made
+        case_error = CaseError(f"unexpected {type(error).__name__}: {error}", where=where, remedy=REPORT)
+    case_error.__cause__ = error
+    return case_error
 
 
 def warn(error: CaseError) -> None:

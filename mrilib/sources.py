@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mrilib.cases import Unused, find
 from mrilib.cases.case import Case, Reading
 from mrilib.errors import CaseError, UsageError
-from mrilib.unused import notes, summary
-
-logger = logging.getLogger("mrilib")
+from mrilib.unused import tell
 
 Source = str | os.PathLike | Case | Iterable  # of the same
 
@@ -28,9 +26,9 @@ def each(source: Source, *, layout: str | Reading | None = None,
         if not os.path.lexists(source):
             raise UsageError("no such file or folder", where=source, remedy="check the name")
         failed: list[CaseError] = []
-        found = list(find([Path(source)], layout, root, on_error=failed.append, on_unused=note))
+        cases = list(find([Path(source)], layout, root, on_error=failed.append, on_unused=note))
         yield from failed
-        yield from found
+        yield from cases
     elif isinstance(source, Case | CaseError):
         yield source
     else:
@@ -40,8 +38,16 @@ def each(source: Source, *, layout: str | Reading | None = None,
 
 def note(unused: Unused) -> None:
     """Log in one line the files of a folder that no case uses: a warning, which a notebook shows."""
-    if lines := notes(unused):
-        logger.warning("%s", summary(lines))
+    tell(unused, level=logging.WARNING)
+
+
+def cases_of(source: Source, on_error: Callable[[CaseError], object], layout: str | Reading | None = None,
+             root: str | Path | None = None) -> list[Case]:
+    """All cases of a source, of which either all are cases or all are paths. Others: as in `find`."""
+    parts = [source] if isinstance(source, str | os.PathLike | Case) else list(source)
+    if all(isinstance(part, Case) for part in parts):
+        return parts
+    return list(find(map(Path, parts), layout, None if root is None else Path(root), on_error=on_error))
 
 
 def folders_of(source: Source) -> list[Path]:

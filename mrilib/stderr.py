@@ -41,31 +41,31 @@ def silenced(chatter: re.Pattern[str]) -> Iterator[Callable[[], str]]:
     Gives a function that returns the last line written so far, for an error message. May be nested or entered by
     several threads at once; the first redirects, the last restores.
     """
-    said = _redirect()
+    file = _redirect()
     try:
-        yield lambda: (_lines(said) or [""])[-1].strip()
+        yield lambda: (_lines(file) or [""])[-1].strip()
     finally:
-        _restore(said, chatter)
+        _restore(file, chatter)
 
 
-_said = None  # the file that descriptor 2 is redirected to
+_file = None  # the file that descriptor 2 is redirected to
 
 
 def _redirect():
-    global _kept, _depth, _said
+    global _kept, _depth, _file
     with _switching:
         if _depth == 0:
             import tempfile  # here, for every --help imports this module
 
             sys.stderr.flush()
-            _said = tempfile.TemporaryFile()  # noqa: SIM115  closed by the last that leaves
+            _file = tempfile.TemporaryFile()  # noqa: SIM115  closed by the last that leaves
             _kept = os.dup(2)
-            os.dup2(_said.fileno(), 2)
+            os.dup2(_file.fileno(), 2)
         _depth += 1
-        return _said
+        return _file
 
 
-def _restore(said, chatter: re.Pattern[str]) -> None:
+def _restore(file, chatter: re.Pattern[str]) -> None:
     global _kept, _depth
     with _switching:
         _depth -= 1
@@ -75,14 +75,14 @@ def _restore(said, chatter: re.Pattern[str]) -> None:
         os.dup2(_kept, 2)
         os.close(_kept)
         _kept = None
-        rest = [line for line in _lines(said) if line.strip() and not chatter.match(line)]
-        said.close()
+        rest = [line for line in _lines(file) if line.strip() and not chatter.match(line)]
+        file.close()
     if rest:
         with contextlib.suppress(OSError):  # standard error is gone: there is nobody to tell
             write("\n".join(rest) + "\n")
 
 
-def _lines(said) -> list[str]:
+def _lines(file) -> list[str]:
     """What was written to the file so far; read at a place of its own, so that writers are not disturbed."""
-    data = os.pread(said.fileno(), os.fstat(said.fileno()).st_size, 0)
+    data = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
     return data.decode("utf-8", "backslashreplace").splitlines()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import csv
 import hashlib
@@ -10,7 +9,7 @@ import io
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -120,12 +119,12 @@ def remove(temporary: Path) -> None:
 @lru_cache(maxsize=256)
 def _unfinished_in(folder: Path) -> dict[str, list[Path]]:
     """The temporary files in a folder, by the name they were to have; looked up once, for folders grow large."""
-    found: dict[str, list[Path]] = {}
+    by_name: dict[str, list[Path]] = {}
     for name in os.listdir(folder):
         empty, pid, rest = name.split(".", 2) if name.count(".") > 1 else ("-", "", "")
         if not empty and pid.isdigit():
-            found.setdefault(rest, []).append(folder / name)
-    return found
+            by_name.setdefault(rest, []).append(folder / name)
+    return by_name
 
 
 def _alive(pid: int) -> bool:
@@ -155,15 +154,10 @@ def csv_text(rows: Iterable[Iterable]) -> str:
     return "".join(lines)
 
 
-def read_csv(path: Path) -> str:
-    """The text of a CSV for csv.reader(io.StringIO(text, newline="")), in UTF-8 or UTF-16, without a byte order mark.
-
-    Raises OSError when it cannot be read.
-    """
-    data = Path(path).read_bytes()
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16", "replace")
-    return data.decode("utf-8-sig", "surrogateescape")
+def csv_of(rows: Sequence[Mapping]) -> str:
+    """Rows by column as the text of a CSV with a header; None is empty."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return csv_text([columns, *([row.get(name) for name in columns] for row in rows)])
 
 
 def write_json(path: Path, record: dict) -> None:
@@ -212,8 +206,7 @@ def content_hash(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 

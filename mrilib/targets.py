@@ -32,7 +32,7 @@ class Target:
 
     file: the path at the end of the links. kind: "file" is replaced by a rename, the others are written straight
     into: "descriptor" (one of this process), "stream" (a device, a FIFO, a file in a folder that cannot be written
-    to), "socket". status: of what is there now, None where nothing is.
+    to), "socket". status: of the existing file, None without one.
     """
 
     path: Path
@@ -132,7 +132,7 @@ def is_descriptor(path: Path, descriptor: int) -> bool:
 
 
 def send(descriptor: int, data: bytes | memoryview) -> None:
-    """Write all of it, waiting where the other side is slow. Raises BrokenPipeError when nobody reads any more."""
+    """Write all data, and wait for a slow reader. Raises BrokenPipeError when the reader is gone."""
     rest = memoryview(data)
     while rest:
         try:
@@ -183,13 +183,13 @@ def _open(target: Target) -> int:
 def _connected(path: Path):
     import socket
 
-    made = socket.socket(socket.AF_UNIX)
+    connection = socket.socket(socket.AF_UNIX)
     try:
-        made.connect(os.fspath(path))
+        connection.connect(os.fspath(path))
     except OSError:
-        made.close()
+        connection.close()
         raise
-    return made
+    return connection
 
 
 def copy(source: Path, target: Target) -> None:

@@ -109,28 +109,28 @@ def notes(unused: Unused, used_as_images: bool = True) -> list[Note]:
             kind = "files that cannot be opened"
         if kind:
             kinds[kind].append(path)
-    found = [Note(unused.folder, kind, tuple(kinds[kind]), remedy)
+    result = [Note(unused.folder, kind, tuple(kinds[kind]), remedy)
              for kind, remedy in REMEDIES.items() if kinds.get(kind)]
     if used_as_images:
-        found += _used_as_images(unused)
-    return found
+        result += _used_as_images(unused)
+    return result
 
 
-def summary(found: list[Note]) -> str:
+def summary(all_notes: list[Note]) -> str:
     """Join several notes in one line."""
-    def told(note):
+    def short(note):
         return f"{len(note.files)} {note.kind} ({note.names})"
 
-    unused = ", ".join(told(note) for note in found if note.kind != USED_AS_IMAGE)
-    wrong = [told(note) for note in found if note.kind == USED_AS_IMAGE]
+    unused = ", ".join(short(note) for note in all_notes if note.kind != USED_AS_IMAGE)
+    wrong = [short(note) for note in all_notes if note.kind == USED_AS_IMAGE]
     texts = [*([f"no case uses {unused}"] if unused else []), *wrong]
-    return f"{found[0].folder}: {'; '.join(texts)}; mri-inspect {found[0].folder} says what to do"
+    return f"{all_notes[0].folder}: {'; '.join(texts)}; mri-inspect {all_notes[0].folder} says what to do"
 
 
-def log(unused: Unused) -> None:
-    """Log in one line the files of a folder that no case uses."""
-    if found := notes(unused):
-        logging.getLogger("mrilib").warning("%s", summary(found))
+def tell(unused: Unused, used_as_images: bool = True, level: int = logging.INFO) -> None:
+    """Log in one line the files of a folder that no case uses, and label maps that are used as images."""
+    if lines := notes(unused, used_as_images):
+        logging.getLogger("mrilib").log(level, "%s", summary(lines))
 
 
 def _used_as_images(unused: Unused) -> list[Note]:
@@ -229,8 +229,8 @@ def _kind_of(path: Path) -> str | None:
         head = file.read(132)
     if head[128:] == b"DICM":
         return "DICOM files that are no series of slices"
-    known = suffix in OTHER_FORMATS or head.startswith(MAGIC) or head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-    return "images in a format that is not read" if known else None
+    is_image = suffix in OTHER_FORMATS or head.startswith(MAGIC) or head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    return "images in a format that is not read" if is_image else None
 
 
 def _kind_of_text(path: Path, suffix: str) -> str | None:

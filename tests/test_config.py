@@ -65,12 +65,3 @@ def test_a_setting_of_another_task_has_no_effect():
         choose(Shared, {"head": "max"}, [Own], "--task shared")
     with pytest.raises(UsageError, match="unknown setting 'hat'"):
         choose(Shared, {"hat": 1}, [Own])
-
-
-def test_toml_comes_back(tmp_path):
-    values = {"rate": 0.5, "name": "\U0001f9e0 é", "patch": [8, 8], "none": None}
-    (tmp_path / "a.toml").write_text(config.to_toml(values), encoding="utf-8")
-    assert config.read_toml(tmp_path / "a.toml") == {k: v for k, v in values.items() if v is not None}
-    (tmp_path / "b.toml").write_text("rate = ")
-    with pytest.raises(UsageError, match="cannot be read as TOML"):
-        config.read_toml(tmp_path / "b.toml")

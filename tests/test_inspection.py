@@ -6,8 +6,7 @@ from PIL import Image
 
 from mrilib import cases, inspection
 from mrilib.errors import CaseError
-from mrilib.inspection import facts, summary
-from mrilib.inspection.model import describe
+from mrilib.inspection import describe, facts, summary
 
 
 def save(path, array):

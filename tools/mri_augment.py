@@ -90,14 +90,14 @@ def main(paths, null, root, layout, output, copies, preset, settings, show, prev
     return give_results(augmentation.augment(cases, plan, output, run, keep), "dry run" if dry_run else "copies")
 
 
-def _check(replay: Path | None, given: dict) -> None:
+def _check(replay: Path | None, options: dict) -> None:
     """Raise UsageError for options that have no effect together."""
-    if replay and (others := [name.replace("_", "-") for name, value in given.items() if value]):
+    if replay and (others := [name.replace("_", "-") for name, value in options.items() if value]):
         raise UsageError(f"{others[0]} has no effect with --replay, which does again what the table says")
-    if given["--preview"] and (given["--copies"] or given["--keep-originals"]):
-        raise UsageError(f"{'--copies' if given['--copies'] else '--keep-originals'} has no effect with --preview",
+    if options["--preview"] and (options["--copies"] or options["--keep-originals"]):
+        raise UsageError(f"{'--copies' if options['--copies'] else '--keep-originals'} has no effect with --preview",
                          remedy="it shows twelve copies")
-    if given["--preset"] and given["--settings"]:
+    if options["--preset"] and options["--settings"]:
         raise UsageError("--preset and --settings are both sets to start from", remedy="give one of them")
 
 

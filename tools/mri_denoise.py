@@ -5,7 +5,7 @@ import click
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import give_results
-from mri_tools.cli.settings import Command, from_settings, given, option
+from mri_tools.cli.settings import Command, from_settings, option, setting_values
 from mri_tools.cli.stream import each, report_of
 from mrilib.recipe.settings import DenoiseSettings
 
@@ -45,7 +45,7 @@ def main(paths, null, root, layout, output, residual, suffix, jobs, force, dry_r
     """
     from mrilib.preparation import denoised
 
-    settings = DenoiseSettings.from_dict(given(settings, DenoiseSettings))
+    settings = DenoiseSettings.from_dict(setting_values(settings, DenoiseSettings))
     cases = each(paths, null=null, root=root, layout=layout, on_unused=report_of(dry_run))
     run = options.run_of(paths, suffix=suffix, jobs=jobs, force=force, dry_run=dry_run)
     return give_results(denoised(cases, settings, output, run, residual), "dry run" if dry_run else "cases")

@@ -10,7 +10,7 @@ import click
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import DONE, SOME_FAILED, complain, give_results, progress, say
-from mri_tools.cli.settings import Command, from_settings, given, option
+from mri_tools.cli.settings import Command, from_settings, option, setting_values
 from mri_tools.cli.stream import each, report_of
 from mrilib.errors import UsageError
 from mrilib.recipe.settings import NormalizeSettings
@@ -55,7 +55,7 @@ def main(paths, null, root, layout, output, learn, split, fold, like, field, suf
     """
     from mrilib import preparation
 
-    settings = given(settings, NormalizeSettings)
+    settings = setting_values(settings, NormalizeSettings)
     failed = []
     run = options.run_of(paths, suffix=suffix, jobs=jobs, force=force, dry_run=dry_run, progress=progress,
                          on_error=lambda error: (failed.append(error), complain(error, error)))

@@ -7,7 +7,7 @@ import click
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import give_results
-from mri_tools.cli.settings import Command, Number
+from mri_tools.cli.settings import Command, Number, Pair
 
 
 @click.command(cls=Command)
@@ -19,7 +19,7 @@ from mri_tools.cli.settings import Command, Number
               "channels with label maps.")
 @click.option("--tumours", type=Number(0, 1), default=None,
               help="Fraction of phantoms with a tumour.  [default: 0.5 of slices, all volumes]")
-@click.option("--size", type=options.Pair(),
+@click.option("--size", type=Pair(),
               help="Size in voxels.  [default: random for slices; 96,112,96 for volumes]")
 @click.option("--noise", type=Number(0, 1), default=0.04, show_default=True,
               help="Standard deviation of the Rician noise, as a fraction of the brightest tissue.")

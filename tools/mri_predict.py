@@ -6,7 +6,7 @@ import click
 
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
-from mri_tools.cli.settings import Command, from_settings, given
+from mri_tools.cli.settings import Command, from_settings, setting_values
 from mrilib import tasks
 
 TASKS = tasks.every()
@@ -54,7 +54,7 @@ def main(paths, null, root, layout, models, split, fold, part, output, device, j
     from mrilib.inference import selection
     from mrilib.tasks import predicting
 
-    settings = given(chosen, *(task.prediction for task in TASKS))
+    settings = setting_values(chosen, *(task.prediction for task in TASKS))
     settings |= {"device": device, "json": as_json or None, "force": force or None}
     predictor = predicting.predictor_of(models, settings, output)
     ids = selection.ids_of(split, fold, part, predictor.models)

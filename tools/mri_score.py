@@ -8,7 +8,7 @@ from click.core import ParameterSource
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import DONE, SOME_FAILED, complain, emit, progress, to_terminal, write
-from mri_tools.cli.settings import Command, from_settings, given, option
+from mri_tools.cli.settings import Command, from_settings, option, setting_values
 from mri_tools.cli.stream import from_stdin
 from mrilib import tasks
 from mrilib.errors import UsageError
@@ -90,7 +90,7 @@ def main(predictions, null, reference, layout, channels, as_, fix_orientation, b
     from mrilib.store import write_text
     from mrilib.tasks import scoring
 
-    stated, defaults = _given(settings)
+    stated, defaults = _settings(settings)
     if check:
         _no_effect("--check", OF_SCORES)
         if like is None:
@@ -99,23 +99,23 @@ def main(predictions, null, reference, layout, channels, as_, fix_orientation, b
         raise UsageError("--like has no effect without --check")
     elif reference is None:
         raise click.UsageError("Missing option '--reference' / '-r'.")
-    found = (submissions.of_bytes(sys.stdin.buffer.read(), "standard input", null) if from_stdin(predictions)
+    read = (submissions.of_bytes(sys.stdin.buffer.read(), "standard input", null) if from_stdin(predictions)
              else submissions.read(predictions))
     reading = options.reading_boxes(Reading(layout, channels or (), as_ == "slices", fix=fix_orientation), boxes_from,
                                     merge, smallest)
     shared = {"layout": reading, "split": split,
               "fold": fold, "part": part, "defaults": defaults, **stated}
     if check:
-        checked = scoring.check(found, like, jobs=jobs, progress=progress, **shared)
+        checked = scoring.check(read, like, jobs=jobs, progress=progress, **shared)
         for one in checked:
             emit(str(one))
         return DONE if all(one.fine for one in checked) else SOME_FAILED
     if dry_run:
-        lines, whole = scoring.pairs(found, reference, **shared)
+        lines, whole = scoring.pairs(read, reference, **shared)
         for line in lines:
             emit(line)
         return DONE if whole else SOME_FAILED
-    scores = scoring.score(found, reference, model=model, group_by=group_by, fail_under=fail_under, jobs=jobs,
+    scores = scoring.score(read, reference, model=model, group_by=group_by, fail_under=fail_under, jobs=jobs,
                            progress=progress, **shared)
     if per_case:
         write_text(per_case, scores.per_case())
@@ -130,9 +130,9 @@ def main(predictions, null, reference, layout, channels, as_, fix_orientation, b
     return DONE if scores.complete and not scores.failed else SOME_FAILED
 
 
-def _given(options_: dict) -> tuple[dict, dict]:
+def _settings(options_: dict) -> tuple[dict, dict]:
     """Settings of the command line, and those of a --config file, which hold where they have an effect."""
-    values = given(options_, *SETTINGS.values())
+    values = setting_values(options_, *SETTINGS.values())
     source = click.get_current_context().get_parameter_source
     stated = {name: value for name, value in values.items() if source(name) == ParameterSource.COMMANDLINE}
     return stated, {name: value for name, value in values.items() if name not in stated}

@@ -67,11 +67,11 @@ def main(paths, null, root, layout, output, folds, validation, test, duplicates,
         failed.append(error)
         complain(error, error)
 
-    made = split(cases, folds=folds, validation=validation, test=test, seed=seed, copies=duplicates, distance=distance,
-                 given=given, groups=groups, jobs=jobs, on_error=fail, progress=progress)
+    divided = split(cases, folds=folds, validation=validation, test=test, seed=seed, copies=duplicates,
+                    distance=distance, given=given, groups=groups, jobs=jobs, on_error=fail, progress=progress)
     if copies:
-        write_text(copies, made.copies_table())
-    text = json.dumps(made.data(), indent=1) + "\n" if as_json else str(made)
+        write_text(copies, divided.copies_table())
+    text = json.dumps(divided.data(), indent=1) + "\n" if as_json else str(divided)
     if output:
         write_text(output, text)
     else:

@@ -5,7 +5,7 @@ import click
 from mri_tools.cli import options
 from mri_tools.cli.main import entry
 from mri_tools.cli.output import complain, emit, progress, write
-from mri_tools.cli.settings import Command, from_settings, given, option
+from mri_tools.cli.settings import Command, from_settings, option, setting_values
 from mrilib import tasks
 
 
@@ -47,7 +47,7 @@ def main(paths, null, root, layout, task, split, fold, output, curve, resume, fo
     cases, failed = stream.gather(paths, null=null, root=root, layout=layout,
                                   on_unused=stream.report_of(dry_run))
     chosen_task = tasks.detect(cases, task)
-    settings = tasks.settings_of(chosen_task, given(chosen, *(every.settings for every in tasks.every())))
+    settings = tasks.settings_of(chosen_task, setting_values(chosen, *(every.settings for every in tasks.every())))
     training = Training(chosen_task, cases, settings, output=output, curve=curve, split=split, fold=fold, resume=resume,
                         force=force, began=began, progress=progress,
                         fail=lambda error: complain(error, error))

@@ -20,10 +20,10 @@ class Case:
     a case of one file whose sequence is not known); the file is a folder if the channel is a stack. label: label map
     file, or the folder of its slices. class_name: category. boxes: ((x0, y0, x1, y1, class[, mark]), ...) in native
     pixels; a region with the mark `crowd` or `ignore` is neither expected nor counted as an error.
-    scheme: label scheme (see labels.scheme), if the layout states it. layout: a name of LAYOUTS. held: all channels
-    that one source file (a 4D file, colour slices) holds, in the order of the file; `channels` may be a part of them.
-    slices: the files, in order, of each channel (or "label") that is a stack. name: the name of the case in a pipe, if
-    that is neither its one file nor the folder of its channels. fix: accept a contradictory NIfTI header (see
+    scheme: label scheme (see labels.scheme), if the layout states it. layout: a name of LAYOUTS. file_channels: all
+    channels of one source file (a 4D file, colour slices) in its order; `channels` may be a part of them. slices: the
+    files, in order, of each channel (or "label") that is a stack. name: the name of the case in a pipe, if that is
+    neither its one file nor the folder of its channels. fix: accept a contradictory NIfTI header (see
     images.io.files.read). part: "train", "validation" or "test" if the data set has a given split, else None. record:
     the record beside a prepared or predicted case, read once, by find; empty for other cases.
     """
@@ -37,7 +37,7 @@ class Case:
     boxes: tuple = field(default=())
     scheme: str | None = None
     layout: str | None = None
-    held: tuple[str, ...] = ()
+    file_channels: tuple[str, ...] = ()
     slices: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     name: Path | None = None
     fix: bool = False
@@ -146,7 +146,7 @@ def of_file(path: Path, root: Path | None = None) -> Case:
 
 def by_folder(files: list[Path]) -> dict[Path, list[Path]]:
     """Files by their folder, in the order of the first file of each folder."""
-    found = defaultdict(list)
+    members = defaultdict(list)
     for path in files:
-        found[path.parent].append(path)
-    return found
+        members[path.parent].append(path)
+    return members

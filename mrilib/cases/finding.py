@@ -1,4 +1,4 @@
-"""How the cases of folders, files and tables are found."""
+"""Finding the cases of folders, files and tables."""
 
 from __future__ import annotations
 
@@ -79,27 +79,28 @@ def unite(cases: list[Case], reading: Reading, fail: Callable[[CaseError], objec
     # A file that is named twice is one case. Two DICOM studies of one folder have the same path and are two cases.
     cases = list({(case.path, *case.image_files): case for case in cases}.values())
     for _ in range(2):  # twice: the new id of Y92.jpg may be the old id of Y92.jpg.png
-        taken = Counter(case.id for case in cases)
-        cases = [replace(c, id=_with_suffix(c)) if taken[c.id] > 1 else c for c in cases]
+        count = Counter(case.id for case in cases)
+        cases = [replace(c, id=_with_suffix(c)) if count[c.id] > 1 else c for c in cases]
     wrong = {} if reading.channels else missing_channels(cases)
-    known = []
+    complete = []
     for case in cases:
         try:
             if case.id in wrong:
                 raise wrong[case.id]
-            known.append(_as_read(_with_record(case), reading))
+            complete.append(_as_read(_with_record(case), reading))
         except CaseError as error:
             fail(error)
-    folders = part_folders(case.id for case in known)
-    known = [replace(case, part=case.part or part_of(case.id, folders), subject=person(case.id, case.subject, folders))
-             for case in known] if folders else known
+    folders = part_folders(case.id for case in complete)
+    if folders:
+        complete = [replace(case, part=case.part or part_of(case.id, folders),
+                            subject=person(case.id, case.subject, folders)) for case in complete]
     seen = reading.layout in (None, "classes")
-    return with_classes(known, folders, sure=reading.layout == "classes") if seen else known
+    return with_classes(complete, folders, sure=reading.layout == "classes") if seen else complete
 
 
 def _with_boxes(cases: list[Case], boxes_from, searches: list[Search], fail) -> list[Case]:
     """The cases with other boxes. Those that have none known are left out, as images without an annotation."""
-    known = []
+    changed_cases = []
     for case in cases:
         try:
             changed = boxes_from(case)
@@ -107,10 +108,10 @@ def _with_boxes(cases: list[Case], boxes_from, searches: list[Search], fail) -> 
             fail(error)
             continue
         if changed is not None:
-            known.append(changed)
+            changed_cases.append(changed)
         for search in searches if changed is None else ():
             search.unannotated.update(case.image_files)
-    return known
+    return changed_cases
 
 
 def _with_suffix(case: Case) -> str:
@@ -126,10 +127,10 @@ def _search(folder: Path, reading: Reading, root: Path | None, fail) -> tuple[Se
             images.append(path)
         elif path.is_file():  # not a pipe: opening one would block
             others.append(path)
-    found = root or recipe_root(folder)
+    stated = root or recipe_root(folder)
     wrong: list[CaseError] = []
-    search = Search(folder, found or folder, reading, lambda error: (wrong.append(error), fail(error)),
-                    free=found is None, others=tuple(others), wrong=wrong)
+    search = Search(folder, stated or folder, reading, lambda error: (wrong.append(error), fail(error)),
+                    free=stated is None, others=tuple(others), wrong=wrong)
     return search, sorted(images, key=lambda p: p.relative_to(folder).parts)
 
 
@@ -140,8 +141,8 @@ def _in_folder(search: Search, files: list[Path], on_unused) -> list[Case]:
         if name == "plain" and search.reading.layout is None:
             left = without_label_maps(search, _without_strays(left, cases, search), alone=not cases)
             left = leave_unannotated(search, cases, left)
-        found, left = function(name)(search, left)
-        cases += found
+        more, left = function(name)(search, left)
+        cases += more
     if not cases and not search.wrong:
         if on_unused is not None:
             on_unused(unused_of(search, files, []))
@@ -191,20 +192,20 @@ def _with_record(case: Case) -> Case:
     record = of_case(case.root, case.id)
     if not record:
         return case
-    known = record.get("case", {})
-    label, channels = known.get("label"), known.get("channels")
+    values = record.get("case", {})
+    label, channels = values.get("label"), values.get("channels")
     if channels:
         channels = {name: Path(case.root) / place for name, place in channels.items()}
         one = len(channels) > 1 and len(set(channels.values())) == 1
-        case = replace(case, channels=channels, held=tuple(channels) if one else ())
+        case = replace(case, channels=channels, file_channels=tuple(channels) if one else ())
     return replace(
         case,
-        subject=case.subject or known.get("subject"),
-        class_name=known.get("class"),
-        part=known.get("part") or case.part,
+        subject=case.subject or values.get("subject"),
+        class_name=values.get("class"),
+        part=values.get("part") or case.part,
         label=Path(case.root) / label if label else case.label,
-        boxes=tuple(tuple(box) for box in known.get("boxes", ())),
-        scheme=known.get("scheme") or record.get("scheme") or case.scheme,  # the latter of a predicted label map
+        boxes=tuple(tuple(box) for box in values.get("boxes", ())),
+        scheme=values.get("scheme") or record.get("scheme") or case.scheme,  # the latter of a predicted label map
         layout="prepared",
         record=record,
     )
@@ -225,11 +226,11 @@ def _as_read(case: Case, reading: Reading) -> Case:
     if have == ("image",):
         files = case.slices.get("image")
         slices = {**dict.fromkeys(wanted, files), **case.slices} if files else case.slices
-        held = wanted if len(wanted) > 1 else ()
-        return replace(case, channels=dict.fromkeys(wanted, first), held=held, slices=slices)
-    if case.held == COLOURS and len(wanted) == len(have):
+        file_channels = wanted if len(wanted) > 1 else ()
+        return replace(case, channels=dict.fromkeys(wanted, first), file_channels=file_channels, slices=slices)
+    if case.file_channels == COLOURS and len(wanted) == len(have):
         again = dict(zip(have, wanted, strict=True))
-        return replace(case, channels=dict.fromkeys(wanted, first), held=wanted,
+        return replace(case, channels=dict.fromkeys(wanted, first), file_channels=wanted,
                        slices={again.get(name, name): files for name, files in case.slices.items()})
     raise CaseError(f"has channels {' '.join(have)}, not {' '.join(wanted)}", where=case.path,
                     remedy="name others with --channels")

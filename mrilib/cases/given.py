@@ -46,17 +46,17 @@ def part_folders(ids: Iterable[str]) -> dict[tuple[str, ...], tuple[str, str]]:
         way = tuple(case_id.split("/")[:-1])
         for i in range(len(way)):
             below[way[:i]].add(way[i])
-    found = {}
+    folders = {}
     for above, names in below.items():
-        told = {name: part_and_rest(name) for name in names}
+        readings = {name: part_and_rest(name) for name in names}
         parts_of = defaultdict(set)
-        for part, rest, _ in told.values():
+        for part, rest, _ in readings.values():
             if part:
                 parts_of[rest].add(part)
-        for name, (part, rest, proof) in told.items():
+        for name, (part, rest, proof) in readings.items():
             if part and (proof or len(parts_of[rest]) > 1):
-                found[*above, name] = (part, rest)
-    return found
+                folders[*above, name] = (part, rest)
+    return folders
 
 
 def part_of(case_id: str, folders: dict[tuple[str, ...], tuple[str, str]]) -> str | None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mrilib import cases as finding
-from mrilib.cases import Case, Reading
+from mrilib import tables
+from mrilib.cases import Reading
 from mrilib.errors import CaseError, UsageError
-from mrilib.results import Silent
-from mrilib.store import csv_text, read_csv, whole
+from mrilib.results import Silent, of_case
+from mrilib.sources import cases_of
+from mrilib.store import csv_of, whole
 from mrilib.targets import is_direct
 
-TABLES = ("case,", "metric,", "submission,case,")  # how a table begins, of predictions or of scores
+TABLES = ("case,", "metric,", "submission,case,")  # how a table of predictions or of scores begins
 
 logger = logging.getLogger("mrilib")
 
@@ -23,14 +23,14 @@ def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = N
          size: int = 160, mistakes: bool = False, min_score: float = 0.0, random: bool = False, seed: int = 0,
          layout: str | Reading | None = None, root: str | Path | None = None,
          on_error: Callable[[CaseError], object] | None = None, progress: Callable | None = None) -> Path:
-    """Draw a sheet of cases or predictions, or charts of scores; returns the path of the file.
+    """Draw a sheet of cases or predictions, or charts of scores; return the path of the file.
 
-    shown: cases, paths of them, predicted label maps, or a table of predictions or scores as a CSV file, as its text
-    or as rows. out: a PNG; of charts also SVG or PDF. cases: the folder that predictions are about. count: the most
-    cases to show, evenly taken; of predicted classes and boxes mistakes first. size: of a picture, in pixels. mistakes:
-    show wrong predictions alone. min_score: leave out predicted boxes of a lower score. random: take cases at random
-    from `seed`. on_error takes what is wrong with one case while the others go on; without it that is logged. Raises
-    CaseError when nothing is left to show.
+    shown: cases, paths of them, predicted label maps, or a table of predictions or scores (a CSV file, its text, or
+    rows). out: a PNG; of charts also SVG or PDF. cases: the folder of the predicted cases. count: the most cases to
+    show, evenly chosen; of predicted classes and boxes mistakes first. size: of a picture in pixels. mistakes: show
+    wrong predictions only. min_score: leave out predicted boxes of a lower score. random: choose cases at random from
+    `seed`. on_error takes the error of a case; without it the error is logged. Raises CaseError when nothing is left to
+    show.
     """
     from mrilib.drawing import boxes, contents, montage, scores
 
@@ -52,17 +52,20 @@ def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = N
             raise UsageError("--random has no effect on a table of predictions", remedy="mistakes are shown first")
         if folder is None:
             raise UsageError("a table of predictions needs --cases", remedy="name the folder that it is about")
-        about = contents.of_folder(folder, layout, root, fail)
-        wanted = boxes.of_boxes(table, about, mistakes, min_score) if boxes.is_boxes(table) else (
-            contents.of_predictions(list(io.StringIO(table, newline="")), about, mistakes))
+        cases_about = contents.of_folder(folder, layout, root, fail)
+        if boxes.is_boxes(table):
+            wanted = boxes.of_boxes(table, cases_about, mistakes, min_score)
+        else:
+            wanted = contents.of_predictions(table, cases_about, mistakes)
         chosen = wanted[:count]
     elif mistakes:
         raise UsageError("--mistakes has no effect without a table of predictions")
     else:
-        found = _found(shown, None if folder else layout, root, fail)
-        wanted = contents.of_cases(found)
-        if folder:
-            wanted = contents.of_maps(found, contents.of_folder(folder, layout, None, fail))
+        given = cases_of(shown, fail, None if folder else layout, root)
+        if folder is None:
+            wanted = contents.of_cases(given)
+        else:
+            wanted = contents.of_maps(given, contents.of_folder(folder, layout, None, fail))
         chosen = contents.choose(wanted, count, seed if random else None)
     drawn, failed = [], 0
     with (progress or Silent)("draw", len(chosen)) as bar:
@@ -71,7 +74,7 @@ def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = N
                 drawn.append(contents.tile_of(one, size))
             except CaseError as error:
                 failed += 1
-                fail(contents.fault(one.case, error))
+                fail(of_case(one.case, error))
             bar.step()
     if not drawn:
         why = "" if failed else " (no mistake)" if mistakes else " (no case)"
@@ -83,34 +86,19 @@ def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = N
 
 
 def table_of(shown) -> str | None:
-    """The text of a table of predictions or scores: given as text, as rows, or as one CSV file; None for others."""
-    if isinstance(shown, str) and shown.startswith(TABLES):
-        return shown
+    """The text of a table of predictions or scores: its text, its rows, or its CSV file; None for anything else."""
     if isinstance(shown, list | tuple) and len(shown) == 1 and isinstance(shown[0], str | Path):
         shown = shown[0]
+    if isinstance(shown, str) and shown.startswith(TABLES):
+        return shown
     if isinstance(shown, str | Path):
         path = Path(shown)
         if path.suffix.lower() != ".csv" or not path.is_file():
             return None
-        try:
-            text = read_csv(path)
-        except OSError as error:
-            raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
+        text = tables.text_of(path)
         return text if text.startswith(TABLES) else None
     rows = list(shown) if isinstance(shown, Sequence) else []
-    if rows and all(isinstance(row, Mapping) for row in rows):
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        return csv_text([columns, *([row.get(name, "") for name in columns] for row in rows)])
-    return None
-
-
-def _found(shown, layout, root, fail) -> list[Case]:
-    shown = [shown] if isinstance(shown, str | Path | Case) else list(shown)
-    cases = [one for one in shown if isinstance(one, Case)]
-    if len(cases) == len(shown):
-        return cases
-    paths = [Path(path) for path in shown]
-    return list(finding.find(paths, layout, None if root is None else Path(root), on_error=fail))
+    return csv_of(rows) if rows and all(isinstance(row, Mapping) for row in rows) else None
 
 
 def _draw_charts(charts: list[Callable], out: Path) -> Path:

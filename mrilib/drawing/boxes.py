@@ -9,6 +9,7 @@ import numpy as np
 from mrilib.cases import Case
 from mrilib.drawing.contents import Shown
 from mrilib.drawing.montage import BOX_COLOUR, FOUND, MISSED, WRONG, Marked
+from mrilib.evaluation import tables
 from mrilib.evaluation.metrics import boxes as metrics
 from mrilib.evaluation.pairing import pair
 
@@ -18,7 +19,7 @@ IOU = 0.5  # from here on a predicted box takes a reference box
 def is_boxes(table: str) -> bool:
     """Whether a table of predictions is one of boxes."""
     columns = table.lstrip("\r\n").split("\n", 1)[0].strip().split(",")
-    return {"case", *metrics.NUMBERS} <= {*columns}
+    return {"case", *tables.NUMBERS} <= {*columns}
 
 
 def of_boxes(table: str, cases: list[Case], mistakes: bool, min_score: float = 0.0) -> list[Shown]:
@@ -26,9 +27,9 @@ def of_boxes(table: str, cases: list[Case], mistakes: bool, min_score: float = 0
     boxes, then those with false ones, the surest first. mistakes: those alone. min_score: leave out predicted boxes of
     a lower score. Raises UsageError for a wrong table."""
     by_id = {case.id: case for case in cases}
-    read = metrics.read(table, "the table")
-    predicted = {by_id[case].id: [box for box in read.of[name] if box[5] >= min_score]
-                 for name, case in pair(read.ids, by_id).items()}
+    read = tables.read(table, "the table", tables.Boxes()).of
+    predicted = {by_id[case].id: [box for box in read[name] if box[5] >= min_score]
+                 for name, case in pair(read, by_id).items()}
     kinds = sorted({box[4] or "" for case in cases for box in case.boxes})
     if len(kinds) < 2 or not {box[4] for listed in predicted.values() for box in listed} - {""}:
         kinds = []

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 SUFFIXES = (".png", ".svg", ".pdf")
+COLUMNS = 2
 WIDTH, HEIGHT, DPI = 6.4, 4.4, 150  # of one chart, inches; pixels an inch of a PNG
 STYLE = {"font.size": 9, "axes.titlesize": 10, "axes.axisbelow": True, "axes.grid": False, "svg.fonttype": "none",
          "svg.hashsalt": "mri-suite", "pdf.fonttype": 42}  # text stays text; the same chart is the same bytes
@@ -18,23 +19,23 @@ CURVES = ("#2864be", "#dc5a3c", "#3c9650", "#9650aa", "#787878", "#b8860b")
 FAINT = "#cdcdcd"
 
 
-def figure(charts: Sequence[Callable], columns: int = 2):
+def figure(charts: Sequence[Callable]):
     """A figure of charts, row by row; each is a function that draws on the axes it is given. ValueError for none."""
     if not charts:
         raise ValueError("no chart to show")
     import matplotlib
     from matplotlib.figure import Figure
 
-    columns = min(columns, len(charts))
+    columns = min(COLUMNS, len(charts))
     rows = -(-len(charts) // columns)
     with matplotlib.rc_context(STYLE):
-        made = Figure(figsize=(columns * WIDTH, rows * HEIGHT), layout="constrained")
+        sheet = Figure(figsize=(columns * WIDTH, rows * HEIGHT), layout="constrained")
         for place, draw in enumerate(charts):
-            draw(made.add_subplot(rows, columns, place + 1))
-    return made
+            draw(sheet.add_subplot(rows, columns, place + 1))
+    return sheet
 
 
-def save(made, output: Path) -> None:
+def save(sheet, output: Path) -> None:
     """Write a figure: SVG or PDF where the name says so, else PNG."""
     import matplotlib
 
@@ -43,7 +44,7 @@ def save(made, output: Path) -> None:
     suffix = output.suffix.lower() if output.suffix.lower() in SUFFIXES else ".png"
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix)
     with matplotlib.rc_context(STYLE), whole(output, suffix=suffix) as temporary:
-        made.savefig(temporary, format=suffix[1:], dpi=DPI, metadata=undated)
+        sheet.savefig(temporary, format=suffix[1:], dpi=DPI, metadata=undated)
 
 
 def box_plot(axes, title: str, groups: Mapping[str, Sequence[float]], unit: str = "") -> None:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrilib import cases as finding
-from mrilib.cases import Case
-from mrilib.errors import CaseError, UsageError
+from mrilib.cases import Case, find
+from mrilib.errors import UsageError
 
 if TYPE_CHECKING:
     from mrilib.drawing.montage import Marked
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shown:
-    """A case and what to write below it. wrong: its prediction is a mistake. marked: boxes in place of the case's."""
+    """A case and the caption below it. wrong: its prediction is a mistake. marked: boxes in place of the case's."""
 
     case: Case
     caption: tuple[str, ...]
@@ -25,30 +24,28 @@ class Shown:
 
 
 def of_cases(cases: list[Case]) -> list[Shown]:
-    """Cases with their classes, as they come."""
+    """Cases with their classes."""
     return [Shown(case, tuple(text for text in (case.id, case.class_name) if text)) for case in cases]
 
 
 def of_folder(folder: Path, layout, root, fail) -> list[Case]:
-    """The cases that predictions are about. Raises UsageError for a folder that is not there."""
+    """The cases that predictions belong to. Raises UsageError for a folder that does not exist."""
     if not folder.exists():
         raise UsageError("no such file or folder", where=folder, remedy="check the name after --cases")
-    return list(finding.find([folder], layout, root, on_error=fail))
+    return list(find([folder], layout, root, on_error=fail))
 
 
-def of_predictions(table: list[str], cases: list[Case], mistakes: bool) -> list[Shown]:
-    """Predicted classes: mistakes first, the surest of them first, with true class, predicted class and probability.
-
-    table: the lines of a table of predictions. mistakes: those alone.
-    """
-    from mrilib.evaluation import class_tables
+def of_predictions(table: str, cases: list[Case], mistakes: bool) -> list[Shown]:
+    """Predicted classes of a table: mistakes first (or alone), the most probable first."""
+    from mrilib.evaluation.pairing import pair
+    from mrilib.evaluation.tables import ClassTable, read
 
     by_id = {case.id: case for case in cases}
-    predictions = class_tables.read(table, "the table")
+    predictions = read(table, "the table", ClassTable()).of
     rows = []
-    for name, reference in class_tables.pair(predictions.classes, by_id).items():
-        case, predicted = by_id[reference], predictions.classes[name]
-        probability = predictions.probability.get(name, {}).get(predicted)
+    for name, reference in pair(predictions, by_id).items():
+        case, (predicted, probabilities) = by_id[reference], predictions[name]
+        probability = probabilities.get(predicted)
         wrong = case.class_name is not None and case.class_name != predicted
         percent = "" if probability is None else f" {100 * probability:.0f} %"
         shown = Shown(case, (case.id, f"{case.class_name or '?'}: {predicted}{percent}"), wrong)
@@ -58,7 +55,7 @@ def of_predictions(table: list[str], cases: list[Case], mistakes: bool) -> list[
 
 
 def of_maps(maps: list[Case], cases: list[Case]) -> list[Shown]:
-    """The cases that predicted label maps are about, each with its prediction in the place of its own label map."""
+    """The cases of predicted label maps, each with its prediction in the place of its own label map."""
     from mrilib.evaluation.pairing import pair
 
     by_id, path_of = {case.id: case for case in cases}, {one.id: one.path for one in maps}
@@ -71,7 +68,7 @@ def of_maps(maps: list[Case], cases: list[Case]) -> list[Shown]:
 
 
 def choose(wanted: list[Shown], count: int, seed: int | None) -> list[Shown]:
-    """At most so many of them in their order: evenly taken, or at random from a seed."""
+    """At most `count` of them in their order: evenly chosen, or at random from a seed."""
     if len(wanted) <= count:
         return wanted
     if seed is None:
@@ -92,8 +89,3 @@ def tile_of(shown: Shown, size: int):
     boxes = shown.case.boxes if shown.marked is None else shown.marked
     picture = montage.picture(image, size, None if label is None else label.array, boxes)
     return montage.Tile(picture, shown.caption, shown.wrong)
-
-
-def fault(case: Case, error: CaseError) -> CaseError:
-    """The error of a case, which it names."""
-    return error if error.where is not None else CaseError(error.what, where=case.path, remedy=error.remedy)

@@ -1,4 +1,4 @@
-"""Pictures: tiles of cases with what is known of them, side by side on one sheet."""
+"""Tiles: pictures of cases with captions, side by side on one sheet."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _outlined(shown: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 def check_sheet(count: int, columns: int, size: int) -> None:
-    """Raise UsageError when a sheet of so many pictures of size x size pixels would be too large to hold."""
+    """Raise UsageError when a sheet of `count` pictures of size x size pixels is too large for memory."""
     columns = min(columns, count)
     if columns * -(-count // columns) * (size + 2 * BAR) ** 2 > LARGEST:
         raise UsageError(f"{count} pictures of {size} pixels make too large a sheet", remedy="lower --count or --size")

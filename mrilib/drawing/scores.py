@@ -32,13 +32,13 @@ def charts_of(text: str) -> list[Callable]:
     """
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     if text.startswith("metric,"):
-        made = _of_maps(rows) + _of_counts(rows) + _of_boxes(rows)
+        plots = _of_maps(rows) + _of_counts(rows) + _of_boxes(rows)
     else:
-        made = _of_classes(rows)
-    if not made:
+        plots = _of_classes(rows)
+    if not plots:
         raise CaseError("nothing to show (the table has no row that makes a chart)",
                         remedy="give mri-score's table of metrics; of classes --per-case's for the ROC")
-    return made
+    return plots
 
 
 def _number(text: str | None) -> float:
@@ -53,7 +53,7 @@ def _of_maps(rows: list[dict]) -> list[Callable]:
     """Box plots of the metrics of cases, and Bland-Altman of the volumes of each part."""
     cases = [row for row in rows if row.get("case") and row.get("part") and not row["metric"].startswith("p ")]
     several = len({row["submission"] for row in cases}) > 1
-    made: list[Callable] = []
+    plots: list[Callable] = []
     for metric in SHOWN:
         groups: dict[str, list[float]] = defaultdict(list)
         for row in cases:
@@ -62,7 +62,7 @@ def _of_maps(rows: list[dict]) -> list[Callable]:
                 groups[name].append(_number(row["value"]))
         if any(not math.isnan(value) for values in groups.values() for value in values):
             unit = next(row["unit"] for row in cases if row["metric"] == metric)
-            made.append(partial(charts.box_plot, title=metric.replace("_", " "), groups=groups, unit=unit))
+            plots.append(partial(charts.box_plot, title=metric.replace("_", " "), groups=groups, unit=unit))
     values = {(r["submission"], r["part"], r["case"], r["metric"]): _number(r["value"]) for r in cases}
     for submission, part in dict.fromkeys((row["submission"], row["part"]) for row in cases):
         names = [c for s, p, c, m in values if (s, p, m) == (submission, part, "volume")]
@@ -70,23 +70,25 @@ def _of_maps(rows: list[dict]) -> list[Callable]:
         reference = [values.get((submission, part, name, "reference_volume"), math.nan) for name in names]
         if any(not math.isnan(p + r) for p, r in zip(predicted, reference, strict=True)):
             title = f"volume of {part}{submission and f', {submission}'}: predicted - reference"
-            made.append(partial(charts.bland_altman, title=title, predicted=predicted, reference=reference, unit="mm3"))
-    return made
+            plots.append(partial(charts.bland_altman, title=title, predicted=predicted, reference=reference,
+                                 unit="mm3"))
+    return plots
 
 
 def _of_counts(rows: list[dict]) -> list[Callable]:
     """The confusion matrix of a table of classes, of each submission where there are several."""
     cells = [row for row in rows if row["metric"].startswith("predicted ") and row["cases"] == "all"]
-    made: list[Callable] = []
+    plots: list[Callable] = []
     for submission in dict.fromkeys(row.get("submission") for row in cells):
         own = [(row["class"], row["metric"].removeprefix("predicted "), float(row["value"]))
                for row in cells if row.get("submission") == submission]
-        made.append(_confusion(submission, own))
-    return made
+        plots.append(_confusion(submission, own))
+    return plots
 
 
 def _confusion(submission: str | None, cells: list[tuple[str, str, float]], reference=(), predicted=()) -> Callable:
-    """A confusion matrix of (reference class, predicted class, count); the order of classes, or as they come."""
+    """A confusion matrix of cells (reference class, predicted class, count). reference, predicted: the order of
+    classes, by default that of the cells."""
     rows = list(reference or dict.fromkeys(cell[0] for cell in cells))
     columns = list(predicted or dict.fromkeys(cell[1] for cell in cells))
     counts = np.zeros((len(rows), len(columns)))
@@ -109,7 +111,7 @@ def _of_boxes(rows: list[dict]) -> list[Callable]:
 def _of_classes(rows: list[dict]) -> list[Callable]:
     """Confusion matrix and ROC of a table of cases; of several submissions a matrix each, and for two classes one ROC
     with a curve of each submission."""
-    made: list[Callable] = []
+    plots: list[Callable] = []
     together = {}
     for submission in dict.fromkeys(row.get("submission") for row in rows):
         own = [row for row in rows if row.get("submission") == submission]
@@ -117,13 +119,13 @@ def _of_classes(rows: list[dict]) -> list[Callable]:
         predicted = sorted({row["prediction"] for row in own if row["prediction"]} | set(classes))
         missing = ["nothing"] if any(not row["prediction"] for row in own) else []
         cells = [(row["reference"], row["prediction"] or "nothing", 1.0) for row in own]
-        made.append(_confusion(submission, cells, classes, [*predicted, *missing]))
+        plots.append(_confusion(submission, cells, classes, [*predicted, *missing]))
         curves = _curves(own, classes)
         if submission and len(curves) == 1:
             together[submission] = next(iter(curves.values()))
         elif curves:
-            made.append(partial(charts.roc, title=_titled(ROC, submission), curves=curves))
-    return made + ([partial(charts.roc, title=ROC, curves=together)] if together else [])
+            plots.append(partial(charts.roc, title=_titled(ROC, submission), curves=curves))
+    return plots + ([partial(charts.roc, title=ROC, curves=together)] if together else [])
 
 
 def _curves(rows: list[dict], classes: list[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

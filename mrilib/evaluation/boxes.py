@@ -9,7 +9,9 @@ from mrilib.evaluation import pairing
 from mrilib.evaluation.reference import Reference
 from mrilib.evaluation.scorer import Entry, Scorer
 from mrilib.evaluation.settings import BoxSettings
+from mrilib.evaluation.statistics import bootstrap
 from mrilib.evaluation.submissions import Submission, Tables
+from mrilib.evaluation.tables import Boxes
 
 AP = tuple(f"{name}{ending}" for ending in ("", "_agnostic", "_small", "_medium", "_large")
            for name in ("ap", "ap50", "ap75"))
@@ -48,15 +50,12 @@ class BoxScorer(Scorer):
             raise UsageError("no case has a box", where=reference.path, remedy=remedy)
         return reference
 
+    def checks(self, predictions, pairs: dict[str, str], like: Reference) -> tuple[str, list[tuple]]:
+        return "boxes_within", [(case, (like.cases[case], predictions.of[name])) for case, name in pairs.items()
+                                if predictions.of[name]]
+
     def nothing(self):
-        from mrilib.evaluation.metrics.boxes import Boxes
-
         return Boxes()
-
-    def read(self, text: str, where: object, before=None, problems: list | None = None):
-        from mrilib.evaluation.metrics import boxes
-
-        return boxes.read(text, where, before, problems)
 
     def entry(self, submission: Tables, reference: Reference, several: bool) -> Entry:
         from mrilib.evaluation.detections import as_tables
@@ -107,8 +106,6 @@ class BoxScorer(Scorer):
 
     def rows(self, entry: Entry, names, units, about: dict) -> list[dict]:
         """A row for each metric, after the mean over classes one for each class where several are told apart."""
-        from mrilib.evaluation.statistics import bootstrap
-
         measured = bootstrap(self.measures(entry, names), units, level=about["level"], count=about["resamples"],
                              seed=about["seed"])
         kinds = entry.predictions.classes

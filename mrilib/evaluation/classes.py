@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from mrilib.errors import UsageError
 from mrilib.evaluation import report
+from mrilib.evaluation.metrics.classes import all_metrics, confusion
 from mrilib.evaluation.reference import Reference
 from mrilib.evaluation.scorer import Entry, Scorer
 from mrilib.evaluation.settings import POSITIVE, ClassSettings
+from mrilib.evaluation.statistics import bootstrap, wilson
 from mrilib.evaluation.submissions import Submission, Tables
+from mrilib.evaluation.tables import ClassTable, match
 
 log = logging.getLogger("mrilib")
 OVERALL = ("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc", "kappa", "roc_auc_macro",
@@ -46,30 +50,21 @@ class ClassScorer(Scorer):
         return reference
 
     def nothing(self):
-        from mrilib.evaluation.class_tables import ClassTable
-
         return ClassTable()
-
-    def read(self, text: str, where: object, before=None, problems: list | None = None):
-        from mrilib.evaluation import class_tables
-
-        return class_tables.read(io.StringIO(text, newline=""), where, before, problems)
 
     def strange(self, predictions, reference: Reference) -> dict[str, list[str]]:
         classes = _classes(reference)
-        found: dict[str, list[str]] = {}
-        for case, predicted in predictions.classes.items():
+        strange: dict[str, list[str]] = {}
+        for case, (predicted, _) in predictions.of.items():
             if classes and predicted not in classes:
                 what = (f"are of class {predicted}, which the reference does not have (its own: "
                         f"{' '.join(sorted(classes))})")
-                found.setdefault(what, []).append(case)
-        return found
+                strange.setdefault(what, []).append(case)
+        return strange
 
     def match(self, entry: Entry, reference: Reference):
-        from mrilib.evaluation import class_tables
-
         class_of = {case.id: case.class_name or "" for case in reference.cases.values()}
-        return class_tables.match(entry.predictions, class_of, entry.pairs).only(reference.chosen)
+        return match(entry.predictions, class_of, entry.pairs).only(reference.chosen)
 
     def begin(self, entries: list[Entry], reference: Reference, asked: Iterable[str]) -> None:
         """Settle which class is the positive one (None: each). Raises UsageError for a metric that these predictions do
@@ -109,19 +104,12 @@ class ClassScorer(Scorer):
 
     def _measures(self, matched):
         """The metrics as a function of weights, the classes that are shown, and those that have curves."""
-        from mrilib.evaluation.metrics.classes import all_metrics
-
         count = len(matched.classes)
         shown = [matched.classes.index(self.positive)] if self.positive else list(range(count))
         curves = shown if count == 2 else list(range(count))
         return all_metrics(matched.truth, matched.predicted, matched.probability, count, curves), shown, curves
 
     def rows(self, entry: Entry, names: Sequence[str], units, about: dict) -> list[dict]:
-        import numpy as np
-
-        from mrilib.evaluation.metrics.classes import confusion
-        from mrilib.evaluation.statistics import bootstrap, wilson
-
         matched = entry.predictions.only(names)
         count, (measures, shown, curves) = len(matched.classes), self._measures(matched)
         measured = bootstrap(measures, units, level=about["level"], count=about["resamples"], seed=about["seed"])
@@ -157,8 +145,6 @@ class ClassScorer(Scorer):
         return ["accuracy", *([area] if ready else [])]
 
     def ranked(self, entry: Entry, reference: Reference, metrics: Sequence[str]):
-        import numpy as np
-
         matched = entry.predictions
         measures, shown, curves = self._measures(matched)
         lacking = [name for name in metrics if name in OF_PROBABILITIES and matched.probability is None]
@@ -192,8 +178,7 @@ class ClassScorer(Scorer):
 
     def view(self, rows: list[dict], several: bool) -> list:
         tables = []
-        for key in dict.fromkeys((row.get("submission"), row["cases"]) for row in rows):
-            own = [row for row in rows if (row.get("submission"), row["cases"]) == key]
+        for *_, own in report.sets_of(rows):
             matrix = report.confusion(own)
             tables += [*report.tables_of(own), *([matrix] if matrix else [])]
         return tables

@@ -28,6 +28,7 @@ from mrilib.images.io import files, itk, label_maps, nifti
 WIDEST = 8  # bytes of a voxel
 MOST_CHANNELS = 32  # of a one-hot label map
 SPARE = 1 << 20  # bytes of headers and padding
+BROKEN = (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)  # what damaged files raise
 WRITTEN_BESIDE = ("plans.pkl", "postprocessing.pkl", "inference_information.txt", "Thumbs.db", "desktop.ini")
 
 
@@ -94,7 +95,7 @@ def on_disk(source: Path | Member, limit: int | None) -> Iterator[Path]:
         try:
             with zipfile.ZipFile(source.archive) as archive, archive.open(source.name) as packed:
                 data = packed.read(limit + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        except BROKEN as error:
             raise CaseError(f"cannot be unpacked: {error}", where=source, remedy="pack it again") from error
         if len(data) > limit:
             raise CaseError(f"unpacks to more than the {limit >> 20} MiB that a label map of this case can have",
@@ -116,8 +117,8 @@ def _read(path: Path, likes: Sequence[Grid], fix: bool, scheme: str | None, sour
     is_nifti = suffix in (".nii", ".nii.gz")
     if likes:
         size, count = nifti.size(path, suffix) if is_nifti else itk.size(path)
-        if found := _of_several(path, size, count, likes, scheme, source):
-            return found
+        if merged := _of_several(path, size, count, likes, scheme, source):
+            return merged
         _same_size(size, likes)
     return nifti.read(path, suffix, fix=fix, exact=bool(likes)) if is_nifti else files.read(path)
 
@@ -149,8 +150,8 @@ def _of_several(path: Path, size: tuple[int, ...], count: int, likes: Sequence[G
 
 
 def _same_size(size, likes: Sequence[Grid]) -> None:
-    mine = [s for s in size if s > 1]
-    if not any(mine == [s for s in like.size[::-1] if s > 1] for like in likes):
+    long = [s for s in size if s > 1]
+    if not any(long == [s for s in like.size[::-1] if s > 1] for like in likes):
         raise CaseError(f"grid differs from the reference's: size {_text(size)} and {_text(likes[0].size[::-1])}",
                         remedy="give predictions on the case's own grid")
 
@@ -172,54 +173,52 @@ def _alone(path: Path, suffix: str) -> None:
 
 
 def record(source: Path | Member) -> dict:
-    """The record that mri-predict writes beside a label map; empty when there is none.
+    """The record that mri-predict writes beside a label map; empty without one.
 
-    Raises CaseError for one that is no record, or longer than any is.
+    Raises CaseError for a file that is no record, or longer than any record.
     """
+    if isinstance(source, Path):
+        beside: Path | Member = source.with_name(f"{stem_of(source)}.json")
+    else:
+        beside = Member(source.archive, f"{source.name.removesuffix(suffix_of(source.name))}.json")
     try:
-        if isinstance(source, Path):
-            beside = source.with_name(f"{stem_of(source)}.json")
-            if not beside.is_file() or beside.is_symlink():
-                return {}
-            with open(beside, "rb") as file:
-                text = file.read(SPARE + 1)
-        else:
-            name = f"{source.name[: len(source.name) - len(suffix_of(source.name))]}.json"
-            with zipfile.ZipFile(source.archive) as archive:
-                if name not in archive.namelist():
-                    return {}
-                with archive.open(name) as packed:
-                    text = packed.read(SPARE + 1)
-        found = json.loads(text) if len(text) <= SPARE else None
-    except (OSError, ValueError, RecursionError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError,
-            RuntimeError) as error:
+        text = None if isinstance(beside, Path) and beside.is_symlink() else _start(beside)
+        values = {} if text is None else json.loads(text) if len(text) <= SPARE else None
+    except BROKEN as error:
         raise CaseError(f"the record beside it cannot be read: {type(error).__name__}", where=source,
                         remedy="leave it out, or make the prediction again") from error
-    if not isinstance(found, dict):
+    if not isinstance(values, dict):
         raise CaseError("the record beside it is none of this suite", where=source, remedy="leave it out")
-    return found
+    return values
 
 
 @lru_cache(maxsize=1024)
 def dataset_scheme(folder: PurePath, archive: Path | None = None) -> str | None:
-    """The scheme that the dataset.json in a folder (of a zip archive) tells, as nnU-Net copies it beside its label
-    maps; None without one. Raises CaseError for one that cannot be understood."""
+    """The label scheme in the dataset.json of a folder (of a zip archive), as nnU-Net copies it beside its label maps;
+    None without one. Raises CaseError for one that cannot be understood."""
     place = folder / "dataset.json"
     where = place if archive is None else Member(archive, place.as_posix())
     try:
-        if archive is None:
-            text = where.read_bytes() if where.is_file() and where.stat().st_size <= SPARE else b""
-        else:
-            with zipfile.ZipFile(where.archive) as packed:
-                known = where.name in packed.namelist()
-                with packed.open(where.name) if known else contextlib.nullcontext() as file:
-                    text = file.read(SPARE) if known else b""
-        told = json.loads(text) if text else {}
-        return labels.of_dataset(told["labels"]) if isinstance(told, dict) and told.get("labels") else None
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError, RuntimeError, zipfile.BadZipFile,
-            zlib.error, EOFError) as error:
+        text = _start(where)
+        values = json.loads(text) if text and len(text) <= SPARE else {}
+        return labels.of_dataset(values["labels"]) if isinstance(values, dict) and values.get("labels") else None
+    except (*BROKEN, TypeError, AttributeError) as error:
         raise CaseError(f"does not tell what the numbers of the label maps beside it mean: {error}", where=where,
                         remedy="name their scheme with --predicted-scheme") from error
+
+
+def _start(where: Path | Member) -> bytes | None:
+    """The first bytes of a file, one more than SPARE; None without the file."""
+    if isinstance(where, Path):
+        if not where.is_file():
+            return None
+        with open(where, "rb") as file:
+            return file.read(SPARE + 1)
+    with zipfile.ZipFile(where.archive) as archive:
+        if where.name not in archive.namelist():
+            return None
+        with archive.open(where.name) as file:
+            return file.read(SPARE + 1)
 
 
 def is_beside(name: str, maps: Container[str]) -> bool:
@@ -238,13 +237,13 @@ def checked_members(path: Path) -> tuple[dict[str, Member], list[CaseError], lis
 
     Nothing is unpacked. Raises CaseError for what is no archive.
     """
-    found: dict[str, Member] = {}
+    files_of: dict[str, Member] = {}
     problems: list[CaseError] = []
     beside: list[str] = []
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except BROKEN as error:
         raise CaseError(f"is no zip archive that can be read: {error}", where=path, remedy="pack it again") from error
     maps = {name[: len(name) - len(suffix_of(name))] for name in (m.filename for m in members) if suffix_of(name)}
     for member in members:
@@ -260,14 +259,14 @@ def checked_members(path: Path) -> tuple[dict[str, Member], list[CaseError], lis
             beside += [] if name.removesuffix(".json") in maps else [name]
         elif member.flag_bits & 1:
             problems.append(CaseError("is encrypted", where=where, remedy="pack it without a password"))
-        elif name in found:
+        elif name in files_of:
             problems.append(CaseError("is in the archive twice", where=where))
-            found.pop(name)
+            files_of.pop(name)
         elif not suffix_of(name):
             problems.append(CaseError("is not a label map by its suffix", where=where))
         else:
-            found[name] = where
-    return found, problems, beside
+            files_of[name] = where
+    return files_of, problems, beside
 
 
 def leads_out(path: Path, folder: Path) -> bool:

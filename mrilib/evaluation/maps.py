@@ -7,13 +7,17 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from mrilib import labels
 from mrilib.errors import CaseError, MriError, UsageError
-from mrilib.evaluation import ranking, report
+from mrilib.evaluation import leaderboard, report
 from mrilib.evaluation.reference import Reference, units_of, with_label_maps
 from mrilib.evaluation.scorer import Entry, Scorer, paired
 from mrilib.evaluation.settings import MapSettings
+from mrilib.evaluation.statistics import SPREAD, summary
 from mrilib.evaluation.submissions import Maps, Submission, tell_mixed
+from mrilib.evaluation.tables import Values
 from mrilib.parallel import cores, ordered
 
 log = logging.getLogger("mrilib")
@@ -24,7 +28,7 @@ PER_WORKER = 4  # cases whose work takes as long as the start of a worker
 
 @dataclass
 class Predictions:
-    """The label maps of a submission by case, and what was found of each case (pairs.Scored)."""
+    """The label maps of a submission, and the results (pairs.Scored), by case."""
 
     files: dict[str, object]
     results: dict = field(default_factory=dict)
@@ -64,17 +68,25 @@ class MapScorer(Scorer):
         tell_mixed(files.values())
         return Entry(submission.name, Predictions(files), pairs, faults)
 
+    def read_whole(self, submission: Maps, reference: Reference):
+        return Values(submission.files), submission.problems
+
+    def checks(self, predictions, pairs: dict[str, str], like: Reference) -> tuple[str, list[tuple]]:
+        tell_mixed(predictions.of[name] for name in pairs.values())
+        scheme = self.settings_used.predicted_scheme or self.settings_used.scheme
+        scheme = labels.scheme(scheme) if scheme else None
+        return "well_formed", [(case, (like.cases[case], predictions.of[name], scheme)) for case, name in pairs.items()]
+
     def begin(self, entries: list[Entry], reference: Reference, asked: Iterable[str]) -> None:
         _not_swapped(entries, reference)
         if len(entries) > 1:
             self._ranked_metrics()
 
     def measure(self, entries: list[Entry], reference: Reference, jobs, progress) -> None:
-        """Fill in what is found of each case, in the order of the reference. Raises UsageError when the reference is
-        wrong.
+        """Score each case. Raises UsageError when the reference is wrong.
 
-        Without a scheme, that of the values in the first label map is taken until another one holds more: so each is
-        read once."""
+        Without a scheme, guess it from the values in the first label map, and start again when another one holds more:
+        so most label maps are read once."""
         if jobs is None:
             jobs = min(cores(), max(len(reference.chosen) * len(entries) // PER_WORKER, 1))
         scheme, how = scheme_of(self.settings_used, reference)
@@ -106,11 +118,11 @@ class MapScorer(Scorer):
         for entry in entries:
             entry.missing, entry.refused = [], set()
         with progress("score", len(reference.chosen)) as bar:
-            for name, found in ordered("mrilib.evaluation.pairs:score", calls, jobs):
-                _raise(name, found)
-                if isinstance(found, set):
-                    return found
-                for entry, one in zip(entries, found, strict=True):
+            for name, results in ordered("mrilib.evaluation.pairs:score", calls, jobs):
+                _raise(name, results)
+                if isinstance(results, set):
+                    return results
+                for entry, one in zip(entries, results, strict=True):
                     entry.predictions.results[name] = one
                     entry.seen[name] = one.seen
                     alike[entry.name] += one.same_file
@@ -127,14 +139,16 @@ class MapScorer(Scorer):
         return set()
 
     def unit(self, metric: str) -> str:
-        from mrilib.evaluation.metrics.segmentation import metric as described
-
-        return described(metric).unit
+        return self._described(metric).unit
 
     def better(self, metric: str) -> int:
-        from mrilib.evaluation.metrics.segmentation import metric as described
+        return self._described(metric).better
 
-        return described(metric).better
+    @staticmethod
+    def _described(metric: str):
+        from mrilib.evaluation.metrics import segmentation  # here, for tables need none of its imports
+
+        return segmentation.metric(metric)
 
     def about(self, names: Sequence[str], cases: str, resampled: str) -> dict:
         return {**super().about(names, cases, resampled), "rules": self.rules_text()}
@@ -151,10 +165,6 @@ class MapScorer(Scorer):
         return "; ".join(text)
 
     def rows(self, entry: Entry, names: Sequence[str], units, about: dict) -> list[dict]:
-        import numpy as np
-
-        from mrilib.evaluation.metrics.summary import SPREAD, summary
-
         results = [entry.predictions.results[name].parts for name in names]
         places = [(metric, part) for metric in self.METRICS for part in results[0]]
         values = np.array([[parts[part][metric] for metric, part in places] for parts in results])
@@ -172,18 +182,16 @@ class MapScorer(Scorer):
         return rows
 
     def _ranked_metrics(self) -> tuple[str, ...]:
-        return ranking.ranked_metrics(self.settings_used.rank_by, ["dice", "hd95"], self.METRICS, self.better)
+        return leaderboard.ranked_metrics(self.settings_used.rank_by, ["dice", "hd95"], self.METRICS, self.better)
 
     def leaderboard(self, entries: list[Entry], reference: Reference) -> list[dict]:
         """A case that a submission lacks, or that is left out of its metrics, is its worst."""
-        import numpy as np
-
         units, resampled = units_of(reference.chosen, reference)
         places = [(metric, part) for metric in self._ranked_metrics() for part in self.rules.parts]
         values = np.array([[[entry.predictions.results[name].parts[part][metric] if name in set(entry.cases)
                              else np.nan for metric, part in places] for name in reference.chosen]
                            for entry in entries])
-        return ranking.by_cases(entries, values, places, [self.better(metric) for metric, _ in places], units,
+        return leaderboard.by_cases(entries, values, places, [self.better(metric) for metric, _ in places], units,
                                 self.about(reference.chosen, "all", resampled))
 
     def _parts(self, entries: list[Entry]):
@@ -218,20 +226,17 @@ class MapScorer(Scorer):
 
     def view(self, rows: list[dict], several: bool) -> list:
         """A line for each metric and part; of several submissions a table each."""
-        from rich.table import Table
-
         tables = []
-        for submission, cases in dict.fromkeys((row.get("submission"), row["cases"]) for row in rows):
-            own = [row for row in rows if (row.get("submission"), row["cases"]) == (submission, cases)]
+        for submission, cases, own in report.sets_of(rows):
             first = own[0]
             title = {"all": "all cases", "unseen": "cases the model never saw"}.get(cases, cases)
-            table = Table(title=f"{submission}: {title}" if several else title,
-                          caption=f"{first['rules']}; {first['level']:g} % interval of the mean: BCa bootstrap, "
-                          f"{first['resamples']} resamples by {first['resampled']}, seed {first['seed']} (up to 4: "
-                          f"Student's t); {first['missing']} missing")
-            for name in ("metric", "part", "mean", f"{first['level']:g} % interval", "sd", "median", "quartiles",
-                         "cases", "empty: both", "one"):
-                table.add_column(name, justify="left" if name in ("metric", "part") else "right")
+            columns = ("metric", "part", "mean", f"{first['level']:g} % interval", "sd", "median", "quartiles", "cases",
+                       "empty: both", "one")
+            table = report.table(
+                f"{submission}: {title}" if several else title, columns,
+                f"{first['rules']}; {first['level']:g} % interval of the mean: BCa bootstrap, {first['resamples']} "
+                f"resamples by {first['resampled']}, seed {first['seed']} (up to 4: Student's t); {first['missing']} "
+                "missing")
             last = None
             for row in own:
                 if last not in (None, row["metric"]):
@@ -248,7 +253,7 @@ class MapScorer(Scorer):
 
 
 def scheme_of(settings: MapSettings, reference: Reference) -> tuple[labels.Scheme | None, str]:
-    """The label scheme of the reference, and how it came to be known; None where only the values in it can tell.
+    """The label scheme of the reference, and where it comes from; None where only the values can tell.
 
     Raises UsageError for cases of different schemes.
     """
@@ -266,7 +271,7 @@ def scheme_of(settings: MapSettings, reference: Reference) -> tuple[labels.Schem
 
 
 def rules_of(settings: MapSettings, scheme: labels.Scheme, how: str, guessed: bool):
-    """The rules of a score, as pairs.Rules, and a line about the scheme. how: how it came to be known.
+    """The rules of a score, as pairs.Rules, and a line about the scheme. how: where the scheme comes from.
 
     Raises UsageError for settings that do not suit the scheme.
     """
@@ -297,12 +302,12 @@ def _values(reference: Reference, count: int | None, jobs) -> set[int]:
     return values
 
 
-def _raise(name: str, found: object) -> None:
-    """Raise what came in place of a result. What is wrong with the reference is a UsageError."""
-    if isinstance(found, CaseError):
-        raise UsageError(found.what, where=found.where, remedy=found.remedy or "mend the reference first")
-    if isinstance(found, BaseException):
-        raise found if isinstance(found, MriError | MemoryError) else RuntimeError(f"{name}: {found!r}")
+def _raise(name: str, result: object) -> None:
+    """Raise a result that is an error; a CaseError, which is about the reference, as a UsageError."""
+    if isinstance(result, CaseError):
+        raise UsageError(result.what, where=result.where, remedy=result.remedy or "mend the reference first")
+    if isinstance(result, BaseException):
+        raise result if isinstance(result, MriError | MemoryError) else RuntimeError(f"{name}: {result!r}")
 
 
 def _state(values: dict) -> dict:
@@ -313,10 +318,10 @@ def _state(values: dict) -> dict:
 
 def _not_swapped(entries: list[Entry], reference: Reference) -> None:
     """Raises UsageError when a model predicted the reference, by its records, and none of the predictions."""
-    from mrilib.evaluation.foreign import record
+    from mrilib.evaluation import foreign
 
     def by_model(path):
-        return path is not None and bool(record(path).get("model"))
+        return path is not None and bool(foreign.record(path).get("model"))
 
     predictions = (path for entry in entries for path in list(entry.predictions.files.values())[:1])
     if by_model(reference.label_map(reference.scored[0])) and not any(map(by_model, predictions)):

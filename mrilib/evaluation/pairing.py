@@ -11,26 +11,49 @@ from mrilib.errors import UsageError
 WORDS = ("mask", "seg", "label", "labels", "pred", "prediction", "predicted", "segmentation", "trans", "output",
          *CHANNELS)
 ENDINGS = (*(f"{mark}{word}" for word in WORDS for mark in "-_."), "_0000")
+REMEDY = "is it the right reference, and the folder that the ids are counted from?"
 
 
 def pair(predicted: Iterable[str], reference: Iterable[str]) -> dict[str, str]:
-    """Predicted id -> reference id: by id, else by the last part of it, else by that less suffix and known endings.
+    """Predicted id -> reference id of all predictions, as `pair_some` pairs them.
 
-    Of these the first that gives each prediction a reference of its own. Raises UsageError, listing what is left
-    over, when none does.
+    Raises UsageError, listing what is left over, unless each prediction has a reference of its own.
     """
     predicted, reference = list(predicted), list(reference)
-    for key in (str, _last, _stem):
-        count = Counter(map(key, reference))
-        of_key = {key(name): name for name in reference if count[key(name)] == 1}
-        keys = [key(name) for name in predicted]
-        if len(set(keys)) == len(keys) and of_key.keys() >= set(keys):
-            return {name: of_key[k] for name, k in zip(predicted, keys, strict=True)}
-    left = [name for name in predicted if name not in set(reference)]
-    unused = [name for name in reference if name not in set(predicted)]
+    pairs = _pairs(predicted, reference)
+    if len(pairs) == len(predicted):
+        return pairs
+    left = [name for name in predicted if name not in pairs]
+    unused = [name for name in reference if name not in {*pairs.values()}]
     raise UsageError(f"{len(left)} prediction{'s are' if left[1:] else ' is'} of no case in the reference: "
-                     f"{some(left)}; cases without prediction: {some(unused)}",
-                     remedy="is it the right reference, and the folder that the ids are counted from?")
+                     f"{some(left)}; cases without prediction: {some(unused)}", remedy=REMEDY)
+
+
+def pair_some(predicted: Iterable[str], reference: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Predicted id -> reference id, and the predictions left over.
+
+    Pairs by id, else by the last part of the id, else by that without suffix and known endings: the first of the three
+    that pairs most. Raises UsageError, listing both sides, when none pairs any.
+    """
+    predicted, reference = list(predicted), list(reference)
+    pairs = _pairs(predicted, reference)
+    if predicted and not pairs:
+        raise UsageError(f"no prediction is of a case in the reference; predictions: {some(predicted)}; cases: "
+                         f"{some(reference)}", remedy=REMEDY)
+    return pairs, [name for name in predicted if name not in pairs]
+
+
+def _pairs(predicted: list[str], reference: list[str]) -> dict[str, str]:
+    best: dict[str, str] = {}
+    for key in (str, _last, _stem):
+        keys, reference_keys = list(map(key, predicted)), list(map(key, reference))
+        count, reference_count = Counter(keys), Counter(reference_keys)
+        of_key = {k: name for k, name in zip(reference_keys, reference, strict=True) if reference_count[k] == 1}
+        pairs = {name: of_key[k] for k, name in zip(keys, predicted, strict=True) if count[k] == 1 and k in of_key}
+        best = pairs if len(pairs) > len(best) else best
+        if len(best) == len(predicted):
+            break
+    return best
 
 
 def _last(name: str) -> str:
@@ -48,22 +71,3 @@ def _stem(name: str) -> str:
 def some(names: list[str], most: int = 10) -> str:
     """The first names of a list and how many more there are, for a message."""
     return (", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")) or "none"
-
-
-def pair_known(predicted: Iterable[str], reference: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Predicted id -> reference id for all that can be told, as `pair` tells them, and the predictions left over.
-
-    Of the three ways the first that pairs most. Raises UsageError, listing both sides, when none pairs any.
-    """
-    predicted, reference, best = list(predicted), list(reference), {}
-    for key in (str, _last, _stem):
-        count, reference_count = Counter(map(key, predicted)), Counter(map(key, reference))
-        of_key = {key(name): name for name in reference if reference_count[key(name)] == 1}
-        found = {n: of_key[key(n)] for n in predicted if count[key(n)] == 1 and key(n) in of_key}
-        if len(found) > len(best):
-            best = found
-    if predicted and not best:
-        raise UsageError(f"no prediction is of a case in the reference; predictions: {some(predicted)}; cases: "
-                         f"{some(reference)}", remedy="is it the right reference, and the folder that the ids are "
-                         "counted from?")
-    return best, [name for name in predicted if name not in best]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +15,7 @@ from mrilib.errors import CaseError, MriError
 from mrilib.evaluation import foreign
 from mrilib.evaluation.foreign import Member
 from mrilib.evaluation.metrics import overlap, segmentation
+from mrilib.evaluation.tables import SEEN
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io import files
 from mrilib.labels import Scheme
@@ -49,26 +51,26 @@ def in_scheme(parts: dict[str, tuple[int, ...]], want: Scheme, have: Scheme) -> 
     if have.values == want.values and have.labels == want.labels:
         return parts
     if not want.name and all(number in have.values for numbers in parts.values() for number in numbers):
-        return parts  # of the reference nothing is known but numbers: they mean what the prediction says
-    known, own_parts = parts_of(have, each_label=True), parts_of(want, each_label=True)
-    for scheme, its in ((have, known), (want, own_parts)):
+        return parts  # of the reference only numbers are known: they mean what the prediction says
+    available, wanted = parts_of(have, each_label=True), parts_of(want, each_label=True)
+    for scheme, its in ((have, available), (want, wanted)):
         if len(scheme.labels) == 1:
             its.setdefault(labels.WHOLE, tuple(scheme.labels))
-    if len(want.labels) == 1 and labels.WHOLE in known:
-        known.setdefault(next(iter(want.labels.values())), known[labels.WHOLE])
+    if len(want.labels) == 1 and labels.WHOLE in available:
+        available.setdefault(next(iter(want.labels.values())), available[labels.WHOLE])
     number = {name: value for value, name in have.labels.items()}
-    for name, values in parts.items():  # a region of one's own is what its labels are called
-        if set(own_parts.get(name, ())) != set(values):
-            known.pop(name, None)  # whatever else the other scheme calls so
+    for name, values in parts.items():  # a region of the user has the names of its labels
+        if set(wanted.get(name, ())) != set(values):
+            available.pop(name, None)  # whatever else the other scheme calls so
         values_there = [next((n for n in (w, *labels.NEAR.get(w, ())) if n in number), None)
                   for w in (want.labels.get(value) for value in values)]
         if all(values_there):
-            known.setdefault(name, tuple(dict.fromkeys(number[n] for n in values_there)))
-    if lacking := [name for name in parts if name not in known]:
+            available.setdefault(name, tuple(dict.fromkeys(number[n] for n in values_there)))
+    if lacking := [name for name in parts if name not in available]:
         numbers = "+".join(map(str, parts[lacking[0]]))
         raise CaseError(f"its scheme {have} has no {lacking[0]}, which scheme {want} of the reference has ({numbers})",
                         remedy="name the prediction's scheme with --predicted-scheme")
-    return {name: known[name] for name in parts}
+    return {name: available[name] for name in parts}
 
 
 def _labels(image: Image, where: object) -> Image:
@@ -80,7 +82,7 @@ def _labels(image: Image, where: object) -> Image:
 def reference_of(case: Case, itself: bool) -> Image:
     """The label map of a case of the reference; itself: its image is the label map."""
     path = case.path if itself else case.label
-    if not case.slices and not case.held and suffix_of(path) in (".nii", ".nii.gz"):
+    if not case.slices and not case.file_channels and suffix_of(path) in (".nii", ".nii.gz"):
         return _labels(foreign.read(path, fix=case.fix), path)  # unpacks once
     if itself:
         return _labels(files.read_case(case), path)
@@ -103,9 +105,9 @@ def _values_of(reference: Image, case: Case) -> list[int]:
 
 @dataclass(frozen=True)
 class Scored:
-    """One prediction of one case. parts: metrics of each as segmentation.measure gives them; those of a missing one
-    where `error` says what is wrong with it. seen: what its record says of it. same_file: it holds the very bytes of
-    the reference's label map."""
+    """One prediction of one case. parts: metrics of each, as from segmentation.measure; those of a missing prediction
+    if there is an error. seen: as in tables.Values. same_file: the file has the bytes of the reference's label map.
+    """
 
     parts: dict[str, dict]
     error: CaseError | None = None
@@ -165,7 +167,8 @@ def _one(references: list[Image], path: Path | Member | None, rules: Rules, trut
         measured = segmentation.measure(prediction.array, reference.array, reference.grid.spacing, rules.parts,
                                         predicted_parts, rules.settings, ignored)
         seen = record.get("seen")
-        return Scored(measured, None, seen if seen in ("train", "validation") else "", _same(path, truth))
+        same = isinstance(path, Path) and truth.is_file() and filecmp.cmp(path, truth, shallow=False)
+        return Scored(measured, None, seen if seen in SEEN else "", same)
     except MriError as error:
         return Scored(nothing(), CaseError(error.what, where=error.where or path, remedy=error.remedy))
 
@@ -173,14 +176,14 @@ def _one(references: list[Image], path: Path | Member | None, rules: Rules, trut
 def _scheme_of(path: Path | Member, record: dict, rules: Rules) -> Scheme:
     """The scheme of a prediction: what its record says, what the user says, what a dataset.json beside it says, or the
     reference's."""
-    told = record.get("scheme")
-    if not told and rules.predicted is not None:
+    scheme = record.get("scheme")
+    if not scheme and rules.predicted is not None:
         return rules.predicted
     if isinstance(path, Path):
-        told = told or foreign.dataset_scheme(path.parent)
+        scheme = scheme or foreign.dataset_scheme(path.parent)
     else:
-        told = told or foreign.dataset_scheme(PurePosixPath(path.name).parent, path.archive)
-    return labels.scheme(str(told)) if told else rules.scheme
+        scheme = scheme or foreign.dataset_scheme(PurePosixPath(path.name).parent, path.archive)
+    return labels.scheme(str(scheme)) if scheme else rules.scheme
 
 
 def _ignored(prediction: np.ndarray, reference: np.ndarray, have: Scheme, want: Scheme, path) -> np.ndarray | None:
@@ -198,14 +201,14 @@ def _ignored(prediction: np.ndarray, reference: np.ndarray, have: Scheme, want: 
 
 
 def well_formed(case: Case, path: Path | Member, scheme: Scheme | None) -> None:
-    """Raise CaseError unless a file is a label map on the grid of a case, of a scheme where one is known."""
+    """Raise CaseError unless a file is a label map on the grid of a case, and of the scheme, if one is known."""
     grid = grid_of(case)
     image = _labels(foreign.read(path, [grid], case.fix), path)
     check_grid(image.grid, grid, path)
-    known = _scheme_of(path, foreign.record(path), Rules(labels.Scheme("", {}), {}, scheme))
+    scheme_there = _scheme_of(path, foreign.record(path), Rules(labels.Scheme("", {}), {}, scheme))
     numbers = np.flatnonzero(overlap.numbers_of(image.array))
-    if known.labels:
-        labels.check(numbers, known, path, OTHER_SCHEME)
+    if scheme_there.labels:
+        labels.check(numbers, scheme_there, path, OTHER_SCHEME)
     elif len(numbers) > MOST_LABELS:
         raise CaseError(f"holds {len(numbers)} different numbers: an image, no label map", where=path)
 
@@ -238,12 +241,6 @@ def grid_of(case: Case) -> Grid:
         return files.read_case(case).grid
     path = next(iter(case.channels.values()))
     return foreign.grid(path, case.fix) if suffix_of(path) in VOLUMES else foreign.read(path, fix=case.fix).grid
-
-
-def _same(path: Path | Member, truth: Path) -> bool:
-    if not isinstance(path, Path) or not truth.is_file() or path.stat().st_size != truth.stat().st_size:
-        return False
-    return path.read_bytes() == truth.read_bytes()
 
 
 def check_grid(have: Grid, want: Grid, where: object) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from mrilib import cases
+from mrilib import cases, tables
 from mrilib.cases import Case, Reading
 from mrilib.errors import CaseError, UsageError
-from mrilib.evaluation import tables
-from mrilib.evaluation.pairing import pair_known, some
+from mrilib.evaluation.pairing import pair_some, some
+from mrilib.unused import tell
 
 log = logging.getLogger("mrilib")
 
@@ -52,14 +51,6 @@ class Reference:
         return None
 
 
-def _note_unused(unused: cases.Unused) -> None:
-    """Log in one line the files that no case of the reference uses. Its cases may be label maps themselves."""
-    from mrilib.unused import notes, summary
-
-    if found := notes(unused, used_as_images=False):
-        log.info("%s", summary(found))
-
-
 def read(path: str | Path, layout: str | Reading | None = None, split: str | Path | None = None,
          fold: int | None = None, part: str | None = None) -> Reference:
     """The reference below a path, and which of its cases are scored.
@@ -75,7 +66,7 @@ def read(path: str | Path, layout: str | Reading | None = None, split: str | Pat
         raise UsageError("no such file or folder", where=path, remedy="check the name")
     faults: list[CaseError] = []
     by_id: dict[str, Case] = {}
-    for case in cases.find([path], layout, on_error=faults.append, on_unused=_note_unused):
+    for case in cases.find([path], layout, on_error=faults.append, on_unused=partial(tell, used_as_images=False)):
         if case.id in by_id:
             raise UsageError(f"holds two cases called {case.id}", where=path)
         by_id[case.id] = case
@@ -141,23 +132,17 @@ def groups_of(path: str | Path, names: Iterable[str]) -> dict[str, list[str]]:
     Raises UsageError for a table without cases and columns, or that lacks a case.
     """
     names = list(names)
-    try:
-        text = tables.plain(tables.decoded(Path(path).read_bytes()))
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
-    reader = csv.DictReader(io.StringIO(text.lstrip("\r\n"), newline=""))
-    columns = [name for name in reader.fieldnames or () if name != "case"]
-    if "case" not in (reader.fieldnames or ()) or not columns:
+    columns, rows = tables.read(path)
+    if "case" not in columns or not columns[1:]:
         raise UsageError("has no columns case and another to group by", where=path)
-    rows = {row["case"]: row for row in reader}
-    pairs, _ = pair_known(rows, names)
-    row_of = {name: rows[row] for row, name in pairs.items()}
+    by_case = {row["case"]: row for _, row in rows}
+    row_of = {name: by_case[case] for case, name in pair_some(by_case, names)[0].items()}
     if lacking := [name for name in names if name not in row_of]:
         raise UsageError(f"lacks {len(lacking)} cases: {some(lacking)}", where=path)
     groups: dict[str, list[str]] = {}
     for column in columns:
-        for name in names:
-            groups.setdefault(f"{column}={row_of[name][column]}", []).append(name)
+        for name in names if column != "case" else ():
+            groups.setdefault(f"{column}={row_of[name].get(column)}", []).append(name)
     return dict(sorted(groups.items()))
 
 

@@ -50,35 +50,40 @@ def _finite(value):
 
 def drawn(tables: list) -> str:
     """Tables of rich as text, in the width and colours of the terminal."""
-    screen = console()
-    for table in tables:
-        screen.print(table)
-    return screen.file.getvalue()
-
-
-def console():
-    """A console of rich as wide as the terminal that prints into a text."""
     import os
     import shutil
 
     from rich.console import Console
 
-    return Console(file=io.StringIO(), force_terminal="NO_COLOR" not in os.environ, highlight=False,
-                   width=shutil.get_terminal_size((100, 24)).columns)
+    screen = Console(file=io.StringIO(), force_terminal="NO_COLOR" not in os.environ, highlight=False,
+                     width=shutil.get_terminal_size((100, 24)).columns)
+    for one in tables:
+        screen.print(one)
+    return screen.file.getvalue()
+
+
+def table(title: str, columns: Iterable[str], caption: str | None = None):
+    """An empty table of rich; the columns of names are aligned left, those of numbers right."""
+    from rich.table import Table
+
+    empty = Table(title=title, caption=caption)
+    for name in columns:
+        empty.add_column(name, justify="left" if name in ("metric", "part", "class", "submission", "") else "right")
+    return empty
 
 
 def limits(asked: Iterable[str], metrics: Iterable[str], example: str) -> dict[str, float]:
     """METRIC=VALUE of each --fail-under. Raises UsageError for another form or an unknown metric."""
-    found, metrics = {}, list(metrics)
+    least, metrics = {}, list(metrics)
     for text in asked:
         name, _, value = text.partition("=")
         if name not in metrics:
             raise UsageError(f"--fail-under {text}: unknown metric", remedy=f"known: {' '.join(metrics)}")
         try:
-            found[name] = float(value)
+            least[name] = float(value)
         except ValueError as error:
             raise UsageError(f"--fail-under {text}: not METRIC=VALUE", remedy=f"such as {example}") from error
-    return found
+    return least
 
 
 def below(rows: list[dict], least: dict[str, float], of: str) -> list[str]:
@@ -97,62 +102,55 @@ def below(rows: list[dict], least: dict[str, float], of: str) -> list[str]:
 
 def leaderboard(board: list[dict]):
     """The leaderboard as a table of rich: places with their intervals, and the test against the next one."""
-    from rich.table import Table
-
     places = [row for row in board if row["metric"] == "place"]
     of = {(row["metric"], row["submission"]): row["value"] for row in board if "against" not in row}
     first, pairs = places[0], [row for row in board if "against" in row]
     tests = {frozenset((row["submission"], row["against"])): row["value"] for row in pairs
              if (row["metric"], row.get("part")) == (pairs[0]["metric"], pairs[0].get("part"))}
-    table = Table(title="leaderboard", caption=f"{first['rules']}; places of {first['resamples']} bootstrap resamples "
-                  f"by {first['resampled']}, seed {first['seed']}")
-    for name in ("place", "submission", "mean rank", f"{first['level']:g} % of places", "first in", "missing",
-                 f"{pairs[0]['metric']}, to the next"):
-        table.add_column(name, justify="left" if name == "submission" else "right")
+    columns = ("place", "submission", "mean rank", f"{first['level']:g} % of places", "first in", "missing",
+               f"{pairs[0]['metric']}, to the next")
+    shown = table("leaderboard", columns, f"{first['rules']}; places of {first['resamples']} bootstrap resamples by "
+                  f"{first['resampled']}, seed {first['seed']}")
     for row, after in zip(places, [*places[1:], None], strict=True):
         name = row["submission"]
         p = tests[frozenset((name, after["submission"]))] if after else None
-        table.add_row(f"{row['value']:.0f}", name, short(of["rank", name]), f"{row['low']:.0f} to {row['high']:.0f}",
+        shown.add_row(f"{row['value']:.0f}", name, short(of["rank", name]), f"{row['low']:.0f} to {row['high']:.0f}",
                       f"{100 * of['first', name]:.0f} %", str(row["missing"]),
                       "" if p is None else "< 0.001" if p < 0.001 else text_of(round(p, 3)))
-    return table
+    return shown
+
+
+def sets_of(rows: list[dict]) -> list[tuple[str | None, str, list[dict]]]:
+    """(submission, set of cases, its rows) of rows, in order."""
+    keys = dict.fromkeys((row.get("submission"), row["cases"]) for row in rows)
+    return [(*key, [row for row in rows if (row.get("submission"), row["cases"]) == key]) for key in keys]
 
 
 def tables_of(rows: list[dict]) -> list:
     """Metrics of all cases together as tables of rich: one for each submission and set of cases."""
-    from rich.table import Table
-
     tables = []
-    for submission, cases in dict.fromkeys((row.get("submission"), row["cases"]) for row in rows):
-        own = [row for row in rows if (row.get("submission"), row["cases"]) == (submission, cases)]
+    for submission, cases, own in sets_of(rows):
         first = own[0]
         about = {"all": "", "unseen": " that the model has not seen (unseen)"}
         title = f"{submission + ': ' if submission else ''}{first['n']} cases{about.get(cases, f': {cases}')}"
-        table = Table(title=title, caption=f"{first['level']:g} % interval: BCa bootstrap over each "
-                      f"{first['resampled']}, {first['resamples']} resamples, seed {first['seed']}")
-        for name in ("metric", "class", "value", "low", "high"):
-            table.add_column(name, justify="left" if name in ("metric", "class") else "right")
+        tables.append(table(title, ("metric", "class", "value", "low", "high"),
+                            f"{first['level']:g} % interval: BCa bootstrap over each {first['resampled']}, "
+                            f"{first['resamples']} resamples, seed {first['seed']}"))
         for row in own:
             if "low" in row:
                 places = 1 if row["unit"] == "%" else 3
                 numbers = ["–" if math.isnan(row[c]) else f"{row[c]:.{places}f}" for c in ("value", "low", "high")]
                 unit = " %" if row["unit"] == "%" else ""
-                table.add_row(row["metric"].replace("_", " "), row["class"], numbers[0] + unit, *numbers[1:])
-        tables.append(table)
+                tables[-1].add_row(row["metric"].replace("_", " "), row["class"], numbers[0] + unit, *numbers[1:])
     return tables
 
 
 def confusion(rows: list[dict]):
     """The rows `predicted <class>` of one set of cases as a confusion matrix; None without any."""
-    from rich.table import Table
-
     cells = [row for row in rows if row["metric"].startswith("predicted ")]
     if not cells:
         return None
-    table = Table(title="true class, by predicted class")
-    table.add_column("")
-    for predicted in dict.fromkeys(row["metric"] for row in cells):
-        table.add_column(predicted, justify="right")
+    matrix = table("true class, by predicted class", ["", *dict.fromkeys(row["metric"] for row in cells)])
     for true in dict.fromkeys(row["class"] for row in cells):
-        table.add_row(true, *(f"{row['value']:.0f}" for row in cells if row["class"] == true))
-    return table
+        matrix.add_row(true, *(f"{row['value']:.0f}" for row in cells if row["class"] == true))
+    return matrix

@@ -1,18 +1,19 @@
-"""What scoring needs to know of one kind of predictions; `scores` is the road that all kinds take."""
+"""How one kind of predictions is read, measured and reported; `scores.run` is the same for all kinds."""
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from mrilib.errors import CaseError, MriError, UsageError
-from mrilib.evaluation import pairing, ranking, report
+from mrilib.evaluation import leaderboard, pairing, report, tables
 from mrilib.evaluation.reference import Reference, units_of
 from mrilib.evaluation.settings import ScoreSettings
+from mrilib.evaluation.statistics import bootstrap
 from mrilib.evaluation.submissions import Submission, Tables
 
 log = logging.getLogger("mrilib")
@@ -20,9 +21,9 @@ log = logging.getLogger("mrilib")
 
 @dataclass
 class Entry:
-    """One submission. pairs: {case: id of its prediction}; predictions: as its scorer holds them; missing: cases that
-    are scored and have no prediction; cases: those whose metrics are given; seen: where the model had each of them
-    (train, validation or empty); faults: the number of things that are wrong with the submission."""
+    """One submission. predictions: as Scorer.match returns them. pairs: {case: id of its prediction}. faults: number of
+    its errors. missing: scored cases without a prediction. cases: the cases of its metrics. seen: where the model has
+    seen each case (train, validation or empty). refused: cases whose prediction is wrong."""
 
     name: str
     predictions: Any
@@ -32,24 +33,6 @@ class Entry:
     cases: list[str] = field(default_factory=list)
     seen: dict[str, str] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
-
-
-@dataclass
-class Values:
-    """Predictions of one value for each case, by its id. seen: where the model had the case."""
-
-    of: dict[str, object] = field(default_factory=dict)
-    seen: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def ids(self) -> Iterable[str]:
-        return self.of
-
-    def leave_out(self, ids: Iterable[str]) -> None:
-        """Forget the predictions of these cases."""
-        for name in ids:
-            self.of.pop(name, None)
-            self.seen.pop(name, None)
 
 
 class Scorer:
@@ -85,32 +68,6 @@ class Scorer:
         """The reference with the cases that can be scored. Raises UsageError when it does not suit."""
         return reference
 
-    def read(self, text: str, where: object, before=None, problems: list | None = None):
-        """The predictions of a table, added to those of earlier tables: an object with `ids`, `seen` ({id: part}) and
-        leave_out(ids). problems takes what is wrong with a row; without it that is raised."""
-        found = self.nothing() if before is None else before
-        skipped = len(text) - len(text.lstrip("\r\n"))
-        reader = csv.DictReader(io.StringIO(text[skipped:], newline=""))
-        for row in reader:
-            place = f"{where}, line {reader.line_num + text[:skipped].count(chr(10))}"
-            if row == {name: name for name in row}:
-                continue  # the header of a second table that follows
-            try:
-                if row["case"] in found.of:
-                    raise UsageError(f"names {row['case']} a second time", where=place,
-                                     remedy="give one prediction a case")
-                found.of[row["case"]], found.seen[row["case"]] = self.value(row), row.get("seen") or ""
-            except (KeyError, TypeError, ValueError) as error:
-                wrong = UsageError(f"cannot be read: {error}", where=place, remedy="give mri-predict's table")
-                if problems is None:
-                    raise wrong from error
-                problems.append(wrong)
-            except UsageError as error:
-                if problems is None:
-                    raise
-                problems.append(error)
-        return found
-
     def value(self, row: dict[str, str]) -> object:
         """The prediction in a row, by column. Raises ValueError or KeyError for a row without one."""
         raise NotImplementedError
@@ -124,16 +81,16 @@ class Scorer:
         return {case: entry.predictions.of[name] for case, name in entry.pairs.items()}
 
     def entry(self, submission: Tables, reference: Reference, several: bool) -> Entry:
-        """A submission set beside the reference. What is wrong with one of several is logged, the rest of it goes on; a
-        single one must be right as it is."""
+        """A submission with its pairs. Errors in one of several submissions are logged and the rest is scored; an error
+        in a single submission is raised."""
         if several:
             predictions, problems = self.read_whole(submission, reference)
-            pairs, faults = paired(submission.name, predictions.ids, problems, reference, strict=False)
+            pairs, faults = paired(submission.name, predictions.of, problems, reference, strict=False)
         else:
-            predictions, faults = None, 0
+            predictions, faults = self.nothing(), 0
             for table in submission.tables:
-                predictions = self.read(table.text, table.where, predictions)
-            pairs = {case: name for name, case in pairing.pair(predictions.ids, reference.cases).items()}
+                tables.read(table.text, table.where, predictions)
+            pairs = {case: name for name, case in pairing.pair(predictions.of, reference.cases).items()}
             if others := len(set(pairs) - set(reference.chosen)):
                 log.info("%d predictions are of cases that are not to be scored", others)
         entry = Entry(submission.name, predictions, pairs, faults)
@@ -144,21 +101,25 @@ class Scorer:
 
     def read_whole(self, submission: Tables, reference: Reference):
         """All predictions of a submission that are well formed, and what is wrong with the others."""
-        predictions, problems = None, list[CaseError]()
+        predictions, problems = self.nothing(), list[CaseError]()
         for table in submission.tables:
             try:
-                predictions = self.read(table.text, table.where, predictions, problems)
+                tables.read(table.text, table.where, predictions, problems)
             except MriError as error:
                 problems.append(CaseError(error.what, where=error.where, remedy=error.remedy))
-        predictions = self.nothing() if predictions is None else predictions
         for what, cases in self.strange(predictions, reference).items():
             predictions.leave_out(cases)
             problems.append(CaseError(f"{len(cases)} predictions {what}: {pairing.some(cases)}"))
         return predictions, problems
 
+    def checks(self, predictions, pairs: dict[str, str], like: Reference) -> tuple[str, list[tuple]]:
+        """What --check runs for single cases: a function of mrilib.evaluation.pairs by name, and its calls (case,
+        arguments). pairs: {case: id of its prediction}."""
+        return "", []
+
     def nothing(self):
-        """Predictions of no case."""
-        return Values()
+        """Predictions of no case, which tables.read adds to: Values, or a class below it."""
+        return tables.Values(parse=self.value)
 
     # metrics ----------------------------------------------------------------------------------------------------------
 
@@ -182,8 +143,6 @@ class Scorer:
     def rows(self, entry: Entry, names: Sequence[str], units, about: dict) -> list[dict]:
         """A row for each metric over some cases, with its interval. units: (n,) what the bootstrap draws; about: what
         every row tells."""
-        from mrilib.evaluation.statistics import bootstrap
-
         measured = bootstrap(self.measures(entry, names), units, level=about["level"], count=about["resamples"],
                          seed=about["seed"])
         return [{"metric": name, self.OF: "", "value": float(measured[name][0]), "low": float(measured[name][1]),
@@ -197,8 +156,6 @@ class Scorer:
 
     def ranked(self, entry: Entry, reference: Reference, metrics: Sequence[str]) -> Callable:
         """The metrics that submissions are ranked by, weights (r, n) -> (r, metrics); NaN where one is undefined."""
-        import numpy as np
-
         measures = self.measures(entry, reference.chosen)
 
         def chosen(weights):
@@ -213,11 +170,11 @@ class Scorer:
 
     def leaderboard(self, entries: list[Entry], reference: Reference) -> list[dict]:
         """Rows of the leaderboard, a missing prediction counted as wrong."""
-        metrics = ranking.ranked_metrics(self.settings_used.rank_by, self.default_ranking(entries), self.METRICS,
+        metrics = leaderboard.ranked_metrics(self.settings_used.rank_by, self.default_ranking(entries), self.METRICS,
                                          self.better)
         units, resampled = units_of(reference.chosen, reference)
         functions = [self.ranked(entry, reference, metrics) for entry in entries]
-        return ranking.by_metrics(entries, functions, metrics, [self.better(name) for name in metrics], units,
+        return leaderboard.by_metrics(entries, functions, metrics, [self.better(name) for name in metrics], units,
                                   self.about(reference.chosen, "all", resampled))
 
     # what is written --------------------------------------------------------------------------------------------------
@@ -261,7 +218,7 @@ def paired(name: str, ids: Iterable[str], problems: list, reference: Reference, 
     for error in problems:
         log.warning("%s%s", prefix, error)
     try:
-        pairs, left = pairing.pair_known(ids, reference.cases)
+        pairs, left = pairing.pair_some(ids, reference.cases)
     except UsageError as error:
         if strict:
             raise

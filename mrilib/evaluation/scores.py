@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from mrilib.errors import UsageError
+from mrilib.errors import MriError, UsageError
 from mrilib.evaluation import pairing, report
 from mrilib.evaluation.reference import Reference, units_of, unseen
-from mrilib.evaluation.scorer import Entry, Scorer
+from mrilib.evaluation.scorer import Entry, Scorer, paired
 from mrilib.evaluation.submissions import Submission
+from mrilib.parallel import cores, ordered
 from mrilib.results import Silent
 
 log = logging.getLogger("mrilib")
@@ -20,7 +21,7 @@ log = logging.getLogger("mrilib")
 class Scores(Sequence):
     """The result of scoring: rows of metrics with their intervals.
 
-    leaderboard: rows of ranks and paired tests of several submissions. entries: what was found of each submission.
+    leaderboard: rows of ranks and paired tests of several submissions. entries: the submissions.
     failed: a line for each metric under its limit. complete: every case has a prediction and nothing is wrong.
     """
 
@@ -68,11 +69,12 @@ class Scores(Sequence):
                              + self.leaderboard)
 
     def json(self) -> str:
-        """The table and what is known of each case as JSON."""
+        """The table, and each case of each submission, as JSON."""
         whole = {**self.scorer.header(), "figures": self.rows}
-        told = {entry.name: self.scorer.as_json(entry) for entry in self.entries}
-        whole |= {"leaderboard": self.leaderboard, "submissions": told} if self.several else told[self.entries[0].name]
-        return report.as_json(whole)
+        by_name = {entry.name: self.scorer.as_json(entry) for entry in self.entries}
+        if not self.several:
+            return report.as_json(whole | by_name[self.entries[0].name])
+        return report.as_json(whole | {"leaderboard": self.leaderboard, "submissions": by_name})
 
     def per_case(self) -> str:
         """A table of cases as CSV."""
@@ -83,22 +85,19 @@ class Scores(Sequence):
         board = [report.leaderboard(self.leaderboard)] if self.leaderboard else []
         return report.drawn(board + self.scorer.view(self.rows, self.several))
 
-    def below(self, limits: dict[str, float]) -> list[str]:
-        """A line for each metric of all cases that is under its limit. An undefined one is under it."""
-        return report.below(self.rows, limits, self.scorer.OF)
-
 
 def run(scorer: Scorer, submissions: list[Submission], reference: Reference, *,
-        groups: dict[str, list[str]] | None = None, seen: dict[str, str] | None = None, limits: Iterable[str] = (),
-        jobs=None, progress=None) -> Scores:
+        groups: dict[str, list[str]] | None = None, seen: dict[str, str] | None = None,
+        limits: dict[str, float] | None = None, jobs=None, progress=None) -> Scores:
     """Score submissions against a reference that the scorer accepted (`Scorer.reference`).
 
-    groups: more sets of cases whose metrics are given. seen: where models had cases, {case: part}. limits: metrics that
-    the caller needs. jobs: number of workers, or an executor. progress: as of mrilib.score. Raises UsageError.
+    groups: more sets of cases that get metrics. seen: case -> the part in which models had it. limits: metric -> its
+    least value, for Scores.failed. jobs: number of workers, or an executor. progress: as of mrilib.score. Raises
+    UsageError.
     """
     several, allowed = len(submissions) > 1, scorer.settings_used.allow_missing
     entries = [scorer.entry(submission, reference, several) for submission in submissions]
-    scorer.begin(entries, reference, limits)
+    scorer.begin(entries, reference, limits or {})
     scorer.measure(entries, reference, jobs, progress or Silent)
     rows = []
     for entry in entries:
@@ -115,7 +114,7 @@ def run(scorer: Scorer, submissions: list[Submission], reference: Reference, *,
                       for case in entry.cases}
         rows += _rows(scorer, entry, reference, groups or {}, prefix, several)
     board = scorer.leaderboard(entries, reference) if several else []
-    return Scores(scorer, rows, board, entries)
+    return Scores(scorer, rows, board, entries, report.below(rows, limits or {}, scorer.OF))
 
 
 def _rows(scorer: Scorer, entry: Entry, reference: Reference, groups: dict[str, list[str]], prefix: str,
@@ -131,3 +130,44 @@ def _rows(scorer: Scorer, entry: Entry, reference: Reference, groups: dict[str, 
             rows += scorer.rows(entry, names, units, scorer.about(names, cases, resampled))
     return [{**row, "submission": entry.name, "missing": row.get("missing", len(entry.missing))} for row in rows] if (
         several) else rows
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The check of one submission: how many predictions are well formed, of how many cases."""
+
+    name: str
+    well_formed: int
+    cases: int
+    fine: bool
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.well_formed} of {self.cases} predictions are well formed"
+
+
+def check(scorer: Scorer, submissions: list[Submission], like: Reference, jobs=None, progress=None) -> list[Checked]:
+    """Check whether submissions are complete and well formed, without their reference; errors are logged.
+
+    like: the cases. jobs, progress: as of mrilib.score.
+    """
+    several = len(submissions) > 1
+    return [_checked(scorer, submission, like, several, jobs, progress or Silent) for submission in submissions]
+
+
+def _checked(scorer: Scorer, submission: Submission, like: Reference, several: bool, jobs, progress) -> Checked:
+    prefix, wrong = f"{submission.name}: " if several else "", 0
+    predictions, problems = scorer.read_whole(submission, like)
+    pairs, faults = paired(submission.name, predictions.of, problems, like, False, several)
+    function, calls = scorer.checks(predictions, pairs, like)
+    jobs = min(cores(), len(calls) or 1) if jobs is None else jobs
+    with progress("check", len(calls)) as bar:
+        for case, result in ordered(f"mrilib.evaluation.pairs:{function}", calls, jobs):
+            if isinstance(result, MriError):
+                log.warning("%s%s", prefix, result)
+                wrong += 1
+            elif isinstance(result, BaseException):
+                raise RuntimeError(f"{case}: {result!r}")
+            bar.step()
+    if missing := [case for case in like.chosen if case not in pairs]:
+        log.warning("%s%d cases have no prediction: %s", prefix, len(missing), pairing.some(missing))
+    return Checked(submission.name, len(pairs) - wrong, len(like.chosen), not (faults or missing or wrong))

@@ -1,4 +1,4 @@
-"""Confidence intervals of metrics over few cases."""
+"""Confidence intervals of metrics over few cases, and the summary of metrics that each case has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 NORMAL = NormalDist()
 JACKKNIFE = 200  # more estimate the skewness no better
-CELLS = 1 << 16  # weights made at once, so that memory stays flat
+CELLS = 1 << 16  # weights held at once, so that memory stays flat
+SPREAD = ("sd", "median", "q1", "q3")
 FEW = 4  # units up to which the interval of a mean is Student's: no resample leaves the range of so few values
 
 
@@ -116,3 +117,30 @@ def wilson(share: float, n: int, level: float = 95) -> tuple[float, float]:
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def summary(values: np.ndarray, units: np.ndarray, *, skip_nan: bool = True, level: float = 95, count: int = 2000,
+            seed: int = 0) -> dict[str, np.ndarray]:
+    """Mean, low, high, n and SPREAD, each (m,), of the columns of (n cases, m metrics).
+
+    units: (n,) what the bootstrap draws (subjects). skip_nan: leave a NaN out of its column, else the column is NaN.
+    sd is that of a sample (n - 1). low and high: the interval of the mean by `bootstrap` with `expand`.
+    """
+    present = ~np.isnan(values)
+    result = {name: np.full(values.shape[1], np.nan) for name in ("mean", "low", "high", *SPREAD)}
+    for rows in np.unique(present[:, present.any(0)], axis=1).T:  # columns with values in the same cases
+        columns = np.flatnonzero((present == rows[:, None]).all(0))
+        chosen = values[np.ix_(rows, columns)]
+        means = bootstrap(lambda weights, chosen=chosen: {"mean": weights @ chosen / weights.sum(1, keepdims=True)},
+                          units[rows], level=level, count=count, seed=seed, expand=True)["mean"]
+        result["mean"][columns], result["low"][columns], result["high"][columns] = means
+    for i, (column, rows) in enumerate(zip(values.T, present.T, strict=True)):
+        if rows.any() and (skip_nan or rows.all()):
+            column = column[rows]
+            result["sd"][i] = column.std(ddof=1) if len(column) > 1 else np.nan
+            result["median"][i] = np.median(column)
+            result["q1"][i], result["q3"][i] = np.percentile(column, (25, 75))
+        elif rows.any():
+            for name in ("mean", "low", "high"):
+                result[name][i] = np.nan
+    return result | {"n": present.sum(0)}

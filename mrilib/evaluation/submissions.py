@@ -14,11 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mrilib import cases
+from mrilib import cases, tables
 from mrilib.errors import CaseError, UsageError
-from mrilib.evaluation import tables
 from mrilib.evaluation.pairing import some
-from mrilib.store import csv_text, name_of, read_json
+from mrilib.store import csv_of, name_of, read_json
 
 COLUMNS = ("case", "x0", "y0", "x1", "y1", "class", "score")  # of a table of boxes
 
@@ -38,7 +37,7 @@ class Table:
 
     @property
     def ids(self) -> set[str]:
-        """The cases that it names, up to the first line that is no row: whoever reads all of it says what is wrong."""
+        """The cases in the table, up to the first line that is no row; tables.read reports that line."""
         names = set()
         with contextlib.suppress(csv.Error):
             for row in csv.DictReader(io.StringIO(self.text.lstrip("\r\n"), newline="")):
@@ -75,7 +74,7 @@ class Detections(Tables):
 
 @dataclass
 class Maps:
-    """A submission of label maps: id -> file (a path, or a member of an archive), and what is wrong with the rest."""
+    """A submission of label maps: id -> file (a path, or a member of an archive), and the errors of other files."""
 
     name: str
     files: dict[str, object] = field(default_factory=dict)
@@ -86,7 +85,7 @@ Submission = Tables | Maps
 
 
 def read(predictions: object) -> list[Submission]:
-    """The submissions in paths, in rows of a table, or in one of these.
+    """The submissions in a path, several paths, or rows of a table; a list of submissions as it is.
 
     A folder or zip archive is a submission of label maps, and so are all single files together. Tables that share no
     case are one submission. Raises UsageError for a mixture of both kinds or a missing file, CaseError for nothing.
@@ -94,10 +93,10 @@ def read(predictions: object) -> list[Submission]:
     if isinstance(predictions, str | os.PathLike):
         return _of_paths([Path(predictions)])
     items = list(predictions)
+    if items and isinstance(items[0], Submission):
+        return items
     if items and isinstance(items[0], dict):
-        columns = list(dict.fromkeys(name for row in items for name in row))
-        rows = [["" if row.get(c) is None else str(row[c]) for c in columns] for row in items]
-        return of_tables([Table(csv_text([columns, *rows]), "predictions")])
+        return of_tables([Table(csv_of(items), "predictions")])
     if not items:
         raise CaseError("nothing to do (no prediction was given)")
     return _of_paths([Path(path) for path in items])
@@ -143,8 +142,8 @@ def _of_paths(paths: list[Path]) -> list[Submission]:
         return _named_apart([*(of_results(results) if results else []), *texts], [])
     if table_files:
         return of_tables([Table(_table_text(path), path) for path in table_files])
-    found: list = [in_archive(path) if path.is_file() else in_folder(path) for path in whole]
-    return _named_apart(found + ([_by_name(files)] if files else []), whole)
+    submissions: list = [in_archive(path) if path.is_file() else in_folder(path) for path in whole]
+    return _named_apart(submissions + ([_by_name(files)] if files else []), whole)
 
 
 def of_results(found: list[tuple[object, object]]) -> list[Submission]:
@@ -191,37 +190,29 @@ def _texts_in(folder: Path) -> dict[str, Path]:
             if path.suffix.lower() == ".txt" and path.name != "classes.txt"}
 
 
-def of_tables(found: list[Table]) -> list[Tables]:
-    """The submissions in tables: those that share no case are parts of one; where some share one, each is its own."""
-    number = Counter(name for table in found[1:] and found for name in table.ids)
+def of_tables(parts: list[Table]) -> list[Tables]:
+    """The submissions in tables: those that share no case are one; where some share a case, each is its own."""
+    number = Counter(name for table in parts[1:] and parts for name in table.ids)
     if max(number.values(), default=0) < 2:
-        return [Tables("predictions", found)]
-    log.info("some tables name the same cases: each of the %d is a submission of its own", len(found))
-    stems = Counter(Path(str(table.where)).stem for table in found)
-    names = [str(table.where) if stems[stem := Path(str(table.where)).stem] > 1 else stem for table in found]
-    if len(set(names)) < len(names):
-        raise UsageError(f"{names[0]} stands there twice", remedy="name each table once")
-    return [Tables(name, [table]) for name, table in zip(names, found, strict=True)]
+        return [Tables("predictions", parts)]
+    log.info("some tables name the same cases: each of the %d is a submission of its own", len(parts))
+    return _named_apart([Tables(Path(str(table.where)).stem, [table]) for table in parts], [t.where for t in parts])
 
 
-def _named_apart(found: list[Maps], paths: list[Path]) -> list[Maps]:
-    """Submissions with one folder name are called by their paths. Raises UsageError for a folder named twice."""
-    count = Counter(one.name for one in found)
-    for one, path in zip(found, paths, strict=False):
+def _named_apart(submissions: list, paths: list) -> list:
+    """Submissions, of which those that share a name are called by their paths. Raises UsageError for one twice."""
+    count = Counter(one.name for one in submissions)
+    for one, path in zip(submissions, paths, strict=False):
         one.name = str(path) if count[one.name] > 1 else one.name
-    if twice := [name for name, times in Counter(one.name for one in found).items() if times > 1]:
-        raise UsageError(f"{twice[0]} stands there twice", remedy="name each submission once")
-    return found
+    if twice := [name for name, times in Counter(one.name for one in submissions).items() if times > 1]:
+        raise UsageError(f"{twice[0]} is named twice", remedy="name each submission once")
+    return submissions
 
 
 def _text(path: Path) -> str:
     if path.exists() and not path.is_file():  # a link to a device would never end
         raise UsageError("is no file that can be read", where=path)
-    try:
-        text = tables.decoded(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", where=path) from error
-    return text
+    return tables.text_of(path)
 
 
 def _table_text(path: Path) -> str:
@@ -233,15 +224,15 @@ def _table_text(path: Path) -> str:
 
 def _by_name(names: list[Path]) -> Maps:
     """Single files, the id of each counted from its own root; a file that is named twice is one."""
-    found, named = Maps("predictions"), []
+    submission, named = Maps("predictions"), []
     for path in {os.path.abspath(path): path for path in names}.values():
         try:
             if not path.is_file():
                 raise CaseError("no such file", where=path, remedy="is it a name, or the header case,class of a table?")
             named.append((cases.of_file(path).id, path))
         except CaseError as error:
-            found.problems.append(error)
-    return _collected(found, named)
+            submission.problems.append(error)
+    return _collected(submission, named)
 
 
 def in_folder(folder: Path) -> Maps:
@@ -249,8 +240,8 @@ def in_folder(folder: Path) -> Maps:
     from mrilib.evaluation import foreign
 
     root = cases.recipe_root(folder) or folder
-    found, named = Maps(folder.resolve().name or str(folder)), []
-    inside = list(_files(folder, found.problems))
+    submission, named = Maps(folder.resolve().name or str(folder)), []
+    inside = list(_files(folder, submission.problems))
     maps = {str(path)[: len(str(path)) - len(cases.suffix_of(path))] for path in inside if cases.suffix_of(path)}
     beside = {path for path in inside if foreign.is_beside(path.as_posix(), maps)}
     _tell_beside(folder, [path.relative_to(folder).as_posix() for path in sorted(beside)
@@ -267,8 +258,8 @@ def in_folder(folder: Path) -> Maps:
                                 remedy=f"name tables one by one, as {folder}/*.csv")
             named.append((cases.of_file(path, root).id, path))
         except CaseError as error:
-            found.problems.append(error)
-    return _collected(found, named)
+            submission.problems.append(error)
+    return _collected(submission, named)
 
 
 def _files(folder: Path, problems: list[CaseError]) -> Iterator[Path]:
@@ -300,32 +291,32 @@ def in_archive(path: Path) -> Maps:
     """The label maps in a zip archive, nothing unpacked. One folder around all of them is no part of the ids."""
     from mrilib.evaluation import foreign
 
-    found = Maps(path.stem)
+    submission = Maps(path.stem)
     try:
-        members, found.problems, beside = foreign.checked_members(path)
+        members, submission.problems, beside = foreign.checked_members(path)
     except CaseError as error:
-        found.problems.append(error)
-        return found
+        submission.problems.append(error)
+        return submission
     _tell_beside(path, beside)
     tops = {name.split("/")[0] for name in members if "/" in name}
     around = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in members) else ""
     named = [(name[len(around) : len(name) - len(cases.suffix_of(name))], member) for name, member in members.items()]
-    return _collected(found, named)
+    return _collected(submission, named)
 
 
-def _collected(found: Maps, named: list[tuple[str, object]]) -> Maps:
-    """Files by id. Two files with one id are no prediction."""
+def _collected(submission: Maps, named: list[tuple[str, object]]) -> Maps:
+    """The submission with its files by id. Two files of one id are an error and no prediction."""
     by_id = defaultdict(list)
     for name, path in named:
         by_id[name].append(path)
     for name, paths in by_id.items():
         if len(paths) > 1:
             listed = ", ".join(str(p).split("/")[-1] for p in paths)
-            found.problems.append(CaseError(f"{len(paths)} files for one case: {listed}", where=name,
+            submission.problems.append(CaseError(f"{len(paths)} files for one case: {listed}", where=name,
                                             remedy="give one prediction a case"))
         else:
-            found.files[name] = paths[0]
-    return found
+            submission.files[name] = paths[0]
+    return submission
 
 
 def tell_mixed(files: Iterable[object]) -> None:

@@ -63,7 +63,7 @@ def _boxes(cases: list[Case]) -> str:
 
 
 def of_copies(count: int, pairs: list[tuple[int, int, str]]) -> tuple[str, str]:
-    """How many pairs of copies there are among so many cases, and how many groups they leave."""
+    """The line about pairs of copies, and the number of groups that they leave."""
     groups = len(set(duplicates.groups(count, pairs).tolist()))
     exact = len({j for _, j, kind in pairs if kind == "exact"})
     near = sum(kind == "near" for *_, kind in pairs)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +9,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from mrilib import __version__, parallel, store
+from mrilib import __version__, parallel, store, tables
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.augment import affine, draw, transforms, warp
@@ -25,12 +23,12 @@ from mrilib.recipe.dataset import (
     as_given,
     finished,
     input_files,
-    refuse_output_in_input,
     source_record,
     write_case,
 )
 from mrilib.recipe.definition import Recipe
 from mrilib.recipe.execution import check_origin
+from mrilib.targets import check_apart
 
 TABLE = "augmented.csv"
 HEADER = ("case", "of", "copy", *DRAWN)
@@ -54,7 +52,7 @@ def augment(cases: Iterable[Case | CaseError], plan: dict, out: Path, run: Run,
     plan: `drawing` or `replaying`. keep: whether a case is for training; it may raise CaseError. Raises UsageError as
     Root.take does.
     """
-    refuse_output_in_input(run.inputs, out)
+    check_apart(out, run.inputs)
     root, left_out = Root(out, force=run.force, dry_run=run.dry_run), 0
     recipe_of = lru_cache(maxsize=64)(Recipe.of_root)
 
@@ -69,7 +67,7 @@ def augment(cases: Iterable[Case | CaseError], plan: dict, out: Path, run: Run,
         how = {"replay": plan["table"]} if "table" in plan else plan
         recipe = replace(before, made_by=f"{run.made_by} {__version__}", augmentation=how)
         if root.recipe is None:
-            refuse_output_in_input([case.root] if before.steps else [], out)
+            check_apart(out, [case.root] if before.steps else [])
             if run.force and not run.dry_run:
                 _remove_others(out, recipe)
         root.take(recipe, case)
@@ -208,19 +206,15 @@ def _cell(value) -> str:
 
 def read(path: Path) -> dict[str, dict[int, dict]]:
     """The draws in a table of copies, by case and number of the copy. Raises UsageError for a table that is damaged."""
-    try:
-        reader = csv.DictReader(io.StringIO(store.read_csv(path), newline=""))
-        if tuple(reader.fieldnames or ()) != HEADER:
-            raise UsageError("is no table of copies", where=path, remedy=f"its header is {','.join(HEADER)}")
-        rows = list(reader)
-    except (OSError, csv.Error) as error:
-        raise UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=path) from error
+    columns, rows = tables.read(path, HEADER)
+    if tuple(columns) != HEADER:
+        raise UsageError("is no table of copies", where=path, remedy=f"its header is {','.join(HEADER)}")
     draws_of: dict[str, dict[int, dict]] = {}
-    for line, row in enumerate(rows, 2):
+    for line, row in rows:
         try:
-            drawn = {name: _value(name, row[name]) for name in DRAWN if row[name]}
+            drawn = {name: _value(name, row[name]) for name in DRAWN if row.get(name)}
             draws_of.setdefault(row["of"], {})[int(row["copy"])] = drawn
-        except (ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError) as error:
             raise UsageError(f"cannot be read: {error}", where=f"{path}, line {line}") from error
     return draws_of
 

@@ -13,10 +13,11 @@ from mrilib import __version__, parallel
 from mrilib.cases import Case
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.registry import BIAS, LEARNERS
-from mrilib.recipe.dataset import Root, refuse_beside, refuse_output_in_input
+from mrilib.recipe.dataset import Root
 from mrilib.recipe.definition import Recipe, Step
 from mrilib.recipe.execution import learn
 from mrilib.results import Silent, warn
+from mrilib.targets import check_apart, check_beside
 
 Steps = Sequence[Step] | Callable[[Path, Recipe], Sequence[Step]]  # or a function of a root and its recipe
 
@@ -51,9 +52,10 @@ def convert(cases: Iterable[Case | CaseError], steps: Steps, out: Path, run: Run
     UsageError as Root.take does.
     """
     folders = {what: folder for what, folder in beside.items() if folder is not None}
-    refuse_output_in_input(run.inputs, out)
+    check_apart(out, run.inputs)
     for folder in folders.values():
-        refuse_beside(run.inputs, folder, out)
+        check_apart(folder, run.inputs)
+        check_beside(folder, out)
     root = Root(out, force=run.force, dry_run=run.dry_run)
 
     @lru_cache(maxsize=64)
@@ -65,7 +67,7 @@ def convert(cases: Iterable[Case | CaseError], steps: Steps, out: Path, run: Run
     def arguments(case: Case) -> tuple:
         before, todo = of_root(case.root)
         if root.recipe is None and before.steps:
-            refuse_output_in_input([case.root], out)
+            check_apart(out, [case.root])
         root.take(before.then(todo, f"{run.made_by} {__version__}"), case)
         root.claim(case)
         return case, todo, out, run.suffix, root.recipe.hash, run.force, folders

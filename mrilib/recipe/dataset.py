@@ -98,11 +98,12 @@ def _write_beside(case, image: Image, folder: Path, suffix: str | None, recipe_h
 
 
 def as_given(case) -> dict:
-    """What is stated of a case beside its files, for its record: its channels and those in the file; boxes in pixels of
-    the original; subject, class, scheme and part. Empty values are left out."""
-    stated = {"channels": list(case.channels), "held": list(case.held), "boxes": [list(box) for box in case.boxes],
-            "subject": case.subject, "class": case.class_name, "scheme": case.scheme, "part": case.part}
-    return {name: value for name, value in stated.items() if value}
+    """What is said of a case beside its files, as a record keeps it: its channels, and what they are in the file;
+    boxes in pixels as given; subject, class and scheme. What is empty is left out."""
+    values = {"channels": list(case.channels), "held": list(case.file_channels),
+              "boxes": [list(box) for box in case.boxes], "subject": case.subject, "class": case.class_name,
+              "scheme": case.scheme, "part": case.part}
+    return {name: value for name, value in values.items() if value}
 
 
 def _but_for_names(record: dict, stated: dict) -> bool:
@@ -131,10 +132,10 @@ def write_case(case, image: Image | dict[str, Image], label: Image | None, out: 
     dimension = (next(iter(image.values())) if apart_grids else image).grid.dimension
     suffix = suffix or (".tif" if dimension == 2 else ".nii.gz")
     names = tuple(image) if apart_grids else image.channels or tuple(case.channels)[:1]
-    several = len(names) > 1 and (dimension == 3 or not case.held and len(case.channels) > 1)
+    several = len(names) > 1 and (dimension == 3 or not case.file_channels and len(case.channels) > 1)
     if several:
         first, own = out / case.id, Path(case.id).name
-        apart = {} if case.held or "image" in case.channels else case.channels  # these have names of their own
+        apart = {} if case.file_channels or "image" in case.channels else case.channels  # these have names of their own
         stems = {n: case_files.stem_of(apart[n]) if n in apart else f"{own}-{n}" for n in names}
         place = {n: first / f"{stem}{suffix}" for n, stem in stems.items()}
         if not apart_grids:
@@ -254,18 +255,3 @@ def refuse_mark(case_id: str, where: Path) -> None:
     if case_id.split("/")[-1] == "recipe":
         raise CaseError("its record would be called recipe.json, which marks a whole folder", where=where,
                         remedy="rename it")
-
-
-def refuse_output_in_input(paths, output: Path) -> None:
-    """Raise UsageError when the output is, or lies in, an input folder, where it would be read next time."""
-    for path in map(Path, paths):
-        if path.is_dir() and output.resolve().is_relative_to(path.resolve()):
-            raise UsageError("lies in the input", where=output, remedy="choose another folder")
-
-
-def refuse_beside(paths, folder: Path, output: Path) -> None:
-    """Raise UsageError for a folder of further images that lies in the input or in the output."""
-    refuse_output_in_input(paths, folder)
-    if folder.resolve().is_relative_to(output.resolve()):
-        raise UsageError("lies in the output, where it would pass for a case", where=folder,
-                         remedy="choose another folder")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -11,14 +9,14 @@ from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mrilib import cases as finding
-from mrilib import duplicates, splits
+from mrilib import duplicates, splits, tables
 from mrilib.cases import Case
 from mrilib.cases.given import PARTS
 from mrilib.errors import CaseError, UsageError
 from mrilib.leaks import copies_across_classes
-from mrilib.splits import EXCLUDED, SHARE, Row
-from mrilib.store import read_csv, write_text
+from mrilib.sources import cases_of
+from mrilib.splits import EXCLUDED, Row
+from mrilib.store import write_text
 
 logger = logging.getLogger("mrilib")
 
@@ -73,7 +71,7 @@ def split(cases, *, folds: int | None = None, validation: float | None = None, t
         raise UsageError(f"copies {copies!r} or given {given!r} is not known",
                          remedy="copies: near, exact or none; given: keep or ignore")
     fail = on_error or (lambda error: logger.warning("%s", error))
-    cases = _cases(cases, fail)
+    cases = cases_of(cases, fail)
     together = read_groups(Path(groups)) if isinstance(groups, str | Path) else dict(groups or {})
     _check(cases, together, groups if isinstance(groups, str | Path) else None)
     pairs: list[tuple[int, int, str]] = []
@@ -85,31 +83,18 @@ def split(cases, *, folds: int | None = None, validation: float | None = None, t
     shares = {"validation": validation, "test": test}
     rows = _of_given(cases, group, pairs, given, folds, shares, seed)
     if rows is None:
-        rows = splits.make(cases, group, folds=folds, seed=seed,
-                           **{name: SHARE if share is None else share for name, share in shares.items()})
+        rows = splits.make(cases, group, folds=folds, seed=seed, **shares)
     for line in summary(cases, rows, pairs):
         logger.info("%s", line)
     return Split(rows, cases, pairs)
 
 
-def _cases(cases, fail: Callable[[CaseError], object]) -> list[Case]:
-    if isinstance(cases, str | Path):
-        cases = [cases]
-    cases = list(cases)
-    if all(isinstance(case, Case) for case in cases):
-        return cases
-    return list(finding.find(map(Path, cases), on_error=fail))
-
-
 def read_groups(path: Path) -> dict[str, str]:
     """Case id -> group of a CSV `case,group`. Raises UsageError for another table."""
-    try:
-        reader = csv.DictReader(io.StringIO(read_csv(path), newline=""))
-        if not {"case", "group"} <= set(reader.fieldnames or ()):
-            raise UsageError("has no columns case,group", where=path)
-        return {row["case"]: row["group"] for row in reader if row["group"]}
-    except (OSError, csv.Error) as error:
-        raise UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=path) from error
+    columns, rows = tables.read(path, ("case", "group"))
+    if not {"case", "group"} <= set(columns):
+        raise UsageError("has no columns case,group", where=path)
+    return {row["case"]: row["group"] for _, row in rows if row.get("group")}
 
 
 def _check(cases: list[Case], groups: dict[str, str], path) -> None:
@@ -167,10 +152,7 @@ def _of_train(cases: list[Case], group: list[str], part_of: dict[str, str], fold
     """The rows of a data set that states a split, but whose other parts have no classes, label maps or boxes."""
     logger.info("only the given train part has classes, label maps or boxes: its %d cases are divided, the other %d "
                 "are excluded", len(part_of), len(cases) - len(part_of))
-    pool = [(case, name) for case, name in zip(cases, group, strict=True) if case.id in part_of]
-    made = splits.make([case for case, _ in pool], [name for _, name in pool], folds=folds, seed=seed,
-                       **{name: SHARE if share is None else share for name, share in shares.items()})
-    row_of = {row.case: row for row in made}
+    row_of = splits.make_some(part_of, cases, group, folds=folds, seed=seed, **shares)
     return [row_of.get(case.id) or Row(case.id, case.subject or "", name, None, EXCLUDED)
             for case, name in zip(cases, group, strict=True)]
 
@@ -186,9 +168,9 @@ def _about_given(cases: list[Case], rows: Iterable[Row], counts: Counter, exclud
     if outside := len(cases) - sum(counts.values()):
         lines.append(f"{outside} cases are in no part of the given split, or in a part without classes, label maps and "
                      "boxes: they are excluded")
-    made = Counter(row.part for row in rows)
-    return lines + [f"{made[part]} cases of the given train part are the {part} part, which the given split lacks"
-                    for part in ("validation", "test") if made[part] and not counts[part]]
+    count = Counter(row.part for row in rows)
+    return lines + [f"{count[part]} cases of the given train part are the {part} part, which the given split lacks"
+                    for part in ("validation", "test") if count[part] and not counts[part]]
 
 
 def summary(cases: list[Case], rows: list[Row], pairs: list[tuple[int, int, str]]) -> list[str]:

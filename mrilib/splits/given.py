@@ -9,7 +9,7 @@ from mrilib.cases import Case
 from mrilib.cases.given import PARTS
 from mrilib.errors import UsageError
 from mrilib.leaks import copies_across
-from mrilib.splits.stratify import SHARE, Row, make
+from mrilib.splits.stratify import Row, make_some
 
 EXCLUDED = "excluded"  # the part of a case that must not be used for training: its group is in the given test part
 
@@ -51,21 +51,19 @@ def leaks(cases: list[Case], part_of: dict[str, str], group: list[str], copies=(
             best[name] = max(best[name], PARTS.index(part_of[case.id]))
     crossing = {case.id: PARTS[best[name]] for case, name in zip(cases, group, strict=True)
                 if case.id in part_of and PARTS.index(part_of[case.id]) < best[name]}
-    lines = []
-    for upper, part in [(2, "test"), (1, "validation")]:
-        others = PARTS[:upper]
-        copied = copies_across([part_of.get(case.id) for case in cases], copies, part, others)
-        subjects = {case.subject for case in cases if case.subject and part_of.get(case.id) == part} & {
-            case.subject for case in cases if case.subject and part_of.get(case.id) in others}
-        shared = sum(case.subject in subjects for case in cases if part_of.get(case.id) == part)
-        count = sum(p == part for p in part_of.values())
-        where = "training" if upper == 1 or "validation" not in part_of.values() else "training or validation"
-        if copied:
+    lines, parts = [], [part_of.get(case.id) for case in cases]
+    for part, others in (("test", PARTS[:2]), ("validation", PARTS[:1])):
+        where = "training or validation" if others[1:] and "validation" in parts else "training"
+        inside, outside = ([case.subject for case, own in zip(cases, parts, strict=True) if own in chosen]
+                           for chosen in ((part,), others))
+        if copied := copies_across(parts, copies, part, others):
             kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(kind for _, kind in copied.values()).items()))
-            lines.append(f"{len(copied)} of {count} {part} cases are copies of {where} cases ({kinds})")
-        if subjects:
-            lines.append(f"{len(subjects)} subject{'s' * (len(subjects) > 1)} ({shared} of {count} {part} cases) "
-                         f"{'are' if subjects and len(subjects) > 1 else 'is'} among the {where} cases, too")
+            lines.append(f"{len(copied)} of {len(inside)} {part} cases are copies of {where} cases ({kinds})")
+        if subjects := {*inside} & {*outside} - {None, ""}:
+            shared = sum(subject in subjects for subject in inside)
+            several = len(subjects) > 1
+            lines.append(f"{len(subjects)} subject{'s' * several} ({shared} of {len(inside)} {part} cases) "
+                         f"{'are' if several else 'is'} among the {where} cases, too")
     return Leaks(crossing, lines)
 
 
@@ -80,14 +78,12 @@ def make_given(cases: list[Case], group: list[str], part_of: dict[str, str], *, 
     have = set(part_of.values())
     crossing = leaks(cases, part_of, group).cases
     part = {case.id: EXCLUDED if case.id in crossing or case.id not in part_of else part_of[case.id] for case in cases}
-    pool = [(case, name) for case, name in zip(cases, group, strict=True) if part[case.id] == "train"]
-    if not pool:
+    training = {case_id for case_id, own in part.items() if own == "train"}
+    if not training:
         raise UsageError("every training case is in a group of the given test or validation part",
                          remedy="make a new split of all cases with --given ignore")
-    lacking = {name: SHARE if fraction is None else fraction
-               for name, fraction in (("validation", validation), ("test", test)) if name not in have}
-    if any(lacking.values()):
-        inner = make([case for case, _ in pool], [name for _, name in pool],
-                     validation=lacking.get("validation", 0.0), test=lacking.get("test", 0.0), seed=seed)
-        part.update((row.case, row.part) for row in inner)
+    validation, test = 0.0 if "validation" in have else validation, 0.0 if "test" in have else test
+    if validation != 0 or test != 0:
+        rows = make_some(training, cases, group, validation=validation, test=test, seed=seed)
+        part.update((case_id, row.part) for case_id, row in rows.items())
     return [Row(c.id, c.subject or "", g, None, part[c.id]) for c, g in zip(cases, group, strict=True)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,16 +45,23 @@ def grouping(cases: list[Case], copies=()) -> list[str]:
     members: dict[int, list[tuple[bool, str]]] = defaultdict(list)
     for case, label in zip(cases, labels, strict=True):
         members[int(label)].append((not case.subject, case.subject or case.id))
-    names = {label: min(known)[1] for label, known in members.items()}
+    names = {label: min(names_of_group)[1] for label, names_of_group in members.items()}
     return [names[int(label)] for label in labels]
 
 
-def make(cases: list[Case], group: list[str], *, folds: int | None = None, validation: float = SHARE,
-         test: float = SHARE, seed: int = 0) -> list[Row]:
+def make_some(ids: Collection[str], cases: list[Case], group: list[str], **options) -> dict[str, Row]:
+    """`make` for the cases of these ids alone: id -> row."""
+    pool = [(case, name) for case, name in zip(cases, group, strict=True) if case.id in ids]
+    return {row.case: row for row in make([case for case, _ in pool], [name for _, name in pool], **options)}
+
+
+def make(cases: list[Case], group: list[str], *, folds: int | None = None, validation: float | None = None,
+         test: float | None = None, seed: int = 0) -> list[Row]:
     """A split into `folds`, or into train, validation and test by fractions of the cases, stratified by class.
 
-    group: of each case, as from `grouping`. With folds every part is "train" and a fold is chosen in use (`parts`).
-    Raises UsageError for two cases of one id, more folds than groups, or fractions that leave nothing to train on.
+    group: of each case, as from `grouping`. validation, test: SHARE by default. With folds every part is "train" and a
+    fold is chosen in use (`parts`). Raises UsageError for two cases of one id, more folds than groups, or fractions
+    that leave nothing to train on.
     """
     if not cases:
         raise UsageError("no case to split")
@@ -62,6 +70,7 @@ def make(cases: list[Case], group: list[str], *, folds: int | None = None, valid
     if folds is not None:
         fold = _stratified(cases, group, folds, seed)
         return [Row(c.id, c.subject or "", g, int(f), "train") for c, g, f in zip(cases, group, fold, strict=True)]
+    validation, test = (SHARE if share is None else share for share in (validation, test))
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise UsageError(f"validation {validation:g} and test {test:g} leave nothing to train on")
     fractions = {name: f for name, f in (("test", test), ("validation", validation)) if f}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+from mrilib import tables
 from mrilib.cases import Case
 from mrilib.cases.given import PARTS
 from mrilib.errors import CaseError, UsageError
 from mrilib.splits.given import EXCLUDED
 from mrilib.splits.stratify import SHARE, Row, make
-from mrilib.store import csv_text, read_csv
+from mrilib.store import csv_text
 
 HEADER = ("case", "subject", "group", "fold", "part")
 
@@ -36,8 +35,8 @@ def parts(rows: list[Row], fold: int | None = None, validation: float = SHARE, s
         text = f"folds {have[0]} to {have[-1]}" if have else "no folds"
         raise UsageError(f"fold {fold} is not in the split, which has {text}")
     rest = [r for r in rows if r.fold != fold]
-    known = [Case(r.case, Path(), {}, subject=r.subject or None, class_name=(classes or {}).get(r.case)) for r in rest]
-    inner = make(known, [r.group for r in rest], validation=validation, test=0, seed=seed)
+    cases = [Case(r.case, Path(), {}, subject=r.subject or None, class_name=(classes or {}).get(r.case)) for r in rest]
+    inner = make(cases, [r.group for r in rest], validation=validation, test=0, seed=seed)
     chosen = {p: [r.case for r in inner if r.part == p] for p in ("train", "validation")}
     return {**chosen, "test": [r.case for r in rows if r.fold == fold]}
 
@@ -52,18 +51,14 @@ def read(path: str | Path) -> dict[str, Row]:
 
     Raises UsageError if the file is no split, names a case twice, or divides a group or a subject.
     """
-    try:
-        reader = csv.DictReader(io.StringIO(read_csv(Path(path)), newline=""))
-        if not {"case", "part"} <= set(reader.fieldnames or ()):
-            raise UsageError(f"is no split: its columns are not {','.join(HEADER)}", where=path)
-        lines = list(reader)
-    except (OSError, csv.Error) as error:
-        raise UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=path) from error
+    columns, lines = tables.read(path, HEADER)
+    if not {"case", "part"} <= set(columns):
+        raise UsageError(f"is no split: its columns are not {','.join(HEADER)}", where=path)
     rows: dict[str, Row] = {}
     places = defaultdict(set)
-    for number, line in enumerate(lines, 2):
+    for number, line in lines:
         where = f"{path}, line {number}"
-        fold, part = line.get("fold") or None, line["part"]
+        fold, part = line.get("fold") or None, line.get("part")
         if line["case"] in rows:
             raise UsageError(f"names {line['case']} a second time", where=where)
         if part not in (*PARTS, EXCLUDED):

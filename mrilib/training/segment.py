@@ -205,7 +205,7 @@ def whole_volumes(model, record: MapRecord, volumes: Sequence[Volume]) -> dict[s
         predicted = segment.decode(segment.probabilities([model], record, array), record)
         predicted[ignored] = 0
         for name, four in overlap.counts(predicted, reference, parts).items():
-            scores[name].append(float(overlap.dice(*four[:3])))
+            scores[name].append(overlap.metrics(*four)["dice"])
     means = {f"validation_dice_{name}": float(np.mean(each)) for name, each in scores.items()}
     return {"validation_dice": float(np.mean(list(means.values()))), **means}
 

@@ -83,7 +83,7 @@ def prepare(case, steps: Sequence, channels: Sequence[str], spacing: Sequence[fl
     """
     key = {"format": FORMAT, "sources": [store.stamp(path) for path in recipe.input_files(case)],
            "steps": [step.as_dict() for step in steps], "channels": list(channels), "values": list(values),
-           "spacing": None if spacing is None else list(spacing), "held": list(case.held), "id": case.id,
+           "spacing": None if spacing is None else list(spacing), "held": list(case.file_channels), "id": case.id,
            **({} if ignore is None else {"ignore": ignore})}  # fmt: skip
     folder = folder_of(cache, key)
     if _is_whole(folder):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mrilib.errors import UsageError
+from mrilib.evaluation import tables
 from mrilib.evaluation.metrics import boxes
 
 BIN = Path(sys.executable).parent
@@ -147,7 +148,7 @@ def test_weights_are_copies_of_cases():
 ])  # fmt: skip
 def test_bad_tables(text, said):
     with pytest.raises(UsageError, match=said):
-        boxes.read(text, "t.csv")
+        tables.read(text, "t.csv", tables.Boxes())
 
 
 def test_through_the_executable(tmp_path):

@@ -9,34 +9,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrilib.errors import CaseError, UsageError
-from mrilib.evaluation import class_tables
+from mrilib.evaluation import tables
+from mrilib.evaluation.pairing import pair
 from mrilib.store import csv_text
 
 HEAD = "case,class,p_no,p_yes,seen\n"
 
 
 def read(text, before=None):
-    return class_tables.read(io.StringIO(text, newline=""), "t.csv", before)
+    return tables.read(text, "t.csv", before or tables.ClassTable())
 
 
 def test_a_table_of_mri_predict():
     found = read(HEAD + "yes/1,yes,0.2,0.8,\nno/2,no,0.600000,0.400001,train\n")
-    assert found.classes == {"yes/1": "yes", "no/2": "no"}
-    assert found.seen == {"yes/1": "", "no/2": "train"}
-    assert found.probability["yes/1"] == {"no": pytest.approx(0.2), "yes": pytest.approx(0.8)}
-    assert sum(found.probability["no/2"].values()) == pytest.approx(1, abs=1e-12)
+    assert found.of["yes/1"] == ("yes", {"no": pytest.approx(0.2), "yes": pytest.approx(0.8)})
+    assert found.seen == {"yes/1": "", "no/2": "train"} and found.of["no/2"][0] == "no"
+    assert sum(found.of["no/2"][1].values()) == pytest.approx(1, abs=1e-12)
 
 
 def test_tables_one_after_the_other():
     found = read(HEAD + "a,no,1,0,\n" + HEAD + "b,yes,0,1,\n\n" + "case,class,seen,p_yes,p_no\nc,yes,,1,0\n")
-    assert list(found.classes) == ["a", "b", "c"] and found.probability["c"]["yes"] == 1
+    assert list(found.of) == ["a", "b", "c"] and found.of["c"][1]["yes"] == 1
     both = read(HEAD + "d,no,1,0,\n", read(HEAD + "a,no,1,0,\n"))
-    assert list(both.classes) == ["a", "d"]
+    assert list(both.of) == ["a", "d"]
     with pytest.raises(UsageError, match="t.csv, line 2: names a a second time"):
         read(HEAD + "a,no,1,0,\n", both)
     with pytest.raises(UsageError, match="a second table has other columns"):
         read("case,class\na,no\n", both)
-    assert list(read("case,class\ncase,yes\nx,no\n").classes) == ["case", "x"]
+    assert list(read("case,class\ncase,yes\nx,no\n").of) == ["case", "x"]
 
 
 @pytest.mark.parametrize(("text", "said"), [
@@ -74,8 +74,8 @@ def test_names_come_through_whatever_is_in_them(ids):
     text = csv_text([["case", "class"], *([name, "no"] for name in ids)])
     assert list(csv.reader(io.StringIO(text, newline="")))[1:] == [[name, "no"] for name in ids]
     if ["case", "class"] not in [[name, "no"] for name in ids]:
-        assert list(read(text).classes) == ids
-        assert class_tables.pair(ids, ids) == {name: name for name in ids}
+        assert list(read(text).of) == ids
+        assert pair(ids, ids) == {name: name for name in ids}
 
 
 @pytest.mark.parametrize(("predicted", "reference", "expected"), [
@@ -87,7 +87,7 @@ def test_names_come_through_whatever_is_in_them(ids):
     ([], ["a"], []),
 ])  # fmt: skip
 def test_pairs(predicted, reference, expected):
-    assert list(class_tables.pair(predicted, reference).items()) == list(zip(predicted, expected, strict=True))
+    assert list(pair(predicted, reference).items()) == list(zip(predicted, expected, strict=True))
 
 
 @pytest.mark.parametrize(("predicted", "reference", "said"), [
@@ -98,12 +98,12 @@ def test_pairs(predicted, reference, expected):
 ])  # fmt: skip
 def test_what_fits_no_case_is_listed(predicted, reference, said):
     with pytest.raises(UsageError, match=said):
-        class_tables.pair(predicted, reference)
+        pair(predicted, reference)
 
 
 def test_matched_cases_stand_in_the_order_of_the_reference():
     found = read(HEAD + "b,yes,0.1,0.9,train\na,no,0.7,0.3,\n")
-    matched = class_tables.match(found, {"a": "yes", "c": "no", "b": "yes", "d": ""})
+    matched = tables.match(found, {"a": "yes", "c": "no", "b": "yes", "d": ""})
     assert matched.ids == ["a", "c", "b", "d"] and matched.classes == ["no", "yes"]
     assert matched.truth.tolist() == [1, 0, 1, -1] and matched.predicted.tolist() == [0, -1, 1, -1]
     assert matched.probability.tolist() == [[0.7, 0.3], [0.5, 0.5], [0.1, 0.9], [0.5, 0.5]]
@@ -112,6 +112,6 @@ def test_matched_cases_stand_in_the_order_of_the_reference():
     assert some.ids == ["b", "a"] and some.truth.tolist() == [1, 1] and some.seen == ["train", ""]
     np.testing.assert_allclose(some.probability[:, 1], [0.9, 0.3])
     with pytest.raises(UsageError, match="classes predicted .no, yes. are none of the reference's .glioma."):
-        class_tables.match(found, {"a": "glioma", "b": "glioma"})
-    more = class_tables.match(found, {"a": "no", "b": "glioma"})
+        tables.match(found, {"a": "glioma", "b": "glioma"})
+    more = tables.match(found, {"a": "no", "b": "glioma"})
     assert more.classes == ["glioma", "no", "yes"] and more.probability[1].tolist() == [0, 0.1, 0.9]

@@ -29,12 +29,12 @@ def test_figures_are_those_of_scikit_learn(seed, shape):
         p, r = np.isin(prediction, numbers).ravel(), np.isin(reference, numbers).ravel()
         if not (p.any() and r.any() and not r.all()):
             continue
-        found = overlap.counts(prediction, reference, PARTS)[name]
-        assert overlap.dice(*found) == pytest.approx(metrics.f1_score(r, p), abs=1e-12)
-        assert overlap.iou(*found) == pytest.approx(metrics.jaccard_score(r, p), abs=1e-12)
-        assert overlap.sensitivity(*found) == pytest.approx(metrics.recall_score(r, p), abs=1e-12)
-        assert overlap.specificity(*found) == pytest.approx(metrics.recall_score(~r, ~p), abs=1e-12)
-        assert overlap.precision(*found) == pytest.approx(metrics.precision_score(r, p), abs=1e-12)
+        found = overlap.metrics(*overlap.counts(prediction, reference, PARTS)[name])
+        assert found["dice"] == pytest.approx(metrics.f1_score(r, p), abs=1e-12)
+        assert found["iou"] == pytest.approx(metrics.jaccard_score(r, p), abs=1e-12)
+        assert found["sensitivity"] == pytest.approx(metrics.recall_score(r, p), abs=1e-12)
+        assert found["specificity"] == pytest.approx(metrics.recall_score(~r, ~p), abs=1e-12)
+        assert found["precision"] == pytest.approx(metrics.precision_score(r, p), abs=1e-12)
 
 
 @settings(max_examples=40, deadline=None)
@@ -44,22 +44,20 @@ def test_swapped_maps_swap_sensitivity_and_precision_and_counts_fill_the_map(see
     there, back = overlap.counts(prediction, reference, PARTS), overlap.counts(reference, prediction, PARTS)
     for name in PARTS:
         assert sum(there[name]) == prediction.size
-        assert overlap.dice(*there[name]) == overlap.dice(*back[name])
-        assert overlap.sensitivity(*there[name]) == overlap.precision(*back[name])
+        one, other = overlap.metrics(*there[name]), overlap.metrics(*back[name])
+        assert one["dice"] == other["dice"] and one["sensitivity"] == other["precision"]
 
 
 def test_empty_parts():
     empty, full = np.zeros((5, 5), np.uint8), np.full((5, 5), 4, np.uint8)
-    both = overlap.counts(empty, empty, PARTS)["core"]
-    assert both == (0, 0, 0, 25)
-    metrics = (overlap.dice, overlap.iou, overlap.sensitivity, overlap.specificity, overlap.precision)
-    assert [metric(*both) for metric in metrics] == [1] * 5 and overlap.volumes(*both, 8.0) == (0, 0, 0)
-    missed = overlap.counts(empty, full, PARTS)["core"]
-    assert [metric(*missed) for metric in metrics[:3]] == [0] * 3 and math.isnan(overlap.precision(*missed))
-    assert math.isnan(overlap.specificity(*missed)) and overlap.volumes(*missed, 8.0) == (0, 200, -1)
-    made_up = overlap.counts(full, empty, PARTS)["core"]
-    assert overlap.dice(*made_up) == 0 and math.isnan(overlap.sensitivity(*made_up))
-    assert math.isnan(overlap.volumes(*made_up, 8.0)[2])
+
+    def metrics(prediction, reference):
+        return list(overlap.metrics(*overlap.counts(prediction, reference, PARTS)["core"], 8.0).values())
+
+    assert overlap.counts(empty, empty, PARTS)["core"] == (0, 0, 0, 25)
+    assert metrics(empty, empty) == [1] * 5 + [0] * 3
+    assert metrics(empty, full) == pytest.approx([0, 0, 0, math.nan, math.nan, 0, 200, -1], nan_ok=True)
+    assert metrics(full, empty) == pytest.approx([0, 0, math.nan, 0, 0, 200, 0, math.nan], nan_ok=True)
 
 
 def test_parts_may_have_other_numbers_in_the_prediction():

@@ -62,10 +62,10 @@ def test_medpy(i):
     prediction, reference = MASKS[f"medpy{i}"].astype(np.uint8)
     theirs, spacing = RECORDED["medpy"]["values"][i], RECORDED["medpy"]["spacing"][i]
     ours = surface.between(prediction, reference, spacing, elements=False)
-    counts = overlap.counts(prediction, reference, {"it": (1,)})["it"]
-    assert {"hd95": surface.pooled_percentile(ours, 95), "hd": surface.percentile(ours, 100),
-            "assd": surface.pooled_mean(ours), "dice": overlap.dice(*counts), "iou": overlap.iou(*counts),
-            } == pytest.approx(theirs, abs=1e-6)
+    metrics = overlap.metrics(*overlap.counts(prediction, reference, {"it": (1,)})["it"])
+    pooled = surface.pooled(ours)
+    assert {"hd95": np.percentile(pooled, 95), "hd": surface.percentile(ours, 100), "assd": pooled.mean(),
+            "dice": metrics["dice"], "iou": metrics["iou"]} == pytest.approx(theirs, abs=1e-6)
 
 
 @pytest.mark.parametrize("i", range(len(PAIRS)))
@@ -78,11 +78,11 @@ def test_simpleitk(i):
         image.SetSpacing(spacing[::-1])
     measures = sitk.LabelOverlapMeasuresImageFilter()
     measures.Execute(*images)
-    counts = overlap.counts(prediction, reference, {"it": (1,)})["it"]
-    assert overlap.dice(*counts) == pytest.approx(measures.GetDiceCoefficient(1), abs=1e-9)
-    assert overlap.iou(*counts) == pytest.approx(measures.GetJaccardCoefficient(1), abs=1e-9)
-    assert 1 - overlap.precision(*counts) == pytest.approx(measures.GetFalseDiscoveryRate(1), abs=1e-9)
-    assert 1 - overlap.sensitivity(*counts) == pytest.approx(measures.GetFalseNegativeError(1), abs=1e-9)
+    metrics = overlap.metrics(*overlap.counts(prediction, reference, {"it": (1,)})["it"])
+    assert metrics["dice"] == pytest.approx(measures.GetDiceCoefficient(1), abs=1e-9)
+    assert metrics["iou"] == pytest.approx(measures.GetJaccardCoefficient(1), abs=1e-9)
+    assert 1 - metrics["precision"] == pytest.approx(measures.GetFalseDiscoveryRate(1), abs=1e-9)
+    assert 1 - metrics["sensitivity"] == pytest.approx(measures.GetFalseNegativeError(1), abs=1e-9)
 
 
 def organisers(prediction, reference, spacing, dilation, threshold, penalty=374.0):
@@ -114,7 +114,7 @@ def organisers(prediction, reference, spacing, dilation, threshold, penalty=374.
 
 def plain_hd95(one, other, spacing):
     """The larger directed percentile, weighted by area, by correlation with the corners and distance maps."""
-    from mrilib.evaluation.metrics.surfels import sizes
+    from mrilib.evaluation.metrics.surface import areas
 
     kernel = np.array([[[128, 64], [32, 16]], [[8, 4], [2, 1]]])
     codes = [ndimage.correlate(np.pad(m, 1).astype(np.uint8), kernel, mode="constant") for m in (one, other)]
@@ -122,7 +122,7 @@ def plain_hd95(one, other, spacing):
     result = []
     for i in (0, 1):
         away = ndimage.distance_transform_edt(~edges[1 - i], sampling=spacing)[edges[i]]
-        size = sizes(spacing)[codes[i][edges[i]]]
+        size = areas(spacing)[codes[i][edges[i]]]
         order = np.lexsort((size, away))
         place = np.searchsorted(np.cumsum(size[order]) / size.sum(), 0.95)
         result.append(away[order][min(place, len(away) - 1)])
@@ -144,12 +144,12 @@ def test_lesions_are_those_of_the_organisers(seed):
 def test_surface_table_code_by_code():
     from surface_distance import lookup_tables as tables
 
-    from mrilib.evaluation.metrics.surfels import sizes
+    from mrilib.evaluation.metrics.surface import areas
 
     for spacing in SPACINGS:
         make = (tables.create_table_neighbour_code_to_surface_area if len(spacing) == 3
                 else tables.create_table_neighbour_code_to_contour_length)
-        assert np.allclose(sizes(spacing), make(spacing), atol=1e-12)
+        assert np.allclose(areas(spacing), make(spacing), atol=1e-12)
 
 
 @pytest.mark.parametrize("i", range(len(RECORDED["panoptica"]["values"])))

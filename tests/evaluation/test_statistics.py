@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mrilib.evaluation.statistics import bootstrap, resamples, student, wilson
+from mrilib.evaluation.statistics import bootstrap, resamples, student, summary, wilson
 
 
 def mean_of(values):
@@ -108,8 +108,6 @@ def test_student_s_quantiles():
 def test_the_interval_of_a_mean_of_2_to_4_is_student_s(count, level):
     from scipy.stats import t
 
-    from mrilib.evaluation.metrics.summary import summary
-
     values = np.random.default_rng(count).beta(8, 2, (count, 3))
     made = summary(values, np.arange(count), level=level)
     for i, column in enumerate(values.T):
@@ -120,8 +118,6 @@ def test_the_interval_of_a_mean_of_2_to_4_is_student_s(count, level):
 def test_the_units_that_count_are_those_with_a_value():
     """Of 12 subjects only 3 have the part: 2 degrees of freedom. Two scans of a subject are one unit."""
     from scipy.stats import t
-
-    from mrilib.evaluation.metrics.summary import summary
 
     values = np.full((12, 2), np.nan)
     values[:, 0] = np.linspace(0.2, 0.9, 12)
@@ -137,8 +133,6 @@ def test_the_units_that_count_are_those_with_a_value():
 
 
 def test_the_interval_of_a_mean_of_2_to_4_holds_the_truth_as_often_as_it_says():
-    from mrilib.evaluation.metrics.summary import summary
-
     for count in (2, 3, 4):
         samples = np.random.default_rng(count).beta(8, 2, (count, 1000))
         made = summary(samples, np.arange(count))
@@ -147,8 +141,6 @@ def test_the_interval_of_a_mean_of_2_to_4_holds_the_truth_as_often_as_it_says():
 
 def test_the_interval_of_a_mean_of_few_holds_the_truth_as_often_as_it_says():
     """On the 400 samples of 25 values tried here, 93 to 97 of 100."""
-    from mrilib.evaluation.metrics.summary import summary
-
     rng = np.random.default_rng(0)
     samples = rng.beta(8, 2, (25, 400))
     made = summary(samples, np.arange(25), count=600)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from mrilib.evaluation.metrics import lesions, segmentation, surface, surfels
+from mrilib.evaluation.metrics import lesions, segmentation, surface
 
 
 def balls(shape, *many):
@@ -42,7 +42,7 @@ def test_distances_are_those_of_a_distance_map(seed, spacing, elements):
     one.flat[0] = other.flat[-1] = 1
     mine = surface.between(one, other, spacing, elements)
     if elements:
-        edges = [surfels.is_surface(surfels.codes(mask)) for mask in (one, other)]
+        edges = [surface.is_surface(surface.codes(mask)) for mask in (one, other)]
     else:
         edges = [mask.astype(bool) ^ ndimage.binary_erosion(mask) for mask in (one, other)]
     for away, points, targets in ((mine.to_reference, *edges), (mine.to_prediction, *edges[::-1])):

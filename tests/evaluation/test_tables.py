@@ -5,9 +5,9 @@ import io
 
 import pytest
 
+from mrilib import tables as dialects
 from mrilib.errors import UsageError
-from mrilib.evaluation import class_tables, tables
-from mrilib.evaluation.metrics import boxes
+from mrilib.evaluation import tables
 
 ROWS = [["case", "class", "p_no", "p_yes", "seen"], ["a", "yes", "0.25", "0.75", ""], ["b, c", "no", "1", "0", "train"]]
 BOXES = [["case", "x0", "y0", "x1", "y1", "class", "score"], ["a", "1.5", "2", "3", "4", "t", "0.5"], ["b"] + [""] * 6]
@@ -41,21 +41,21 @@ VARIANTS = {
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_classes_of_any_dialect(name):
-    plain = tables.plain(tables.decoded(VARIANTS[name](ROWS)))
-    found = class_tables.read(io.StringIO(plain, newline=""), "t.csv")
-    assert found.classes == {"a": "yes", "b, c": "no"} and found.seen == {"a": "", "b, c": "train"}
-    assert found.probability["a"] == {"no": 0.25, "yes": 0.75}
+    plain = dialects.plain(dialects.decoded(VARIANTS[name](ROWS)))
+    found = tables.read(plain, "t.csv", tables.ClassTable())
+    assert found.of == {"a": ("yes", {"no": 0.25, "yes": 0.75}), "b, c": ("no", {"no": 1, "yes": 0})}
+    assert found.seen == {"a": "", "b, c": "train"}
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_boxes_of_any_dialect(name):
-    found = boxes.read(tables.plain(tables.decoded(VARIANTS[name](BOXES))), "t.csv")
+    found = tables.read(dialects.plain(dialects.decoded(VARIANTS[name](BOXES))), "t.csv", tables.Boxes())
     assert found.of == {"a": [(1.5, 2, 3, 4, "t", 0.5)], "b": []}
 
 
 def test_what_is_plain_stays_as_it_is():
-    assert tables.plain(text(ROWS)) == text(ROWS)
-    assert tables.plain("") == "" and tables.plain("case,class\n") == "case,class\n"
+    assert dialects.plain(text(ROWS)) == text(ROWS)
+    assert dialects.plain("") == "" and dialects.plain("case,class\n") == "case,class\n"
 
 
 @pytest.mark.parametrize("first", ["", "sep=;\n", "\n\n"])
@@ -63,7 +63,7 @@ def test_lines_keep_their_numbers(first):
     given = first + 'case;class\na;"y\nes"\n;\nb;yes;more\n'
     line = 5 + first.count("\n")
     with pytest.raises(UsageError, match=f"t.csv, line {line}: has 3 fields, not 2"):
-        class_tables.read(io.StringIO(tables.plain(given), newline=""), "t.csv")
+        tables.read(dialects.plain(given), "t.csv", tables.ClassTable())
     given = first + "case;x0;y0;x1;y1;class;score\na;1;2;3;4;t;1\n;;;;;;\nb;1;2;x;4;t;1\n"
     with pytest.raises(UsageError, match=f"t.csv, line {4 + first.count(chr(10))}: x0 y0"):
-        boxes.read(tables.plain(given), "t.csv")
+        tables.read(dialects.plain(given), "t.csv", tables.Boxes())

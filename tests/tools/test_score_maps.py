@@ -103,7 +103,7 @@ def test_a_file_that_is_named_twice_is_one_and_a_submission_is_named_once(folder
     done = score("-r", folders / "truth", "--allow-missing", given="p0.nii.gz\n./p0.nii.gz\n", cwd=tmp_path)
     assert means(done)["dice", "WT"]["value"] == "1" and "files for one case" not in done.stderr
     done = score(".", ".", "-r", folders / "truth", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "") and "stands there twice" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "") and "is named twice" in done.stderr
 
 
 def test_a_missing_prediction_is_dice_0_and_listed_or_left_out(folders, tmp_path):

@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from mri_tools.cli.settings import Command, from_settings, given
+from mri_tools.cli.settings import Command, from_settings, setting_values
 from mrilib.config import Settings, duration, setting
 
 
@@ -39,7 +39,7 @@ def run(*arguments):
     @click.option("--task", default="first", help="Task.")
     @from_settings(First, Second, tasks=("first", "second"))
     def command(task, **options):
-        seen.update(given(options, First, Second))
+        seen.update(setting_values(options, First, Second))
 
     ran = CliRunner().invoke(command, [*map(str, arguments)])
     return ran, seen

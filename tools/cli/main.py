@@ -22,10 +22,10 @@ def entry(command: click.Command):
     """The function that an executable calls: runs a click command with the manners of the suite."""
     work = command.callback
 
-    def callback(**given):
-        quiet, verbose = given.pop("quiet", False), given.pop("verbose", False)
-        settings = given.pop("write_config", None)
-        output.begin(-1 if quiet else int(verbose), "\0" if given.get("null") else "\n")
+    def callback(**options):
+        quiet, verbose = options.pop("quiet", False), options.pop("verbose", False)
+        settings = options.pop("write_config", None)
+        output.begin(-1 if quiet else int(verbose), "\0" if options.get("null") else "\n")
         logging.getLogger("mrilib").addHandler(output.Messages())
         logging.getLogger("mrilib").setLevel(logging.DEBUG)
         logging.getLogger("mrilib").propagate = False  # TensorFlow gives the root logger a handler
@@ -34,7 +34,7 @@ def entry(command: click.Command):
                 from mri_tools.cli.settings import write_config
 
                 write_config(settings, click.get_current_context())
-            return work(**given)
+            return work(**options)
         except BrokenPipeError as error:  # click's main would make it exit 1
             raise _ReaderGone from error
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 from functools import wraps
 from pathlib import Path
+from pkgutil import resolve_name
 
 import click
 
@@ -14,30 +14,6 @@ from mrilib import __version__
 from mrilib.cases import CHANNELS, LAYOUTS, Reading
 
 SCHEME = "mri_tools.scheme"  # where in click's context the label scheme waits for the cases
-
-
-class Pair(click.ParamType):
-    """Numbers joined by commas, in x,y,z order (`--size 224,224`); one number stands for all axes."""
-
-    name = "X,Y[,Z]"
-
-    def __init__(self, number=int):
-        self.number = number
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, (tuple, list)):
-            return tuple(value)
-        if isinstance(value, (int, float)):
-            return (self.number(value),)
-        try:
-            parts = tuple(self.number(v) for v in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not {self.name}", param, ctx)
-        if not all(math.isfinite(part) for part in parts):
-            self.fail(f"{value!r} is not a number", param, ctx)
-        if not 1 <= len(parts) <= 3 or min(parts) <= 0:
-            self.fail(f"{value!r}: one to three numbers above 0", param, ctx)
-        return parts
 
 
 class Names(click.ParamType):
@@ -53,7 +29,7 @@ class Names(click.ParamType):
 
 
 def _known_scheme(ctx, param, value):
-    """Refuse a scheme that is none before any work, and keep it for the reading of cases."""
+    """Refuse an unknown scheme before any work, and keep the scheme for the reading of cases."""
     if value is not None:
         from mrilib.labels import scheme
 
@@ -63,31 +39,23 @@ def _known_scheme(ctx, param, value):
 
 
 class FileToWrite(click.Path):
-    """A file, device, FIFO or link that results can be written to; what cannot be is wrong use before any work."""
+    """A file, device, FIFO or link that results can be written to; anything else is wrong use before any work."""
+
+    check = "mrilib.targets:check_file"
 
     def __init__(self):
         super().__init__(path_type=Path)
 
     def convert(self, value, param, ctx):
-        from mrilib.targets import check_file
-
         path = super().convert(value, param, ctx)
-        check_file(path)
+        resolve_name(self.check)(path)
         return path
 
 
-class FolderToWrite(click.Path):
-    """A folder that results are written below; made when it is not there."""
+class FolderToWrite(FileToWrite):
+    """A folder that results are written below, which need not exist."""
 
-    def __init__(self):
-        super().__init__(path_type=Path)
-
-    def convert(self, value, param, ctx):
-        from mrilib.targets import check_folder
-
-        path = super().convert(value, param, ctx)
-        check_folder(path)
-        return path
+    check = "mrilib.targets:check_folder"
 
 
 def several(*decorators):

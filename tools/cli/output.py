@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from mrilib import stderr, targets
-from mrilib.errors import CaseError, MachineError, UsageError
+from mrilib.errors import MachineError
 from mrilib.results import ENDING, of_case
 
 DONE, SOME_FAILED = 0, 1  # exit codes of a run that came to its end
@@ -75,15 +75,6 @@ class Messages(logging.Handler):
         give(record.getMessage())
 
 
-@contextlib.contextmanager
-def wrong_use():
-    """What is wrong with a file that an option names is wrong use, no bad case: it goes on as a UsageError."""
-    try:
-        yield
-    except CaseError as error:
-        raise UsageError(error.what, where=error.where, remedy=error.remedy) from error
-
-
 def to_terminal() -> bool:
     """Whether the results go to a person; false in a pipe or a file."""
     return os.isatty(_records)
@@ -104,18 +95,14 @@ def write_lines(lines: list[tuple[str, str]]) -> None:
     if not to_terminal():
         write("".join(f"{name}: {text}\n" if text else f"{name}\n" for name, text in lines))
         return
-    import shutil
-
-    from rich.console import Console
     from rich.table import Table
 
-    screen = Console(file=io.StringIO(), force_terminal="NO_COLOR" not in os.environ, highlight=False,
-                     width=shutil.get_terminal_size((100, 24)).columns)
+    from mrilib.evaluation.report import drawn
+
     table = Table(show_header=False)
     for name, text in lines:
         table.add_row(name, text)
-    screen.print(table)
-    write(screen.file.getvalue())
+    write(drawn([table]))
 
 
 def emit(path: object) -> None:

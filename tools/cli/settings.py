@@ -111,6 +111,30 @@ class Number(click.FloatRange):
         return number
 
 
+class Pair(click.ParamType):
+    """Numbers joined by commas, in x,y,z order (`--size 224,224`); one number stands for all axes."""
+
+    name = "X,Y[,Z]"
+
+    def __init__(self, number=int):
+        self.number = number
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, (tuple, list)):
+            return tuple(value)
+        if isinstance(value, (int, float)):
+            return (self.number(value),)
+        try:
+            parts = tuple(self.number(v) for v in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not {self.name}", param, ctx)
+        if not all(math.isfinite(part) for part in parts):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        if not 1 <= len(parts) <= 3 or min(parts) <= 0:
+            self.fail(f"{value!r}: one to three numbers above 0", param, ctx)
+        return parts
+
+
 class Parsed(click.ParamType):
     """A value that the setting itself reads from text."""
 
@@ -157,7 +181,7 @@ def _for_all(name: str, settings: list[Setting], classes: tuple[type, ...]) -> S
                  and name in getattr(cls, "__dataclass_fields__", ())), None)
     described = next(s for s in fields_of(base) if s.name == name) if base else first
     shown = {other.shown or other.default for other in settings}
-    if not base:  # the help of each task goes on after a colon
+    if not base:  # what differs between tasks follows a colon
         described = replace(described, help=f"{first.help.partition(':')[0].removesuffix('.')}.",
                             metavar="|".join(dict.fromkeys(s.metavar or "NAME" for s in settings)))
     return replace(described, shown="depends on the task") if len(shown) > 1 else described
@@ -183,8 +207,6 @@ def _option_of(name: str, settings: dict[str, Setting]):
 
 
 def _type_of(described: Setting):
-    from mri_tools.cli.options import Pair
-
     number = described.item if tuple in described.kinds else next(iter(described.kinds))
     if described.parse is not None:
         return Parsed(described)
@@ -214,17 +236,17 @@ def _help_of(described: Setting) -> str:
     return described.help + (f"  [default: {shown}]" if shown else "")
 
 
-def given(options: dict, *classes: type) -> dict:
-    """The values of options that are fields of settings classes, by name; those not given are left out.
+def setting_values(options: dict, *classes: type) -> dict:
+    """The values of options that are fields of settings classes, by name, without those that are not set.
 
     Numbers of axes come in x,y,z order and go out in array order.
     """
-    found = {}
+    values = {}
     for described in {s.name: s for cls in classes for s in fields_of(cls)}.values():
         value = options.get(described.name)
         if value is not None and value != ():
-            found[described.name] = tuple(value)[::-1] if described.axes else value
-    return found
+            values[described.name] = tuple(value)[::-1] if described.axes else value
+    return values
 
 
 def load_config(ctx, param, path):
@@ -240,9 +262,9 @@ def load_config(ctx, param, path):
     except (OSError, ValueError, AttributeError) as error:
         why = getattr(error, "strerror", None) or error
         raise click.UsageError(f"{path}: cannot be read as settings: {why}") from error
-    known = {p.name for p in ctx.command.params}
+    parameters = {p.name for p in ctx.command.params}
     names = {flag.lstrip("-").replace("-", "_"): p.name for p in ctx.command.params for flag in p.opts}
-    if strange := sorted(key for key in settings if key not in known and key not in names):
+    if strange := sorted(key for key in settings if key not in parameters and key not in names):
         raise click.UsageError(f"{path}: unknown option {strange[0]!r}")
     ctx.default_map = {names.get(key, key): value for key, value in settings.items()}
 

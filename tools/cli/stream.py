@@ -37,10 +37,9 @@ def names(null: bool = False) -> Iterator[Path]:
 
 def briefly(unused: Unused) -> None:
     """Say in one line what no case of a folder uses."""
-    from mrilib.unused import notes, summary
+    from mrilib.unused import tell
 
-    if found := notes(unused):
-        say(summary(found))
+    tell(unused)
 
 
 def in_full(unused: Unused) -> None:
@@ -63,9 +62,9 @@ def each(paths, *, null=False, root=None, layout=None, on_unused=briefly) -> Ite
     the files of each folder that no case uses.
     """
     if not from_stdin(paths):
-        found, failed = _look(paths, layout, root, on_unused)
+        looked, failed = _look(paths, layout, root, on_unused)
         yield from failed
-        yield from found
+        yield from looked
         return
     for name in names(null):
         try:
@@ -80,14 +79,14 @@ def gather(paths, *, null=False, root=None, layout=None, on_unused=briefly) -> t
     Raises UsageError when there is none.
     """
     if from_stdin(paths):
-        found, failed = _look(list(names(null)), layout, root, on_unused, strict=False)
+        looked, failed = _look(list(names(null)), layout, root, on_unused, strict=False)
     else:
-        found, failed = _look(paths, layout, root, on_unused)
+        looked, failed = _look(paths, layout, root, on_unused)
     for error in failed:
         complain(error, error)
-    if not found:
+    if not looked:
         raise CaseError("nothing to do (no case came)")
-    return found, failed
+    return looked, failed
 
 
 def _look(paths, layout, root, on_unused, strict: bool = True) -> tuple[list[Case], list[CaseError]]:

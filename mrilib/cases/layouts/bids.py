@@ -72,6 +72,6 @@ def _case(search: Search, top: Path, name: str, channels: dict[str, list[Path]],
                             remedy="move all but one away, or name the files in a CSV")
     place = search.place(top) if top.is_relative_to(search.root.absolute()) else (name, search.root)
     case_id, root = place or (name, search.root)
-    found = in_order({channel: paths[0] for channel, paths in channels.items()})
-    return Case(case_id, root, found, subject=name.split("/")[0], label=labels[0] if labels else None, layout="bids",
-                name=next(iter(found.values())).parent)
+    files = in_order({channel: paths[0] for channel, paths in channels.items()})
+    return Case(case_id, root, files, subject=name.split("/")[0], label=labels[0] if labels else None, layout="bids",
+                name=next(iter(files.values())).parent)

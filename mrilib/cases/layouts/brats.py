@@ -27,7 +27,7 @@ YEARS = {"seg": ("t1n", "t1c", "t2w", "t2f")}  # BraTS 2023 on: these spellings 
 
 def brats(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     """a folder for each case, a volume for each channel"""
-    found, cases, rest = [], [], []
+    candidates, cases, rest = [], [], []
     folders = _by_case_folder(search, files)
     several = any(len(_channels(members)[0]) > 1 for members in folders.values())
     for folder, members in folders.items():
@@ -35,19 +35,19 @@ def brats(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
         place = search.place(folder)
         if place and (len(channels) > 1 or (channels and (several or labels))):
             inside = any(path.parent == folder for path in channels.values())
-            found.append((*place, channels, labels, None if inside else folder))
+            candidates.append((*place, channels, labels, None if inside else folder))
             rest += others
             continue
         by_case = _by_case(members)
-        of_case = {start: _channels(mine) if start else ({}, [], mine) for start, mine in by_case.items()}
+        of_case = {start: _channels(paths) if start else ({}, [], paths) for start, paths in by_case.items()}
         single = any(len(channels) == 1 and labels for channels, labels, _ in of_case.values())
         for start, (channels, labels, others) in of_case.items():
-            known = len(channels) > 1 or (channels and single)
-            if known:
+            is_case = len(channels) > 1 or (channels and single)
+            if is_case:
                 name = f"{search.id_of(folder)}/{start}".removeprefix("./")
-                found.append((name, search.root, channels, labels, next(iter(in_order(channels).values()))))
-            rest += others if known else by_case[start]
-    for one in found:
+                candidates.append((name, search.root, channels, labels, next(iter(in_order(channels).values()))))
+            rest += others if is_case else by_case[start]
+    for one in candidates:
         try:
             cases.append(_case(*one))
         except CaseError as error:
@@ -58,12 +58,12 @@ def brats(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 def _by_case_folder(search: Search, files: list[Path]) -> dict[Path, list[Path]]:
     """Files by the folder of their case. A single volume in a folder of the channel's name, as in BRATS 2013 to 2015
     (`0001/VSD.Brain.XX.O.MR_T1.54513/VSD.Brain.XX.O.MR_T1.54513.mha`), belongs to the folder above."""
-    found = defaultdict(list)
+    by_folder_of_case = defaultdict(list)
     for folder, members in by_folder(files).items():
         kinds = {channel_of(folder), *map(channel_of, members)}
         alone = len(members) == len(kinds) == 1 and None not in kinds and suffix_of(members[0]) in VOLUMES
-        found[folder.parent if alone and folder != search.folder else folder] += members
-    return found
+        by_folder_of_case[folder.parent if alone and folder != search.folder else folder] += members
+    return by_folder_of_case
 
 
 def _case(name: str, root: Path, channels: dict[str, Path], labels: list[Path], goes_by: Path | None = None) -> Case:
@@ -115,8 +115,8 @@ def _before_channel(path: Path) -> str:
 
 def _at_end(path: Path) -> int:
     """The number of words at the end of a volume's name that state its channel: two in `p1_T1_post`, else one."""
-    said = enhanced(words_of(path)) if channel_of(path) == "t1ce" else []
-    return len(said) if said and all(is_agent(word) or word == "c" for word in said[1:]) else 1
+    words = enhanced(words_of(path)) if channel_of(path) == "t1ce" else []
+    return len(words) if words and all(is_agent(word) or word == "c" for word in words[1:]) else 1
 
 
 def _by_case(members: list[Path]) -> dict[str, list[Path]]:
@@ -125,17 +125,17 @@ def _by_case(members: list[Path]) -> dict[str, list[Path]]:
     grouped = defaultdict(list)
     for path in members:
         grouped[_before_channel(path)].append(path)
-    cases = [start for start, mine in grouped.items() if start and len(_channels(mine)[0]) > 1]
-    found = defaultdict(list)
-    for start, mine in grouped.items():
-        if start and any(words_of(path)[-1] in CHANNELS for path in mine):
-            found[start] += mine
+    cases = [start for start, paths in grouped.items() if start and len(_channels(paths)[0]) > 1]
+    by_case = defaultdict(list)
+    for start, paths in grouped.items():
+        if start and any(words_of(path)[-1] in CHANNELS for path in paths):
+            by_case[start] += paths
             continue
-        for path in mine:
+        for path in paths:
             stem = stem_of(path)
             begins = [c for c in cases if stem.startswith(c) and stem[len(c):][:1] in tuple("-_. ")]
-            found[max(begins, key=len, default=start)].append(path)
-    return found
+            by_case[max(begins, key=len, default=start)].append(path)
+    return by_case
 
 
 def _scheme(channels: dict[str, Path], label: Path | None) -> str | None:
@@ -150,18 +150,18 @@ def _scheme(channels: dict[str, Path], label: Path | None) -> str | None:
     spelt = {words_of(path)[-1] for path in channels.values()}
     if stem_of(label).lower().endswith("-seg") and spelt <= set(YEARS["seg"]):
         return "brats2023" if "-gli-" in stem_of(label).lower() else None
-    ours = [label] if words[-1] == "seg" else channels.values()  # case 355 of 2020 has its label map as W39_…_Segm
-    return "brats2020" if all(stem_of(path).lower().startswith("brats") for path in ours) else None
+    named = [label] if words[-1] == "seg" else channels.values()  # case 355 of 2020 has its label map as W39_…_Segm
+    return "brats2020" if all(stem_of(path).lower().startswith("brats") for path in named) else None
 
 
 def missing_channels(cases: list[Case]) -> dict[str, CaseError]:
     """Case id -> its error, for cases that lack a channel which half of the others have."""
     named = [c for c in cases if c.layout in ("brats", "bids")]
     counts = Counter(name for case in named for name in case.channels)
-    usual = [name for name in in_order(dict.fromkeys(counts)) if 2 * counts[name] >= len(named)]
+    common = [name for name in in_order(dict.fromkeys(counts)) if 2 * counts[name] >= len(named)]
     wrong = {}
     for case in named:
-        if lacking := [name for name in usual if name not in case.channels]:
-            wrong[case.id] = CaseError(f"has no {' '.join(lacking)}; the other cases have {' '.join(usual)}",
+        if lacking := [name for name in common if name not in case.channels]:
+            wrong[case.id] = CaseError(f"has no {' '.join(lacking)}; the other cases have {' '.join(common)}",
                                        where=case.path, remedy="add it, or choose others with --channels")
     return wrong

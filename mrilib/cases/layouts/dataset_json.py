@@ -21,11 +21,11 @@ def label_maps(folder: Path, folders: dict[Path, list[Path]]) -> dict[str, Path]
         return {}
     other = folder.absolute().parent / beside if folder.name == "" else folder.parent / beside
     members = folders.get(other) or (sorted(other.iterdir()) if other.is_dir() else [])
-    found = {stem_of(path): path for path in members if suffix_of(path) and not path.name.startswith(".")}
-    for stem, path in list(found.items()):  # named with the _0000 of its image
+    by_name = {stem_of(path): path for path in members if suffix_of(path) and not path.name.startswith(".")}
+    for stem, path in list(by_name.items()):  # named with the _0000 of its image
         if match := CHANNEL.fullmatch(stem):
-            found.setdefault(match[1], path)
-    return found
+            by_name.setdefault(match[1], path)
+    return by_name
 
 
 def contents(folder: Path, search: Search) -> dict:
@@ -39,10 +39,10 @@ def contents(folder: Path, search: Search) -> dict:
     from mrilib.labels import of_dataset
 
     try:
-        known = read_json(path)
-        channels = known.get("channel_names") or known.get("modality") or {}
+        dataset = read_json(path)
+        channels = dataset.get("channel_names") or dataset.get("modality") or {}
         names = tuple(_channel(channels[key]) for key in sorted(channels, key=int))
-        labels = known.get("labels") or {}
+        labels = dataset.get("labels") or {}
         scheme = of_dataset(labels) if labels else None
     except (CaseError, AttributeError, TypeError, ValueError) as error:
         search.fail(CaseError(f"is not the dataset.json of nnU-Net or the Decathlon: {error}", where=path,

@@ -32,9 +32,9 @@ class Series:
 def dicom(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     """DICOM series: a folder of .dcm files of one or more series, named by their descriptions"""
     named = [path for path in files if path.name.lower().endswith(".dcm")]
-    found = [*named, *(path for path in search.others if _is_dicom(path))]
+    dicom_files = [*named, *(path for path in search.others if _is_dicom(path))]
     studies = defaultdict(list)
-    for folder, members in by_folder(found).items():
+    for folder, members in by_folder(dicom_files).items():
         for one in _series(folder, set(members)):
             studies[one.study].append(one)
     cases: list[Case] = []
@@ -77,7 +77,7 @@ def _series(folder: Path, members: set[Path]) -> list[Series]:
     """The series of at least two slices in a folder, sorted by GDCM. A single file is an image by itself."""
     import SimpleITK as sitk
 
-    found = []
+    series = []
     for number in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
         names = tuple(folder / Path(n).name for n in sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), number))
         if len(names) < 2 or not set(names) <= members:
@@ -89,8 +89,8 @@ def _series(folder: Path, members: set[Path]) -> list[Series]:
         head = {key: reader.GetMetaData(key).strip() if reader.HasMetaDataKey(key) else ""
                 for key in (STUDY, DESCRIPTION, PROTOCOL, PATIENT, CONTRAST)}
         text = head[DESCRIPTION] or head[PROTOCOL]
-        found.append(Series(names, head[STUDY] or number, head[PATIENT], text, channel_in(text, bool(head[CONTRAST]))))
-    return sorted(found, key=lambda one: one.files[0])
+        series.append(Series(names, head[STUDY] or number, head[PATIENT], text, channel_in(text, bool(head[CONTRAST]))))
+    return sorted(series, key=lambda one: one.files[0])
 
 
 def channel_in(description: str, contrast: bool = False) -> str | None:

@@ -43,7 +43,7 @@ def class_folders(search: Search, folders: dict[Path, list[Path]]) -> set[Path]:
             named.add(key)
         if pictures := _numbered_like(folder, members):
             groups[key][folder] = pictures
-    found = set()
+    result = set()
     for key, group in groups.items():
         names = sorted({folder.name for folder in group})
         if (len(names) < 2 and key not in named) or all(map(is_class_name, names)):
@@ -58,8 +58,8 @@ def class_folders(search: Search, folders: dict[Path, list[Path]]) -> set[Path]:
             "each folder for one volume)" if classes else
             f"{where}: takes {what} for one volume each, because their numbered pictures are alike, as slices of one "
             "head are (--layout classes takes each folder for a class)")
-        found |= set(group) if classes else set()
-    return found
+        result |= set(group) if classes else set()
+    return result
 
 
 def is_class_name(name: str) -> bool:

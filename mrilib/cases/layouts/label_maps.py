@@ -27,14 +27,14 @@ def twins_of(files: list[Path], top: Path) -> dict[Path, Path]:
 
     top: the folder that was given; what the folders above it are called says nothing.
     """
-    known = {(p.parent, stem_of(p)): p for p in files}
+    path_of = {(p.parent, stem_of(p)): p for p in files}
     masks = {path: place for path in files if (place := _mask_folder(path, top)) is not None}
     beside = _by_place([path for path in files if path not in masks], masks)
     labels: dict[Path, Path] = {}
     for path in files:
         stem = stem_of(path)
         short = next((stem[: -len(end)] for end in MASK_ENDINGS if stem.lower().endswith(end)), None)
-        twin = known.get((path.parent, short))
+        twin = path_of.get((path.parent, short))
         if twin in masks:
             twin = None  # masks/x_seg.png and masks/x.png are two label maps
         if path in masks:
@@ -70,7 +70,7 @@ def _by_place(images: list[Path], masks: dict[Path, int]) -> dict[tuple[str, str
     """Place of a folder of label maps -> folder beside it (its name), or around it ("") -> images as deep below it."""
     wanted = {_place(path, place) for path, place in masks.items()}
     depths = {len(rest.split("/")) if rest else 0 for _, rest in wanted}
-    found: dict[tuple[str, str], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    images_at: dict[tuple[str, str], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for path in images if wanted else ():
         parts = [part.lower() for part in path.parent.parts]
         for depth in depths:
@@ -79,10 +79,10 @@ def _by_place(images: list[Path], masks: dict[Path, int]) -> dict[tuple[str, str
                 continue
             rest = "/".join(parts[cut:])
             if cut and (key := ("/".join(parts[: cut - 1]), rest)) in wanted:
-                found[key][path.parent.parts[cut - 1]].append(path)
+                images_at[key][path.parent.parts[cut - 1]].append(path)
             if (key := ("/".join(parts[:cut]), rest)) in wanted:
-                found[key][""].append(path)
-    return {place: {name: _named(members) for name, members in folders.items()} for place, folders in found.items()}
+                images_at[key][""].append(path)
+    return {place: {name: _named(members) for name, members in folders.items()} for place, folders in images_at.items()}
 
 
 def _named(images: list[Path]) -> Named:
@@ -95,17 +95,17 @@ def _named(images: list[Path]) -> Named:
 def _image_of(mask: Path, short: str | None, folders: dict[str, Named], place: int) -> Path | None:
     """The image of a label map among those of the folders beside its own; None where none or several may be meant."""
     own = mask.parent.parts[place]
-    usual = {masks.lower(): images.lower() for masks, images in MASK_FOLDERS.items()}.get(own.lower())
+    counterpart = {masks.lower(): images.lower() for masks, images in MASK_FOLDERS.items()}.get(own.lower())
     words = {word for word in re.split(r"[-_. ]+", own.lower()) if word not in MASK_WORDS}
 
     def distance(name):  # train_masks belongs to train or train_images
         others = {word for word in re.split(r"[-_. ]+", name.lower()) if word not in IMAGE_WORDS}
-        return (name.lower() != usual, others != words, name != "")
+        return (name.lower() != counterpart, others != words, name != "")
 
     nearest = sorted(folders, key=distance)
-    found = (folders[name][0].get(stem) for stem in (stem_of(mask), short) for name in nearest)
-    found = [*found, *(folders[name][1].get(bare_stem(mask)) for name in nearest)]
-    return next((image for image in found if image is not None), None)
+    candidates = (folders[name][0].get(stem) for stem in (stem_of(mask), short) for name in nearest)
+    candidates = [*candidates, *(folders[name][1].get(bare_stem(mask)) for name in nearest)]
+    return next((image for image in candidates if image is not None), None)
 
 
 def without_label_maps(search: Search, files: list[Path], alone: bool) -> list[Path]:

@@ -25,5 +25,5 @@ def msd(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
             single = of_file(path, search.root)
             cases.append(Case(single.id, search.root, dict.fromkeys(names, path), subject=subject_of(single.id),
                               label=label, layout="msd", scheme=about["scheme"] if label else None,
-                              held=names if len(names) > 1 else ()))
+                              file_channels=names if len(names) > 1 else ()))
     return cases, [path for path in rest if path not in used]

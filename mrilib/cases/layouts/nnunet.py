@@ -23,8 +23,8 @@ def nnunet(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
         about = contents(folder, search)
         counts = {tuple(sorted(numbers)) for numbers in grouped.values()}
         numbered = sum(map(len, grouped.values()))
-        known = folder.absolute().name in IMAGES or about["channels"]
-        if known:
+        described = folder.absolute().name in IMAGES or about["channels"]
+        if described:
             whole = 2 * numbered > len(members)  # a few files without a number are no channels
         else:
             whole = len(grouped) > 1 and len(counts) == 1 and len(min(counts)) > 1 and numbered == len(members)
@@ -43,14 +43,14 @@ def nnunet(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     return cases, [path for path in rest if path not in used]
 
 
-def _of_numbers(search: Search, numbers: dict[int, Path], usual: tuple[int, ...], about: dict,
+def _of_numbers(search: Search, numbers: dict[int, Path], common: tuple[int, ...], about: dict,
                 label: Path | None) -> Case:
     """The case of NAME_0000, NAME_0001, …. Raises CaseError if a channel is missing or has no name."""
     first = numbers[min(numbers)]
-    names, held = about["channels"], ()
-    count = len(names) or len(usual)
+    names, file_channels = about["channels"], ()
+    count = len(names) or len(common)
     if len(names) > 1 and list(numbers) == [0] and suffix_of(first) in PICTURES:
-        held = names  # a colour picture holds all channels in one file
+        file_channels = names  # a colour picture holds all channels in one file
     elif missing := [n for n in range(count) if n not in numbers]:
         what = f" ({names[missing[0]]})" if names else ""
         raise CaseError(f"channel {missing[0]:04d}{what} is missing", where=first,
@@ -60,8 +60,8 @@ def _of_numbers(search: Search, numbers: dict[int, Path], usual: tuple[int, ...]
                         remedy="mend dataset.json")
     if not names:
         names = ("image",) if count == 1 else tuple(f"c{n}" for n in range(count))
-    channels = dict.fromkeys(held, first) or {names[n]: numbers[n] for n in sorted(numbers)}
+    channels = dict.fromkeys(file_channels, first) or {names[n]: numbers[n] for n in sorted(numbers)}
     single = of_file(first, search.root)
     case_id = single.id[: -len("_0000")]
     return Case(case_id, search.root, channels, subject=subject_of(case_id), label=label, layout="nnunet",
-                scheme=about["scheme"] if label else None, held=held, name=first)
+                scheme=about["scheme"] if label else None, file_channels=file_channels, name=first)

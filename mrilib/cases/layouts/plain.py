@@ -11,5 +11,5 @@ from mrilib.cases.names import subject_of
 
 def plain(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
     """a folder of images"""
-    mine = [of_file(path, search.root) for path in files]
-    return [replace(case, subject=subject_of(case.id), layout="plain") for case in mine], []
+    cases = [of_file(path, search.root) for path in files]
+    return [replace(case, subject=subject_of(case.id), layout="plain") for case in cases], []

@@ -16,12 +16,12 @@ def prepared(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]
     cases, rest = [], []
     for folder, members in by_folder(files).items():
         name = search.id_of(folder)
-        record = record_path(search.root, name)
-        known = read_record(search, record) if record.is_file() else {}
-        if not known.get("case", {}).get("channels") or known.get("path") != name:
+        path = record_path(search.root, name)
+        record = read_record(search, path) if path.is_file() else {}
+        if not record.get("case", {}).get("channels") or record.get("path") != name:
             rest += members
             continue
-        channels = {c: search.root / p for c, p in known["case"]["channels"].items()}
+        channels = {c: search.root / p for c, p in record["case"]["channels"].items()}
         cases.append(Case(name, search.root, channels, layout="prepared"))
     return cases, rest
 

@@ -59,16 +59,16 @@ def stacks(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 def _numbered(members: list[Path]) -> list[tuple[int, Path]]:
     """(number, slice) in order of the number, if a folder holds numbered pictures of one name; else nothing. A few
     files without a number are no slices."""
-    found, starts, others = [], set(), 0
+    slices, starts, others = [], set(), 0
     for path in members:
         match = re.fullmatch(r"(.*?)(\d+)", stem_of(path))
         if match is None or suffix_of(path) not in PICTURES:
             others += 1
             continue
         starts.add((match[1], suffix_of(path)))
-        found.append((int(match[2]), path))
-    one = len(starts) == 1 and len(found) > 1 and 2 * others < len(found)
-    return sorted(found, key=lambda pair: pair[0]) if one else []
+        slices.append((int(match[2]), path))
+    one = len(starts) == 1 and len(slices) > 1 and 2 * others < len(slices)
+    return sorted(slices, key=lambda pair: pair[0]) if one else []
 
 
 def _is_stack(search: Search, folder: Path, numbered: list[tuple[int, Path]], twins: dict[Path, Path]) -> bool:
@@ -88,9 +88,10 @@ def _of_stack(search: Search, place: tuple[str, Path], folder: Path, numbered, t
     numbers, slices = zip(*numbered, strict=True)
     name, root = place
     subject = subject_of(name) or name
-    held = _held(slices[0])
+    file_channels = _colours(slices[0])
+    names = file_channels or ("image",)
     if search.reading.slices:
-        return [replace(of_file(path, root), channels=dict.fromkeys(held or ("image",), path), held=held,
+        return [replace(of_file(path, root), channels=dict.fromkeys(names, path), file_channels=file_channels,
                         label=twins.get(path), subject=subject, layout="stacks") for path in slices]
     if twice := [n for n in numbers if numbers.count(n) > 1]:
         raise CaseError(f"has two slices of number {twice[0]}", where=folder, remedy="keep one of them")
@@ -102,16 +103,15 @@ def _of_stack(search: Search, place: tuple[str, Path], folder: Path, numbered, t
     if twins and bare:
         raise CaseError(f"has {len(twins)} masks for {len(slices)} slices; {bare[0].name} has none", where=folder,
                         remedy="add an empty mask, or read the slices one by one with --as slices")
-    names, label = held or ("image",), None
-    parts = dict.fromkeys(names, slices)
+    label, parts = None, dict.fromkeys(names, slices)
     if twins:
         parts["label"] = tuple(twins[path] for path in slices)
         label = parts["label"][0].parent
-    return [Case(name, root, dict.fromkeys(names, folder), subject=subject, label=label, layout="stacks", held=held,
-                 slices=parts)]
+    return [Case(name, root, dict.fromkeys(names, folder), subject=subject, label=label, layout="stacks",
+                 file_channels=file_channels, slices=parts)]
 
 
-def _held(path: Path) -> tuple[str, ...]:
+def _colours(path: Path) -> tuple[str, ...]:
     """The channels of a stack by its first slice: red, green, blue if it is stored in colour, else none.
 
     The first slice decides, even if its three colours are equal.

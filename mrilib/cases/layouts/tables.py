@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from mrilib import tables
 from mrilib.cases.case import Case, Search, of_file
 from mrilib.cases.layouts.annotated import warn_spellings
 from mrilib.cases.layouts.boxes import Annotation, checked, ordered, size_stated
 from mrilib.cases.names import MASK_FOLDERS, PICTURES, SUFFIXES, stem_of, suffix_of
 from mrilib.errors import CaseError, UsageError
-from mrilib.store import read_csv
 
-DELIMITERS = (",", ";", "\t", "|")
 NAMES = ("file", "label")  # columns of file names, which may begin and end with anything
 CORNERS = ("x0", "y0", "x1", "y1")
 OTHER_CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"), ("x1", "y1", "x2", "y2"),
                  ("left", "top", "right", "bottom"))  # as other programs call them
 OTHER_FILES = ("filename", "file_name", "image", "image_name", "image_path", "image_id", "path", "img")
 OTHER_CLASSES = ("label", "name", "category", "class_name")
+COLUMNS = {"file", "class", "subject", "part", *CORNERS, *sum(OTHER_CORNERS, ()), *OTHER_FILES, *OTHER_CLASSES}
 PARTS = {"train": ("train", "training"), "validation": ("validation", "valid", "val", "dev"),
          "test": ("test", "testing")}
 
@@ -45,9 +43,9 @@ def in_csv(path: Path, root: Path, fail: Callable[[CaseError], object]) -> list[
     Where it has no column `label`, masks/x.png is the label map of images/x.jpg. Raises UsageError for a table that
     cannot be right.
     """
-    rows, columns, comma = _rows(path)
+    rows, columns = _rows(path)
     masks = None if "label" in columns else {}
-    found: dict[Path, Case] = {}
+    case_of: dict[Path, Case] = {}
     boxes: dict[Path, list[tuple]] = defaultdict(list)
     sizes: dict[Path, tuple[str, str]] = {}
     wrong: dict[Path, CaseError] = {}
@@ -58,7 +56,7 @@ def in_csv(path: Path, root: Path, fail: Callable[[CaseError], object]) -> list[
             fail(CaseError("names no file", where=where, remedy="fill in the column file, or take the line away"))
             continue
         image = _place(path.parent, row["file"])
-        case = found.get(image)
+        case = case_of.get(image)
         part = _part(row.get("part"), where)
         if case is None:
             try:
@@ -68,7 +66,7 @@ def in_csv(path: Path, root: Path, fail: Callable[[CaseError], object]) -> list[
             label = _place(path.parent, row["label"]) if row.get("label", "").strip() else None
             if masks is not None:
                 label = _twin(image, masks)
-            found[image] = replace(case, subject=row.get("subject") or None, class_name=row.get("class") or None,
+            case_of[image] = replace(case, subject=row.get("subject") or None, class_name=row.get("class") or None,
                                    label=label, layout="csv", part=part)
         elif not _has_box(row) and (row.get("class") or None) != case.class_name:
             raise UsageError(f"{row['file']} is of class {row.get('class') or 'none'}, in an earlier line of "
@@ -79,15 +77,15 @@ def in_csv(path: Path, root: Path, fail: Callable[[CaseError], object]) -> list[
         if _has_box(row):
             sizes[image] = (row.get("width", ""), row.get("height", ""))
             try:
-                boxes[image].append((*_corners(row, where, comma), row.get("class") or None))
+                boxes[image].append((*_corners(row, where), row.get("class") or None))
             except CaseError as error:
                 wrong.setdefault(image, error)
-    if not found:
+    if not case_of:
         raise UsageError("names no case", where=path)
     for image, error in wrong.items():
-        found.pop(image)
+        case_of.pop(image)
         fail(error)
-    cases = _with_boxes(found, boxes, sizes, path, fail)
+    cases = _with_boxes(case_of, boxes, sizes, path, fail)
     warn_spellings(cases, path)
     return sorted(cases, key=lambda case: case.id.split("/"))
 
@@ -96,13 +94,13 @@ def _has_box(row: dict[str, str]) -> bool:
     return any(row.get(key) for key in CORNERS)
 
 
-def _corners(row: dict[str, str], where: str, comma: bool) -> list[float]:
+def _corners(row: dict[str, str], where: str) -> list[float]:
     """The corners in a row. Raises CaseError for one that is missing or no number."""
     corners = []
     for key in CORNERS:
         text = row.get(key) or ""
         try:
-            corners.append(float(text.replace(",", ".") if comma else text))
+            corners.append(float(text))
         except ValueError as error:
             raise CaseError(f"{row['file'].strip()} has a box with {key} {text!r}" if text else
                             f"{row['file'].strip()} has a box without {key}", where=where,
@@ -110,34 +108,18 @@ def _corners(row: dict[str, str], where: str, comma: bool) -> list[float]:
     return corners
 
 
-def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str], bool]:
-    """((line, row) of each row that is not empty, names of columns, whether numbers may have a decimal comma)."""
-    lines = read_csv(path)
-    skip = 0
-    if lines[:4].lower() == "sep=":  # a line that some spreadsheets put first
-        _, _, lines = lines.partition("\n")
-        skip = 1
-    first = lines.lstrip("\r\n").split("\n", 1)[0]
-    headers = {d: [name.strip().lower() for name in next(csv.reader([first], delimiter=d), ())] for d in DELIMITERS}
-    delimiter = next((d for d in DELIMITERS if "file" in headers[d]), max(DELIMITERS, key=lambda d: len(headers[d])))
-    columns = _usual(headers[delimiter])
+def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
+    """((line, row) of each row, names of columns)."""
+    header, lines = tables.read(path, COLUMNS)
+    columns = _renamed([name.lower() for name in header])
     if "file" not in columns:
         raise UsageError(f"has no column file (columns: {' '.join(columns)})", where=path,
                          remedy="call the column of the images' names file, that of their classes class")
-    reader = csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter)
-    rows, header = [], True
-    for values in reader:
-        if not any(value.strip() for value in values):
-            continue
-        if not header:
-            values += [""] * (len(columns) - len(values))
-            row = zip(columns, values, strict=False)
-            rows.append((reader.line_num + skip, {c: v if c in NAMES else v.strip() for c, v in row}))
-        header = False
-    return rows, columns, delimiter == ";"
+    return [(line, {column: row.get(name, "") if column in NAMES else row.get(name, "").strip()
+                    for column, name in zip(columns, header, strict=True)}) for line, row in lines], columns
 
 
-def _usual(columns: list[str]) -> list[str]:
+def _renamed(columns: list[str]) -> list[str]:
     """Names of columns, those of a table of boxes of another program under their names here."""
     other = next((names for names in OTHER_CORNERS if "x0" not in columns and {*names} <= {*columns}), None)
     if other is None:
@@ -169,30 +151,31 @@ def _part(text: str | None, where: str) -> str | None:
     return part
 
 
-def _with_boxes(found: dict[Path, Case], boxes: dict[Path, list[tuple]], sizes: dict[Path, tuple[str, str]],
+def _with_boxes(case_of: dict[Path, Case], boxes: dict[Path, list[tuple]], sizes: dict[Path, tuple[str, str]],
                 path: Path, fail) -> list[Case]:
     cases = []
-    for image, case in found.items():
+    for image, case in case_of.items():
         try:
-            known = tuple(boxes.get(image, ()))
-            if known:
+            own = tuple(boxes.get(image, ()))
+            if own:
                 picture = image.is_file() and suffix_of(image) in PICTURES
                 size = size_stated(*sizes[image], path) if picture else None
-                known = (checked if picture else ordered)(Annotation(known, path, size), image)
-            cases.append(replace(case, boxes=known))
+                own = (checked if picture else ordered)(Annotation(own, path, size), image)
+            cases.append(replace(case, boxes=own))
         except CaseError as error:
             fail(error)
     return cases
 
 
-def _twin(image: Path, known: dict[Path, dict[str, Path]]) -> Path | None:
-    """The label map of images/x.jpg in masks/, whatever its suffix. known: stems of mask folders looked at before."""
+def _twin(image: Path, stems: dict[Path, dict[str, Path]]) -> Path | None:
+    """The label map of images/x.jpg in masks/, whatever its suffix. stems: label maps by stem of each folder, kept
+    between calls."""
     for masks, images in MASK_FOLDERS.items():
         if image.parent.name == images:
             folder = image.parent.parent / masks
-            if folder not in known:
+            if folder not in stems:
                 inside = sorted(folder.iterdir()) if folder.is_dir() else []
-                known[folder] = {stem_of(p): p for p in inside if p.name.lower().endswith(SUFFIXES)}
-            if label := known[folder].get(stem_of(image)):
+                stems[folder] = {stem_of(p): p for p in inside if p.name.lower().endswith(SUFFIXES)}
+            if label := stems[folder].get(stem_of(image)):
                 return label
     return None

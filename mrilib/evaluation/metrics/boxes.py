@@ -7,15 +7,9 @@ to be found nor counted against a model that predicts a box there.
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
-
-from mrilib.errors import CaseError, MriError, UsageError
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
@@ -24,84 +18,6 @@ MOST = 100
 SIDES = (32.0, 96.0)  # pixels: a box of a smaller area than the square is small, then medium, then large (COCO)
 SIZES = ("small", "medium", "large")
 CROWD = "crowd"
-SEEN = ("", "train", "validation")
-NUMBERS = ("x0", "y0", "x1", "y1", "score")
-
-
-@dataclass
-class Boxes:
-    """Predicted boxes: case -> [(x0, y0, x1, y1, class, score)], and what the model saw of each case."""
-
-    of: dict[str, list[tuple]] = field(default_factory=dict)
-    seen: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def ids(self) -> Iterable[str]:
-        return self.of
-
-    def leave_out(self, ids: Iterable[str]) -> None:
-        """Forget the boxes of these cases."""
-        for name in ids:
-            self.of.pop(name, None)
-            self.seen.pop(name, None)
-
-
-def read(text: str, where: object, before: Boxes | None = None, problems: list[MriError] | None = None) -> Boxes:
-    """The boxes of a CSV `case,x0,y0,x1,y1,class,score[,seen]`; a row without numbers says that a case has none.
-
-    before: what was read from other files, to add to. problems: takes what is wrong with a row, whose case is then
-    left out; without it that is raised.
-    Raises UsageError, with the line, for a missing column, numbers that are none, a box without area or a repeated
-    table; CaseError for no line at all.
-    """
-    result = before or Boxes()
-    rows = text.lstrip("\r\n")
-    before_header = text[: len(text) - len(rows)].count("\n")
-    reader = csv.DictReader(io.StringIO(rows, newline=""))
-    refused, earlier = set(), set(result.of)
-    try:
-        if not reader.fieldnames:
-            raise CaseError("nothing to do (no line came)", where=where)
-        if lacking := [c for c in ("case", *NUMBERS) if c not in reader.fieldnames]:
-            raise UsageError(f"has no column {lacking[0]}", where=where, remedy="give case,x0,y0,x1,y1,class,score")
-        for row in reader:
-            if row == {c: c for c in reader.fieldnames}:
-                continue  # the header of a second table that follows
-            place = f"{where}, line {reader.line_num + before_header}"
-            try:
-                if row["case"] in earlier:
-                    raise UsageError(f"names {row['case']}, which another table has", where=place,
-                                     remedy="give each case once")
-                _add(result, row, place)
-            except UsageError as error:
-                if problems is None:
-                    raise
-                problems.append(error)
-                refused.add(row["case"])
-    except csv.Error as error:
-        raise UsageError(f"is not a table: {error}", where=f"{where}, line {reader.line_num}") from error
-    result.leave_out(refused)
-    return result
-
-
-def _add(result: Boxes, row: dict, place: str) -> None:
-    if None in row:
-        raise UsageError("has more fields than the header", where=place)
-    name, seen = row["case"], row.get("seen") or ""
-    if seen not in SEEN:
-        raise UsageError(f"seen is {seen!r}", where=place, remedy="it is train, validation or empty")
-    result.seen[name], boxes = seen, result.of.setdefault(name, [])
-    if not any(row[c] for c in NUMBERS):
-        return
-    try:
-        *box, score = (float(row[c]) for c in NUMBERS)
-    except (TypeError, ValueError):
-        box, score = [], math.nan
-    if not np.isfinite([*box, score]).all():
-        raise UsageError("x0 y0 x1 y1 score are not all numbers", where=place)
-    if box[2] <= box[0] or box[3] <= box[1]:
-        raise UsageError("its box has no area", where=place, remedy="x0 < x1 and y0 < y1")
-    boxes.append((*box, row.get("class") or "", score))
 
 
 def iou(one: np.ndarray, other: np.ndarray, crowd: np.ndarray | None = None) -> np.ndarray:

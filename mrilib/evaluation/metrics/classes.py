@@ -59,16 +59,16 @@ def from_confusion(counts: np.ndarray) -> dict[str, np.ndarray]:
     k = counts.shape[1]
     total = counts.sum((1, 2))
     right = np.diagonal(counts[:, :, :k], axis1=1, axis2=2)
-    true, called = counts.sum(2), counts.sum(1)
-    wrongly = called[:, :k] - right
+    true, predicted = counts.sum(2), counts.sum(1)
+    wrongly = predicted[:, :k] - right
     with np.errstate(divide="ignore", invalid="ignore"):
         sensitivity = right / true
         specificity = (total[:, None] - true - wrongly) / (total[:, None] - true)
-        precision = right / called[:, :k]
-        f1 = 2 * right / (true + called[:, :k])
+        precision = right / predicted[:, :k]
+        f1 = 2 * right / (true + predicted[:, :k])
         agree = right.sum(1)
-        chance = (true * called[:, :k]).sum(1)
-        spread = np.sqrt((total**2 - (called**2).sum(1)) * (total**2 - (true**2).sum(1)))
+        chance = (true * predicted[:, :k]).sum(1)
+        spread = np.sqrt((total**2 - (predicted**2).sum(1)) * (total**2 - (true**2).sum(1)))
         return {
             "accuracy": agree / total,
             "balanced_accuracy": _mean(sensitivity),
@@ -102,17 +102,17 @@ def ranking(positive: np.ndarray, score: np.ndarray) -> Callable[[np.ndarray], t
     is_positive = positive[order].astype(np.float32)
 
     def curve(weights):
-        called = np.take(weights, order, 1)
-        up = called * is_positive
-        down = called - up
-        hits, called = _running(up), _running(called)
+        counted = np.take(weights, order, 1)
+        up = counted * is_positive
+        down = counted - up
+        hits, counted = _running(up), _running(counted)
         if len(last) < len(score):
-            hits, called = np.take(hits, last, 1), np.take(called, last, 1)
-            up, down = _steps(hits), _steps(called - hits)
-        positives, negatives = hits[:, -1], called[:, -1] - hits[:, -1]
+            hits, counted = np.take(hits, last, 1), np.take(counted, last, 1)
+            up, down = _steps(hits), _steps(counted - hits)
+        positives, negatives = hits[:, -1], counted[:, -1] - hits[:, -1]
         with np.errstate(divide="ignore", invalid="ignore"):
             area = np.einsum("rj,rj->r", down, hits - up / 2) / (positives * negatives)
-            precision = hits / np.maximum(called, 1e-9)  # none called yet: nothing is added there either
+            precision = hits / np.maximum(counted, 1e-9)  # none counted yet: nothing is added there either
             average = np.einsum("rj,rj->r", up, precision) / positives
         return area, average
 

@@ -1,8 +1,8 @@
 """Metrics lesion by lesion, as the organisers of BraTS define them from 2023 on.
 
-Lesions of the reference that meet once dilated are one. A component of the prediction belongs to every lesion whose
-dilation it touches; those of one lesion are compared with it together. Lesions of at most `min_volume` are left out;
-a component that touches no lesion, however small, counts as one made up, with Dice 0 and the penalty as distance.
+Lesions of the reference that touch once dilated are one lesion. A component of the prediction belongs to every lesion
+whose dilation it touches; the components of one lesion are compared with it together. Lesions of at most `min_volume`
+are left out. A component of any size that touches no lesion is made up, with Dice 0 and the penalty as distance.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def lesion_wise(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence
                 settings: Settings = Settings(), whole: float | None = None) -> dict[str, float]:
     """lesion_dice, lesion_hd95 (mm), lesion_f1 and the numbers of lesions found, missed and made up.
 
-    prediction, reference: uint8 masks of 0 and 1, (z, y, x) or (y, x), of one shape. whole: their directed hd95 where
-    it is known, so that a single lesion need not be measured again. With no lesion on either side the Dice is
-    1, the distance 0, F1 1. F1 is 2 found / (2 found + missed + made up).
+    prediction, reference: uint8 masks of 0 and 1, (z, y, x) or (y, x), of one shape. whole: their directed hd95 if
+    already measured, which a single lesion then takes. With no lesion on either side the Dice is 1, the distance 0 and
+    F1 1. F1 is 2 found / (2 found + missed + made up).
     """
     from scipy.ndimage import generate_binary_structure, label
 
@@ -62,18 +62,18 @@ def lesion_wise(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence
         elif whole is not None and lesions == 1 and touched.all():
             distances.append(whole)
         else:
-            ours, truth = np.isin(component, np.flatnonzero(touched) + 1), (wide == i + 1) & reference
-            near = box_of(ours, truth)
-            apart = surface.between(ours[near].astype(np.uint8), truth[near].astype(np.uint8), spacing)
+            mask, lesion = np.isin(component, np.flatnonzero(touched) + 1), (wide == i + 1) & reference
+            near = box_of(mask, lesion)
+            apart = surface.between(mask[near].astype(np.uint8), lesion[near].astype(np.uint8), spacing)
             distances.append(surface.percentile(apart, 95))
-    found = sum(bool(touching[i].any()) for i in counted)
+    detected = sum(bool(touching[i].any()) for i in counted)
     number = len(counted) + made_up
     return {
         "lesion_dice": sum(dices) / number if number else 1.0,
         "lesion_hd95": (sum(distances) + settings.penalty * made_up) / number if number else 0.0,
-        "lesion_f1": 2 * found / (found + number) if number else 1.0,
-        "lesions_found": float(found),
-        "lesions_missed": float(len(counted) - found),
+        "lesion_f1": 2 * detected / (detected + number) if number else 1.0,
+        "lesions_found": float(detected),
+        "lesions_missed": float(len(counted) - detected),
         "lesions_made_up": float(made_up),
     }
 
@@ -85,7 +85,7 @@ def _table(wide: np.ndarray, component: np.ndarray, where: np.ndarray, lesions: 
 
 
 def dilated(mask: np.ndarray, times: int) -> np.ndarray:
-    """A bool mask grown by its neighbours across faces and edges (18; in a picture, 4), so many times.
+    """A bool mask dilated `times` times by its neighbours across faces and edges (18; in 2D, 4).
 
     The same as scipy's binary_dilation in a quarter of the time.
     """

@@ -7,6 +7,7 @@ part that the reference lacks) is NaN.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,9 +20,9 @@ Counts = tuple[int, int, int, int]  # true positive, false positive, false negat
 def numbers_of(array: np.ndarray) -> np.ndarray:
     """How many voxels of a uint8 label map have each number: (256,)."""
     inside = array[box_of(array)]  # what lies outside is background, and counting it takes longest
-    found = np.bincount(inside.ravel(), minlength=256)
-    found[0] += array.size - inside.size
-    return found
+    count = np.bincount(inside.ravel(), minlength=256)
+    count[0] += array.size - inside.size
+    return count
 
 
 def histogram(prediction: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -54,44 +55,33 @@ def from_histogram(table: np.ndarray, parts: Mapping[str, Sequence[int]],
                    predicted_parts: Mapping[str, Sequence[int]] | None = None) -> dict[str, Counts]:
     """`counts` of a histogram as `histogram` makes it."""
     total, result = int(table.sum()), {}
-    for name, numbers in parts.items():
-        reference_values, predicted_values = list(numbers), list((predicted_parts or parts)[name])
-        both = int(table[np.ix_(reference_values, predicted_values)].sum())
-        true, predicted = int(table[reference_values].sum()), int(table[:, predicted_values].sum())
+    for name in parts:
+        rows, columns = list(parts[name]), list((predicted_parts or parts)[name])
+        both = int(table[np.ix_(rows, columns)].sum())
+        true, predicted = int(table[rows].sum()), int(table[:, columns].sum())
         result[name] = (both, predicted - both, true - both, total - true - predicted + both)
     return result
 
 
-def dice(tp: int, fp: int, fn: int, tn: int = 0) -> float:
-    """2 tp / (2 tp + fp + fn) (Dice 1945); 1 where both maps lack the part."""
-    return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0
+def metrics(tp: int, fp: int, fn: int, tn: int, voxel: float = 1.0) -> dict[str, float]:
+    """Dice (1945), IoU (Jaccard 1912) and the other metrics of the counts of one part. voxel: the volume of one.
 
-
-def iou(tp: int, fp: int, fn: int, tn: int = 0) -> float:
-    """tp / (tp + fp + fn) (Jaccard 1912); 1 where both maps lack the part."""
-    return tp / (tp + fp + fn) if tp + fp + fn else 1.0
-
-
-def sensitivity(tp: int, fp: int, fn: int, tn: int = 0) -> float:
-    """tp / (tp + fn); 1 where both maps lack the part, NaN where the reference alone does."""
-    return tp / (tp + fn) if tp + fn else (float("nan") if fp else 1.0)
-
-
-def specificity(tp: int, fp: int, fn: int, tn: int) -> float:
-    """tn / (tn + fp); NaN where the part fills the whole reference."""
-    return tn / (tn + fp) if tn + fp else float("nan")
-
-
-def precision(tp: int, fp: int, fn: int, tn: int = 0) -> float:
-    """tp / (tp + fp); 1 where both maps lack the part, NaN where the prediction alone does."""
-    return tp / (tp + fp) if tp + fp else (float("nan") if fn else 1.0)
-
-
-def volumes(tp: int, fp: int, fn: int, tn: int, voxel: float) -> tuple[float, float, float]:
-    """Volume predicted and of the reference (in units of `voxel`, the volume of one), and their relative difference.
-
-    The difference is (predicted - reference) / reference: 0 where both lack the part, NaN where the reference does.
+    specificity is NaN where the part fills the whole reference. volume_difference is (predicted - reference) /
+    reference: 0 where both maps lack the part, NaN where the reference alone does.
     """
-    predicted, true = (tp + fp) * voxel, (tp + fn) * voxel
-    relative = (predicted - true) / true if true else (float("nan") if predicted else 0.0)
-    return predicted, true, relative
+    one_empty = math.nan if tp + fp + fn else 1.0
+    volume, reference_volume = (tp + fp) * voxel, (tp + fn) * voxel
+    return {
+        "dice": _ratio(2 * tp, 2 * tp + fp + fn, 1.0),
+        "iou": _ratio(tp, tp + fp + fn, 1.0),
+        "sensitivity": _ratio(tp, tp + fn, one_empty),
+        "specificity": _ratio(tn, tn + fp, math.nan),
+        "precision": _ratio(tp, tp + fp, one_empty),
+        "volume": volume,
+        "reference_volume": reference_volume,
+        "volume_difference": _ratio(volume - reference_volume, reference_volume, math.nan if volume else 0.0),
+    }
+
+
+def _ratio(part: float, whole: float, otherwise: float) -> float:
+    return part / whole if whole else otherwise

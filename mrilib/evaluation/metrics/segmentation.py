@@ -65,13 +65,10 @@ class Settings:
     @property
     def metrics(self) -> list[str]:
         """The names of what is measured, in order."""
-        names = [n for n in METRICS if n in OVERLAPS or n in COUNTED[:3]]
+        names = list(METRICS)[: list(METRICS).index("hd95")]
         if self.surfaces:
             names += ["hd95", "hd", "assd", *(f"nsd_{t:g}mm" for t in self.tolerances)]
         return names + [n for n in METRICS if n.startswith("lesion") and self.lesions is not None]
-
-
-OVERLAPS = ("dice", "iou", "sensitivity", "specificity", "precision")
 
 
 def metric(name: str) -> Metric:
@@ -98,11 +95,9 @@ def measure(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[flo
     inside = prediction[box], reference[box]
     table = overlap.histogram(*inside)
     table[0, 0] += scored - inside[1].size
-    found = overlap.from_histogram(table, parts, predicted_parts)
     voxel, diagonal, result = float(np.prod(spacing)), _diagonal(reference.shape, spacing), {}
-    for part, counts in found.items():
-        metrics = {name: getattr(overlap, name)(*counts) for name in OVERLAPS}
-        metrics |= dict(zip(COUNTED[:3], overlap.volumes(*counts, voxel), strict=True))
+    for part, counts in overlap.from_histogram(table, parts, predicted_parts).items():
+        metrics = overlap.metrics(*counts, voxel)
         state = _state(*counts)
         masks = (_mask(inside[0], (predicted_parts or parts)[part]), _mask(inside[1], parts[part]))
         directed = None
@@ -137,12 +132,12 @@ def _distances(prediction: np.ndarray, reference: np.ndarray, spacing, settings:
     apart = surface.between(prediction, reference, spacing)
     directed = surface.percentile(apart, 95)
     if settings.hd95 == "directed":
-        metrics = {"hd95": directed, "hd": surface.percentile(apart, 100),
-                   "assd": surface.mean(apart)}
+        metrics = {"hd95": directed, "hd": surface.percentile(apart, 100), "assd": surface.mean(apart)}
     else:
         voxels = surface.between(prediction, reference, spacing, elements=False)
-        metrics = {"hd95": surface.pooled_percentile(voxels, 95), "hd": surface.percentile(voxels, 100),
-                   "assd": surface.pooled_mean(voxels)}
+        pooled = surface.pooled(voxels)
+        metrics = {"hd95": float(np.percentile(pooled, 95)), "hd": surface.percentile(voxels, 100),
+                   "assd": float(pooled.mean())}
     near = {n: surface.within(apart, t) for n, t in zip(tolerances, settings.tolerances, strict=True)}
     return metrics | near, directed
 
@@ -172,11 +167,11 @@ def missing(parts: Mapping[str, Sequence[int]], reference: np.ndarray, spacing: 
             settings: Settings = Settings()) -> dict[str, dict]:
     """What a case without prediction gets: the worst value of each metric, and the reference's own volume."""
     voxel, diagonal = float(np.prod(spacing)), _diagonal(reference.shape, spacing)
-    seen = overlap.numbers_of(reference)
+    count = overlap.numbers_of(reference)
     result = {}
     for part, numbers in parts.items():
         metrics = {name: worst(name, settings, diagonal) for name in settings.metrics}
-        volume = float(seen[list(numbers)].sum()) * voxel
+        volume = float(count[list(numbers)].sum()) * voxel
         metrics |= {"reference_volume": volume, "volume_difference": -1.0 if volume else math.nan}
         result[part] = {**metrics, "state": "missing"}
     return result

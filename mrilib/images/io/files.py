@@ -68,8 +68,8 @@ def read_channels(case: Case) -> dict[str, Image]:
 
     Raises CaseError as read_case does, except for different grids, and for NaN or infinite values, stored or scaled.
     """
-    if case.held:
-        images = {"image": _chosen(case, _part(case, next(iter(case.channels)), len(case.held)))}
+    if case.file_channels:
+        images = {"image": _chosen(case, _part(case, next(iter(case.channels)), len(case.file_channels)))}
     else:
         images = {name: _part(case, name, 1) for name in case.channels}
     for name, image in images.items():
@@ -110,10 +110,11 @@ def _part(case: Case, name: str, count: int) -> Image:
 def _chosen(case: Case, image: Image) -> Image:
     """The channels of a case from an image with several channels, in the order of the case."""
     count = image.by_channel().shape[-1]
-    if count != len(case.held):
-        raise CaseError(f"holds {count} channels, not {len(case.held)} ({' '.join(case.held)})", where=case.path,
+    if count != len(case.file_channels):
+        names = case.file_channels
+        raise CaseError(f"holds {count} channels, not {len(names)} ({' '.join(names)})", where=case.path,
                         remedy="name them with --channels")
-    places = [case.held.index(name) for name in case.channels]
+    places = [case.file_channels.index(name) for name in case.channels]
     if len(places) == 1:
         return Image(image.by_channel()[..., places[0]], image.grid)
     array = image.array if places == list(range(count)) else image.array[..., places]
