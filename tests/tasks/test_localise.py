@@ -110,7 +110,6 @@ def test_mistakes_are_told_before_anything_is_done(run):
     assert "--mixup has no effect on boxes" in run("mri-train", "spots", "--task", "localise", "--mixup", 0.2,
                                                    code=2).stderr
     assert "--freeze needs --weights" in run("mri-train", "spots", "--task", "localise", "--freeze", code=2).stderr
-    assert "--stride has no effect" in run("mri-train", "spots", "--task", "classify", "--stride", 4, code=2).stderr
     assert "no effect with --no-flips" in run("mri-predict", "-m", "model.h5", "spots", "--no-flips", "--flip-axes",
                                               "x", code=2).stderr
     assert "has the axes x and y" in run("mri-predict", "-m", "model.h5", "spots", "--flip-axes", "z", code=2).stderr
