@@ -66,7 +66,9 @@ class BoxPredictor(Predictor):
             return []
         names = self.models.record.classes
         x0, y0, x1, y1 = (row[side] for side in ("x0", "y0", "x1", "y1"))
-        return [{"image_id": row["case"], "category_id": names.index(row["class"]) + 1 if names else 1,
+        kind = {"category_id": names.index(row["class"]) + 1, "category_name": row["class"]} if names else {
+            "category_id": 1}
+        return [{"image_id": row["case"], **kind,
                  "bbox": [x0, y0, round(x1 - x0, 2), round(y1 - y0, 2)], "score": row["score"]}]
 
     def check(self, network, record: ModelRecord, name: object) -> None:

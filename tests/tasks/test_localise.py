@@ -90,13 +90,17 @@ def test_a_case_without_a_box_has_a_row_without_numbers(run):
 
 def test_other_formats_hold_the_same_boxes(run):
     predict = ("mri-predict", "-m", "model.h5", "others", "--device", "cpu", "--soft-nms", "--flip-axes", "xy")
-    table = [row for row in rows_of(run(*predict).stdout) if row["x0"]]
+    (run.folder / "boxes.csv").write_text(run(*predict).stdout)
+    table = [row for row in rows_of((run.folder / "boxes.csv").read_text()) if row["x0"]]
     run(*predict, "--format", "coco", "-o", "coco.json")
     coco = json.loads((run.folder / "coco.json").read_text())
     assert [box["image_id"] for box in coco] == [row["case"] for row in table]
     wanted = [[float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"])] for row in table]
     corners = [[x, y, x + w, y + h] for x, y, w, h in (box["bbox"] for box in coco)]
     np.testing.assert_allclose(corners, wanted, atol=0.02)
+    assert [box.get("category_name", "") for box in coco] == [row["class"] for row in table]
+    scores = [rows_of(run("mri-score", name, "-r", "others", "-q").stdout) for name in ("boxes.csv", "coco.json")]
+    assert [row["value"] for row in scores[0]] == [row["value"] for row in scores[1]] and len(scores[0]) > 5
     names = run(*predict, "--format", "yolo", "-o", "texts", "--explain", "heat").stdout.split()
     assert len(names) == 12 and (run.folder / "heat/images/o00.png").is_file()
     numbers = [list(map(float, line.split())) for name in names
