@@ -44,7 +44,7 @@ def note(unused: Unused) -> None:
 def cases_of(source: Source, on_error: Callable[[CaseError], object], layout: str | Reading | None = None,
              root: str | Path | None = None) -> list[Case]:
     """All cases of a source, of which either all are cases or all are paths. Others: as in `find`."""
-    parts = [source] if isinstance(source, str | os.PathLike | Case) else list(source)
+    parts: list = [source] if isinstance(source, str | os.PathLike | Case) else list(source)
     if all(isinstance(part, Case) for part in parts):
         return parts
     return list(find(map(Path, parts), layout, None if root is None else Path(root), on_error=on_error))
