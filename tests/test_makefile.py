@@ -83,7 +83,7 @@ def test_localise_ends_with_ap50_and_does_nothing_twice(tmp_path):
                 "TRAIN=--width 0.5 --filters 8 --epochs 1 --device cpu")
     first = make("localise", *settings)
     assert first.returncode == 0, first.stderr
-    assert re.fullmatch(r"AP50 [01]\.\d{3} \((95 % interval [01]\.\d{3} to [01]\.\d{3}|no interval), 3 images\)",
+    assert re.fullmatch(r"AP50 [01]\.\d{3} \((95 % interval [01]\.\d{3} to [01]\.\d{3}|no interval), 4 images\)",
                         first.stdout.splitlines()[-1])
     again = make("localise", *settings)
     assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
