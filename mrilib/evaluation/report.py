@@ -48,14 +48,14 @@ def _finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def drawn(tables: list) -> str:
-    """Tables of rich as text, in the width and colours of the terminal."""
+def drawn(tables: list, styled: bool = True) -> str:
+    """Tables of rich as text as wide as the terminal. styled: with bold letters and colours, unless NO_COLOR is set."""
     import os
     import shutil
 
     from rich.console import Console
 
-    screen = Console(file=io.StringIO(), force_terminal="NO_COLOR" not in os.environ, highlight=False,
+    screen = Console(file=io.StringIO(), force_terminal=styled and "NO_COLOR" not in os.environ, highlight=False,
                      width=shutil.get_terminal_size((100, 24)).columns)
     for one in tables:
         screen.print(one)

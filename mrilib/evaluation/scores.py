@@ -60,7 +60,7 @@ class Scores(Sequence):
         return f"<{len(self.rows)} rows of scores; print shows them>"
 
     def __str__(self) -> str:
-        return self.text()
+        return self.text(styled=False)
 
     def csv(self) -> str:
         """The table as CSV."""
@@ -80,10 +80,10 @@ class Scores(Sequence):
         """A table of cases as CSV."""
         return report.csv_of(self.scorer.case_table(self.entries, self.several))
 
-    def text(self) -> str:
-        """Tables for a person, as wide as the terminal."""
+    def text(self, styled: bool = True) -> str:
+        """Tables for a person, as wide as the terminal. styled: with bold letters and colours."""
         board = [report.leaderboard(self.leaderboard)] if self.leaderboard else []
-        return report.drawn(board + self.scorer.view(self.rows, self.several))
+        return report.drawn(board + self.scorer.view(self.rows, self.several), styled)
 
 
 def run(scorer: Scorer, submissions: list[Submission], reference: Reference, *,

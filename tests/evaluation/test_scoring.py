@@ -47,7 +47,7 @@ def test_label_maps_as_the_executable_scores_them(maps):
     done = subprocess.run([BIN / "mri-score", "pred", "-r", "truth", "--level", "90", "--tolerance", "1", "--tolerance",
                            "2"], cwd=maps, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and scores.csv() == done.stdout and scores.complete
-    assert "0.857" in str(scores) and "object at" not in repr(scores)
+    assert "0.857" in str(scores) and "\x1b" not in str(scores) and "object at" not in repr(scores)
     row = next(row for row in scores if row["metric"] == "dice")
     assert row["value"] == pytest.approx(2 * 48 / (48 + 64)) == scores.value("dice", "tumour")
     assert row["n"] == 6 and row["level"] == 90 and len(scores) == len(scores.rows) and scores[0] in scores.rows
