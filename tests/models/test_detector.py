@@ -30,7 +30,7 @@ def test_each_cell_gives_the_typical_box_before_training(network, tmp_path):
 
 @pytest.mark.parametrize(("change", "said"), [
     ({"shape": (60, 96, 1)}, "multiples of 32"), ({"stride": 5}, "stride of 5"), ({"classes": 0}, "no detector"),
-    ({"name": "lenet"}, "no feature map at 8 pixels"), ({"half": 0.0}, "no detector")])  # fmt: skip
+    ({"name": "alexnet"}, "no feature map at 8 pixels"), ({"half": 0.0}, "no detector")])  # fmt: skip
 def test_what_cannot_be_is_refused(device, change, said):
     values = {"name": "small", "shape": SHAPE, "classes": 1, **change}
     with pytest.raises(UsageError, match=said):

@@ -87,9 +87,11 @@ def test_the_spacing_of_training_is_that_of_use(tmp_path):
 def test_folds_agree_on_spacing_and_labels_whatever_each_trains_on(tmp_path):
     for i in range(2):
         write(tmp_path / "in", i, spacing=(2.0, 1.0 + i, 1.0 + i), empty=i == 0)
-    run("mri-train", "in", *QUICK, "--folds", "2", "--patch", "16,16,8", "--epochs", "1", "--steps", "1",
-        "--cache", "cache", "-o", "m.h5", cwd=tmp_path)
-    made = list(tmp_path.glob("m-fold?.h5"))
+    (tmp_path / "s.csv").write_text(run("mri-split", "in", "--folds", "2", cwd=tmp_path).stdout)
+    for fold in range(2):
+        run("mri-train", "in", *QUICK, "--split", "s.csv", "--fold", fold, "--patch", "16,16,8", "--epochs", "1",
+            "--steps", "1", "--cache", "cache", "-o", f"m{fold}.h5", cwd=tmp_path)
+    made = list(tmp_path.glob("m?.h5"))
     assert made and all(record_of(path)["spacing"] == [2.0, 1.5, 1.5] for path in made)
     assert all(record_of(path)["values"] == [0, 1, 2, 4] for path in made)
 
