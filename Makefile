@@ -77,8 +77,8 @@ segment: install
 	  SCHEME=brats2023 TRAIN="$(TRAIN)"
 
 localise: install
-	@[ -f demo/boxes/.made ] || { echo "phantoms: 500 made-up slices, half of them with a tumour and its box"; \
-	  mri-phantom --kind boxes -n 500 --seed 1 --force -o demo/boxes > /dev/null && touch demo/boxes/.made; }
+	@[ -f demo/boxes/.made ] || { echo "phantoms: 2500 made-up slices, half of them with a tumour and its box"; \
+	  mri-phantom --kind boxes -n 2500 --seed 1 --force -o demo/boxes > /dev/null && touch demo/boxes/.made; }
 	@$(MAKE) --no-print-directory localise DATA=demo/boxes OUT=demo/found \
 	  BUDGET="$(if $(filter file,$(origin BUDGET)),5m,$(BUDGET))" SIZE="$(if $(filter file,$(origin SIZE)),128,$(SIZE))" \
 	  TRAIN="$(TRAIN)"

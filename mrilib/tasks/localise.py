@@ -41,10 +41,10 @@ class Localise(Task):
     def reference(self, case) -> str:
         return f"boxes={len(case.boxes)}"
 
-    def complete(self, given: LocaliseSettings, *, validated: bool, cases: Sequence) -> LocaliseSettings:
+    def complete(self, settings: LocaliseSettings, *, validated: bool, cases: Sequence) -> LocaliseSettings:
         from mrilib.training import localise_settings
 
-        return localise_settings.complete(given, validated=validated, cases=len(cases))
+        return localise_settings.complete(settings, validated=validated, cases=len(cases))
 
     def load(self, cases: Sequence, others: Sequence, settings: LocaliseSettings, context):
         from mrilib.training.classify import check_size

@@ -9,7 +9,6 @@ import numpy as np
 
 from mrilib.images.steps.foreground import outline
 from mrilib.training import sampling
-from mrilib.training.localise import filled
 from mrilib.training.settings import TrainSettings
 
 
@@ -74,4 +73,8 @@ class BoxBatches(Batches):
     def augmented(self, i: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         boxes = self.targets[i][self.targets[i][:, 4] >= 0]
         image, moved = self.augment(self.images[i], boxes.tolist(), rng, self.spacing, self._head(i))
-        return image, filled(moved, len(self.targets[i]))
+        target = np.zeros_like(self.targets[i])
+        target[:, 4] = -1
+        if moved:
+            target[: len(moved)] = moved
+        return image, target

@@ -1,4 +1,4 @@
-"""What tasks.localise needs beside the fit loop: targets, batches, network and validation of a detector."""
+"""What tasks.localise needs beside the fit loop: targets, network and validation of a detector."""
 
 from __future__ import annotations
 
@@ -35,15 +35,6 @@ def targets(cases: Sequence, classes: Sequence[str]) -> np.ndarray:
                 raise UsageError("has a box without a class, others have one", where=case.path,
                                  remedy="name the class of every box, or --one-class")
             result[place, i] = *corners, classes.index(kind) if classes else 0
-    return result
-
-
-def filled(boxes: Sequence, room: int) -> np.ndarray:
-    """Boxes as a target of `room` places, (room, 5) float32."""
-    result = np.zeros((room, 5), np.float32)
-    result[:, 4] = NONE
-    if len(boxes):
-        result[: len(boxes)] = boxes
     return result
 
 

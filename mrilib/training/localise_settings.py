@@ -8,21 +8,31 @@ from mrilib.config import changed, setting
 from mrilib.errors import UsageError
 from mrilib.training.settings import TrainSettings, check_shared, filled
 
-ASSIGNMENTS = ("aligned", "centre")  # of models.box_losses, whose import needs numpy
+ASSIGNMENTS = ("centre", "aligned")  # of models.box_losses, whose import needs numpy
 OVERLAPS = ("ciou", "giou")
 FEW = 500  # training cases below which the features of given weights stay as they are
 # Measured; docs/experiments/localise.md has the table.
-SCRATCH = {"epochs": 60, "batch_size": 8, "learning_rate": 5e-3, "warmup": 1.0, "average": 4.0, "dropout": 0.0,
-           "augment": "light"}  # fmt: skip
-PRETRAINED = {**SCRATCH, "epochs": 30, "learning_rate": 1e-3, "average": 2.0}
+SCRATCH = {"backbone": "resnet18", "width": 0.25, "epochs": 60, "batch_size": 16, "learning_rate": 5e-3, "warmup": 1.0,
+           "average": 4.0, "dropout": 0.0, "augment": "light"}  # fmt: skip
+PRETRAINED = {**SCRATCH, "backbone": "mobilenet", "width": 1.0, "epochs": 30, "batch_size": 8, "learning_rate": 1e-3,
+              "average": 2.0}  # fmt: skip
 IN_BUDGET = {"epochs": None, "warmup": 1.0, "average": 2.0}
+
+
+def _shown(name: str) -> str:
+    """The default of a setting as help shows it."""
+    scratch, pretrained = (f"{defaults[name]:g}" if isinstance(defaults[name], float) else str(defaults[name])
+                           for defaults in (SCRATCH, PRETRAINED))
+    return scratch if scratch == pretrained else f"{scratch}; {pretrained} with --weights"
 
 
 @dataclass(frozen=True)
 class LocaliseSettings(TrainSettings):
     """How a detector is trained."""
 
-    backbone: str | None = changed(TrainSettings, "backbone", shown="small; mobilenet with --weights")
+    backbone: str | None = changed(TrainSettings, "backbone", shown=_shown("backbone"))
+    width: float | None = changed(TrainSettings, "width", shown=f"{SCRATCH['width']:g} without --backbone and "
+                                  "--weights, else 1")
     stride: int = setting(8, "Side of the cells that each give a box: 4, 8 or 16.", low=4, high=16, unit="pixels")
     filters: int = setting(64, "Number of filters of the feature pyramid and the head.", low=8)
     freeze: bool | None = setting(None, "Keep the features of --weights; train the pyramid and the head.",
@@ -30,38 +40,39 @@ class LocaliseSettings(TrainSettings):
     size: tuple[int, ...] | None = setting(None, "Refuse images of another size.", low=1, axes=True, unit="pixels",
                                            section="input", recorded=False)
     one_class: bool = setting(False, "Take the boxes of all classes as one class.", section="input")
-    assignment: str = setting("aligned", "Which cells learn a box. aligned: those that predict it best; centre: those "
-                              "around its centre.", choices=ASSIGNMENTS, section="loss and sampling")
+    assignment: str = setting("centre", "Which cells learn a box. centre: those around its centre; aligned: those "
+                              "that predict it best.", choices=ASSIGNMENTS, section="loss and sampling")
     box_loss: str = setting("ciou", "Loss of the boxes.", choices=OVERLAPS, section="loss and sampling")
     box_weight: float = setting(5.0, "Weight of the boxes relative to the scores in the loss.", above=0,
                                 section="loss and sampling")
-    epochs: int | None = changed(TrainSettings, "epochs", shown="60; 30 with --weights")
-    batch_size: int | None = changed(TrainSettings, "batch_size", shown="8")
-    learning_rate: float | None = changed(TrainSettings, "learning_rate", shown="0.005; 0.001 with --weights")
+    epochs: int | None = changed(TrainSettings, "epochs", shown=_shown("epochs"))
+    batch_size: int | None = changed(TrainSettings, "batch_size", shown=_shown("batch_size"))
+    learning_rate: float | None = changed(TrainSettings, "learning_rate", shown=_shown("learning_rate"))
     momentum: float | None = changed(TrainSettings, "momentum", shown="0.9")
     warmup: float | None = changed(TrainSettings, "warmup", shown="1, or less of a short training")
-    average: float | None = changed(TrainSettings, "average", shown="4; 2 with --weights or --budget; less of a short "
-                                    "training")
-    augment: str | dict | None = changed(TrainSettings, "augment", shown="light")
+    average: float | None = changed(TrainSettings, "average", shown=f"{SCRATCH['average']:g}; "
+                                    f"{PRETRAINED['average']:g} with --weights or --budget; less of a short training")
+    augment: str | dict | None = changed(TrainSettings, "augment", shown=SCRATCH["augment"])
 
 
-def complete(given: LocaliseSettings, *, validated: bool, cases: int) -> LocaliseSettings:
+def complete(settings: LocaliseSettings, *, validated: bool, cases: int) -> LocaliseSettings:
     """The settings with every default filled in. validated: whether there are validation cases. cases: number of
     training cases. Raises UsageError for settings that have no effect or exclude each other."""
-    pretrained = given.weights is not None
-    defaults = {"backbone": "mobilenet" if pretrained else "small", "width": 1.0,
-                **(PRETRAINED if pretrained else SCRATCH), "freeze": pretrained and cases < FEW,
-                "momentum": 0.9 if given.optimizer == "sgd" else None,
-                "weight_decay": 0.0 if given.optimizer == "adam" else 0.01 if given.optimizer == "adamw" else 0.0005,
+    pretrained = settings.weights is not None
+    defaults = {**(PRETRAINED if pretrained else SCRATCH), "freeze": pretrained and cases < FEW,
+                "momentum": 0.9 if settings.optimizer == "sgd" else None,
+                "weight_decay": {"adam": 0.0, "adamw": 0.01}.get(settings.optimizer, 0.0005),
                 "validate_every": 1 if validated else None}  # fmt: skip
-    if given.schedule == "constant":
+    if settings.backbone is not None:
+        defaults["width"] = 1.0
+    if settings.schedule == "constant":
         defaults["warmup"] = 0.0
-    if given.budget is not None:  # how many epochs it will be is not known
+    if settings.budget is not None:  # how many epochs it will be is not known
         defaults |= {**IN_BUDGET, "warmup": defaults["warmup"]}
-    elif given.epochs:  # a short run keeps the shape of a long one
-        share = min(1.0, given.epochs / defaults["epochs"])
+    elif settings.epochs:  # a short run keeps the shape of a long one
+        share = min(1.0, settings.epochs / defaults["epochs"])
         defaults |= {name: defaults[name] * share for name in ("warmup", "average")}
-    completed = filled(given, defaults)
+    completed = filled(settings, defaults)
     _check(completed, validated)
     return completed
 

@@ -6,10 +6,11 @@ import pytest
 from mrilib.errors import UsageError
 from mrilib.models import box_losses, file, safety
 from mrilib.models.detector import cells, detector, with_logits
-from mrilib.training.localise import filled, half_side, least_score
+from mrilib.training.localise import half_side, least_score
 
 SHAPE = (64, 96, 1)
 BOX = (20.0, 10.0, 50.0, 40.0)
+NONE = (0, 0, 0, 0, -1)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_what_cannot_be_is_refused(device, change, said):
 def test_the_loss_is_least_for_the_right_box_and_finite_without_one(device, name, overlap):
     places = cells(SHAPE, 8)
     loss = box_losses.ASSIGNMENTS[name](places, 8, 1, overlap=overlap)
-    target = np.stack([filled([(*BOX, 0)], 2), filled([], 2)])
+    target = np.array([[(*BOX, 0), NONE], [NONE, NONE]], np.float32)
 
     def of(box, score, where=0.5):
         """The loss of a network that gives this box, with a logit, at the cells near a part of the box's width."""
@@ -69,7 +70,7 @@ def test_overlaps_agree_with_their_papers(device):
 
 
 def test_the_typical_side_is_of_real_boxes_only():
-    target = np.stack([filled([(0, 0, 16, 4, 0)], 3), filled([], 3)])
+    target = np.array([[(0, 0, 16, 4, 0), NONE, NONE], [NONE] * 3], np.float32)
     assert half_side(target) == 4
     with pytest.raises(UsageError, match="no case with a box"):
         half_side(target[1:])
