@@ -241,27 +241,19 @@ def write_boxed(out: Path, seed: int, number: int, tumour: bool, size, noise: fl
     for a head without one; returns the path of the image."""
     from PIL import Image as Picture
 
+    from mrilib.images.boxes import yolo_line
     from mrilib.store import whole, write_text
 
     name = f"phantom{number:05d}"
     image, label = slice2d(seed, number, tumour, size, noise)
     write_text(Path(out) / "data.yaml", f"names: [{CLASSES[True]}]\n")
-    write_text(Path(out) / "labels" / f"{name}.txt", yolo_line(label))
+    y, x = np.nonzero(label)
+    line = yolo_line((x.min(), y.min(), x.max() + 1, y.max() + 1, 0), *label.shape[::-1]) if y.size else ""
+    write_text(Path(out) / "labels" / f"{name}.txt", line)
     path = Path(out) / "images" / f"{name}.png"
     with whole(path) as temporary:
         Picture.fromarray(image).save(temporary)
     return path
-
-
-def yolo_line(label: np.ndarray) -> str:
-    """The line `0 cx cy w h`, in shares of the size, of the box around all labels of a map (y, x); empty without."""
-    y, x = np.nonzero(label)
-    if not y.size:
-        return ""
-    low, high = np.array([x.min(), y.min()]), np.array([x.max(), y.max()]) + 1
-    size = np.array(label.shape[::-1])
-    numbers = [*((low + high) / 2 / size), *((high - low) / size)]
-    return " ".join(["0", *(f"{value:.6f}" for value in numbers)]) + "\n"
 
 
 def write_volume(out: Path, seed: int, number: int, tumour: bool, size, noise: float, contrast: float = 0.08,

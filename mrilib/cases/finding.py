@@ -140,7 +140,7 @@ def _in_folder(search: Search, files: list[Path], on_unused) -> list[Case]:
     for name in names:
         if name == "plain" and search.reading.layout is None:
             left = without_label_maps(search, _without_strays(left, cases, search), alone=not cases)
-            left = leave_unannotated(search, cases, left)
+            left = leave_unannotated(search, left)
         more, left = function(name)(search, left)
         cases += more
     if not cases and not search.wrong:

@@ -1,4 +1,4 @@
-"""Boxes of tumours from label maps."""
+"""Boxes of tumours from label maps, and boxes as lines of YOLO text."""
 
 from __future__ import annotations
 
@@ -75,3 +75,11 @@ def _groups(numbers: np.ndarray, count: int, spacing: Sequence[float], merge: fl
     rows, columns = np.array(near, int).reshape(-1, 2).T
     links = coo_matrix((np.ones(len(rows)), (rows - 1, columns - 1)), shape=(count, count))
     return np.concatenate([[0], connected_components(links, directed=False)[1] + 1])
+
+
+def yolo_line(box: Sequence, width: int, height: int, *more: float) -> str:
+    """`class cx cy w h`, in shares of the image's size, and further numbers, of x0 y0 x1 y1 in pixels and the number of
+    the class."""
+    x0, y0, x1, y1, kind = box
+    numbers = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height, *more)
+    return " ".join([str(int(kind)), *(f"{number:.6f}" for number in numbers)]) + "\n"

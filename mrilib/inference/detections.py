@@ -9,6 +9,7 @@ import numpy as np
 
 from mrilib import store, targets
 from mrilib.errors import CaseError, UsageError
+from mrilib.images.boxes import yolo_line
 from mrilib.inference import boxes, ensemble
 from mrilib.inference.heat import on_native, overlay, write_overlay
 from mrilib.inference.predictor import Predictor
@@ -114,7 +115,7 @@ class BoxPredictor(Predictor):
         if not self.gives_table:
             height, width = prepared.native_grid.size
             path = self.folder / f"{case.id}.txt"
-            store.write_text(path, "".join(_yolo_line(box, width, height) for box in native))
+            store.write_text(path, "".join(yolo_line(box[:5], width, height, box[5]) for box in native))
             return path
         seen = self.models.seen.get(prepared.content, "")
         return [{"case": case.id, **row, "seen": seen} for row in self.task.rows(self.models.record, native)]
@@ -122,13 +123,6 @@ class BoxPredictor(Predictor):
     def _explain(self, case, prepared: Prepared, maps: Sequence[np.ndarray]) -> None:
         heat = np.mean([on_native(one, prepared.grid, prepared.native_grid) for one in maps], 0)
         write_overlay(self.settings.explain / f"{case.id}.png", overlay(prepared.native, heat))
-
-
-def _yolo_line(box, width: int, height: int) -> str:
-    """`class cx cy w h score`, in shares of the image's size, of x0 y0 x1 y1 class score in pixels."""
-    x0, y0, x1, y1, kind, score = box
-    numbers = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height, score)
-    return " ".join([str(int(kind)), *(f"{number:.6f}" for number in numbers)]) + "\n"
 
 
 def mirrors(settings) -> list[tuple[int, ...]]:

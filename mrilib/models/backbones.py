@@ -128,6 +128,12 @@ def layer_names(model) -> list[str]:
     return [layer.name for layer in backbone_layers(model) if layer.weights and not layer.name.endswith(MIRROR)]
 
 
+def first_at(model, stride: int) -> str:
+    """The name of the backbone's first layer whose maps have one value for `stride` pixels or more along y."""
+    side = model.input_shape[1] // stride
+    return next(layer.name for layer in backbone_layers(model) if layer.output.shape[1] <= side)
+
+
 def freeze(model, unfreeze_from: str | None = None) -> list[str]:
     """Fix the backbone's weights, all or those before a layer; returns the names of layers that still learn.
 

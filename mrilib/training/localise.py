@@ -13,6 +13,7 @@ from mrilib.training.images import ImageData
 from mrilib.training.localise_settings import LocaliseSettings
 
 NONE = -1  # class of a target that is no box
+FIXED = 8  # pixels for each value of the first maps whose layers learn, where weights are given: those before see edges
 KEPT = 0.999  # share of the AP50 of all boxes that the default of --min-score keeps
 
 
@@ -55,16 +56,18 @@ def network(data: ImageData, settings: LocaliseSettings) -> tuple[object, object
     half = half_side(data.targets[data.places("train")])
     kept = detector(s.backbone, shape, count, width=s.width, weights=s.weights, stride=s.stride, filters=s.filters,
                     dropout=s.dropout, half=half, low=data.low, high=data.high)  # fmt: skip
-    if s.freeze:
-        backbones.freeze(kept)
-    elif s.weights is not None:
+    first = None
+    if s.weights is not None:
+        first = None if s.freeze else s.unfreeze_from or backbones.first_at(kept, FIXED)
+        backbones.freeze(kept, first)
         backbones.adapt_statistics(kept)
     loss = box_losses.ASSIGNMENTS[s.assignment](cells(shape, s.stride), s.stride, count, overlap=s.box_loss,
                                                 weight=s.box_weight)
     record = {"classes": data.outputs, "shape": list(shape), "spacing": list(data.spacing), "stride": s.stride,
               "min_score": 0.05,
               "architecture": {"backbone": s.backbone, "width": s.width, "filters": s.filters, "half": half,
-                               "dropout": s.dropout, "low": data.low, "high": data.high}}  # fmt: skip
+                               "dropout": s.dropout, "low": data.low, "high": data.high,
+                               **({"unfreeze_from": first} if first else {})}}  # fmt: skip
     return with_logits(kept), kept, loss, record
 
 

@@ -14,7 +14,7 @@ FEW = 500  # training cases below which the features of given weights stay as th
 # Measured; docs/experiments/localise.md has the table.
 SCRATCH = {"backbone": "resnet18", "width": 0.25, "epochs": 60, "batch_size": 16, "learning_rate": 5e-3, "warmup": 1.0,
            "average": 4.0, "dropout": 0.0, "augment": "light"}  # fmt: skip
-PRETRAINED = {**SCRATCH, "backbone": "mobilenet", "width": 1.0, "epochs": 30, "batch_size": 8, "learning_rate": 1e-3,
+PRETRAINED = {**SCRATCH, "backbone": "mobilenet", "width": 1.0, "epochs": 30, "batch_size": 8, "learning_rate": 2e-3,
               "average": 2.0}  # fmt: skip
 IN_BUDGET = {"epochs": None, "warmup": 1.0, "average": 2.0}
 
@@ -37,6 +37,8 @@ class LocaliseSettings(TrainSettings):
     filters: int = setting(64, "Number of filters of the feature pyramid and the head.", low=8)
     freeze: bool | None = setting(None, "Keep the features of --weights; train the pyramid and the head.",
                                   off="no-freeze", shown=f"yes with --weights and fewer than {FEW} cases")
+    unfreeze_from: str | None = setting(None, "Train this layer and all after it; keep those before.", metavar="LAYER",
+                                        shown="with --weights the first at 8 pixels")
     size: tuple[int, ...] | None = setting(None, "Refuse images of another size.", low=1, axes=True, unit="pixels",
                                            section="input", recorded=False)
     one_class: bool = setting(False, "Take the boxes of all classes as one class.", section="input")
@@ -59,7 +61,8 @@ def complete(settings: LocaliseSettings, *, validated: bool, cases: int) -> Loca
     """The settings with every default filled in. validated: whether there are validation cases. cases: number of
     training cases. Raises UsageError for settings that have no effect or exclude each other."""
     pretrained = settings.weights is not None
-    defaults = {**(PRETRAINED if pretrained else SCRATCH), "freeze": pretrained and cases < FEW,
+    defaults = {**(PRETRAINED if pretrained else SCRATCH),
+                "freeze": pretrained and cases < FEW and settings.unfreeze_from is None,
                 "momentum": 0.9 if settings.optimizer == "sgd" else None,
                 "weight_decay": {"adam": 0.0, "adamw": 0.01}.get(settings.optimizer, 0.0005),
                 "validate_every": 1 if validated else None}  # fmt: skip
@@ -80,6 +83,8 @@ def complete(settings: LocaliseSettings, *, validated: bool, cases: int) -> Loca
 def _check(s: LocaliseSettings, validated: bool) -> None:
     if s.weights is None and s.freeze:
         raise UsageError("--freeze needs --weights", remedy="a network without weights has nothing to keep")
+    if s.unfreeze_from and (s.weights is None or s.freeze):
+        raise UsageError("--unfreeze-from needs --weights and no --freeze", remedy="leave one out")
     for name in ("mixup", "cutmix"):
         if getattr(s, name):
             raise UsageError(f"--{name} has no effect on boxes", remedy="leave it out")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mrilib.errors import UsageError
-from mrilib.models import box_losses, file, safety
+from mrilib.models import backbones, box_losses, file, safety
 from mrilib.models.detector import cells, detector, with_logits
 from mrilib.training.localise import half_side, least_score
 
@@ -82,3 +82,11 @@ def test_the_least_score_keeps_ap50_and_drops_what_adds_nothing():
     least, best = least_score(true, predicted)
     assert least == 0.8 and best == 0.8
     assert least_score(true, {0: [], 1: []}) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("name", "first"), [("small", "stage3_1_conv1"), ("mobilenet", "conv_dw_4")])
+def test_the_layers_of_the_finest_maps_are_told_from_the_others(device, name, first):
+    model = detector(name, SHAPE, 1, width=0.5, filters=8, half=10.0)
+    assert backbones.first_at(model, 8) == first
+    learning = backbones.freeze(model, first)
+    assert learning[0] == first and any(layer.startswith("head_") for layer in learning)

@@ -1,4 +1,4 @@
-"""U-Nets: shapes, what a wrong window says, and that they live in a model file."""
+"""U-Nets: shapes, what a wrong patch says, and that they live in a model file."""
 
 import numpy as np
 import pytest

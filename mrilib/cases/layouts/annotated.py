@@ -17,7 +17,6 @@ from mrilib.cases.layouts.boxes import Annotation, checked, log, pictures, refus
 from mrilib.cases.names import PART_WORDS, PICTURES, stem_of, subject_of, suffix_of
 from mrilib.errors import CaseError
 
-LAYOUTS_OF_BOXES = ("coco", "yolo", "voc", "via", "labelme")
 IMAGE_FOLDERS = ("", "images", "image", "JPEGImages", "imgs", "img")  # beside an annotation file, or its folder
 SHOWN = 3  # first names in an error
 
@@ -144,6 +143,7 @@ class Annotated:
         kept = {image: one for image, one in self.annotations.items() if image not in self.failed}
         if not kept:
             return [], [path for path in self.files if path not in self.failed]
+        self.search.memo["annotated"] = True
         folders, bare, parts = {path.parent for path in kept}, set(unannotated), self._parts(kept)
         cases, taken = [], set(self.failed)
         for path in self.files:
@@ -227,10 +227,10 @@ def warn_spellings(cases: Iterable[Case], where: Path) -> None:
             log.warning("%s: reads %s as different classes (spell them alike if they are one)", where, listed)
 
 
-def leave_unannotated(search: Search, cases: list[Case], files: list[Path]) -> list[Path]:
+def leave_unannotated(search: Search, files: list[Path]) -> list[Path]:
     """The files without the pictures that no annotation names, in a data set of annotated images, or of one whose
     annotation file cannot be used: no file says that they have no box."""
-    if not any(case.layout in LAYOUTS_OF_BOXES for case in cases) and not search.memo.get("refused"):
+    if not search.memo.get("annotated") and not search.memo.get("refused"):
         return files
     search.unannotated.update(pictures(files))
     return [path for path in files if suffix_of(path) not in PICTURES]

@@ -14,10 +14,10 @@ from mrilib.cases.case import Case, Search
 from mrilib.cases.layouts.annotated import Annotated
 from mrilib.cases.layouts.boxes import Annotation, around, as_number, json_files, log, pictures, refuse, text_of
 from mrilib.errors import CaseError
+from mrilib.tables import DELIMITERS
 
 CLASS_KEYS = ("class", "label", "type", "name", "category", "tumor", "tumour", "object")  # of region_attributes
 SHAPES_3 = {1: "point", 2: "rect", 3: "circle", 4: "ellipse", 5: "polyline", 6: "polyline", 7: "polygon"}  # of VIA 3
-DELIMITERS = (",", ";", "\t", "|")
 
 
 @dataclass
