@@ -40,7 +40,7 @@ def main(paths, null, root, layout, models, split, fold, part, output, device, j
     case; a row without numbers says that the case has no box.
     A model that segments writes a label map of each case on the native grid
     and prints its name. A complete label map of the same model and settings
-    is kept.
+    is kept. With --boxes it gives the table of boxes instead.
 
     \b
     Examples:

@@ -49,14 +49,19 @@ def of_label_map(label: np.ndarray, spacing: Sequence[float] = (1, 1), merge: fl
     Pixels that touch at a side or a corner are connected. x1 and y1 are the ends of the last pixels: a component of one
     pixel at x = 3 reaches from 3 to 4. merge, smallest: as of FromLabels; spacing: mm, in y, x. Empty for no label.
     """
+    return [box for box, _ in components(label, spacing, merge, smallest)]
+
+
+def components(label: np.ndarray, spacing: Sequence[float] = (1, 1), merge: float = 0.0, smallest: float = 0.0
+               ) -> list[tuple[tuple[float, float, float, float], np.ndarray]]:
+    """The boxes of `of_label_map`, each with the pixels of its component, (y, x) bool."""
     from scipy import ndimage
 
     numbers, count = ndimage.label(label > 0, np.ones((3, 3)))
-    group_of = _groups(numbers, count, spacing, merge)
-    slices = ndimage.find_objects(group_of[numbers])
-    areas = np.bincount(group_of[numbers].ravel(), minlength=len(slices) + 1)[1:] * float(np.prod(spacing))
-    return [(float(x.start), float(y.start), float(x.stop), float(y.stop))
-            for (y, x), area in zip(slices, areas, strict=True) if area >= smallest]
+    numbers = _groups(numbers, count, spacing, merge)[numbers]
+    areas = np.bincount(numbers.ravel()) * float(np.prod(spacing))
+    return [((float(x.start), float(y.start), float(x.stop), float(y.stop)), numbers == number)
+            for number, (y, x) in enumerate(ndimage.find_objects(numbers), 1) if areas[number] >= smallest]
 
 
 def _groups(numbers: np.ndarray, count: int, spacing: Sequence[float], merge: float) -> np.ndarray:

@@ -48,6 +48,8 @@ class MapPredictor(Predictor):
 
     def __init__(self, task, models: Models, settings: MapPredictSettings, out: Path | None = None):
         super().__init__(task, models, settings, out)
+        if not settings.boxes and (settings.merge or settings.smallest):
+            raise UsageError("--merge and --smallest have no effect without --boxes", remedy="add --boxes")
         self.folder = out or FOLDER
         for folder in self.folders:
             targets.check_folder(folder)

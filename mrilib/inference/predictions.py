@@ -36,16 +36,20 @@ class Target:
     force: bool = False
 
 
-def ready(case, steps: Sequence, channels: Sequence[str], spacing, check: bool, target: Target,
+def ready(case, steps: Sequence, channels: Sequence[str], spacing, check: bool, target: Target | None,
           others: Sequence[Sequence], deep: bool) -> Path | Prepared:
     """The case's label map when it is complete already, else the case prepared (see prepare_volume).
 
-    deep: whether a network sees several slices at once. Raises CaseError, before any network runs, for a volume whose
-    label map is to be a picture, and for a picture where a network is deep.
+    target: None for boxes instead of a label map. deep: whether a network sees several slices at once. Raises
+    CaseError, before any network runs, for a volume where boxes or a picture are asked for, and for a picture where a
+    network is deep.
     """
-    if not target.force and (path := finished(case, target)):
+    if target is not None and not target.force and (path := finished(case, target)):
         return path
     prepared = prepare_volume(case, steps, channels, spacing, check, others)
+    if prepared.native_grid.dimension == 3 and target is None:
+        raise CaseError("is a volume, and boxes are of 2D images", where=case.path,
+                        remedy="leave out --boxes, or read its slices one by one: --as slices")
     if prepared.native_grid.dimension == 3 and target.suffix in PICTURES:
         raise CaseError(f"is a volume, and a volume cannot be a {target.suffix}", where=case.path,
                         remedy="use --suffix .nii.gz")
@@ -88,14 +92,8 @@ def write(case, prepared: Prepared, probabilities: np.ndarray, record: MapRecord
     place of the record's. scheme: that the label map is written in; "" is the model's. origin: what else the record
     says (model, seen). Raises CaseError for probabilities that are no numbers.
     """
-    flat = prepared.grid.dimension == 2
-    values = probabilities[0] if flat else probabilities
-    if not np.isfinite(values.sum(dtype=np.float64)):
-        raise CaseError("the model gives no number for it")
-    wanted = replace(record, postprocess=dict(settings))
+    label_map, values, wanted = label_map_of(prepared, probabilities, record, settings)
     grid, there = prepared.grid, prepared.native_grid
-    label_map = native.label_map(values, grid, there, wanted)
-    label_map = postprocess.apply(label_map, there.spacing, settings, record)
     if scheme and scheme != record.scheme:
         label_map = labels.convert(label_map, labels.scheme(record.scheme), labels.scheme(scheme))
     extra = {}
@@ -119,6 +117,18 @@ def write(case, prepared: Prepared, probabilities: np.ndarray, record: MapRecord
         "recipe": target.hash,
     })  # fmt: skip
     return path
+
+
+def label_map_of(prepared: Prepared, probabilities: np.ndarray, record: MapRecord, settings: Mapping
+                 ) -> tuple[np.ndarray, np.ndarray, MapRecord]:
+    """(label map on the native grid, probabilities on the prepared grid, the record with these settings of the
+    post-processing) of a case. Raises CaseError for probabilities that are no numbers."""
+    values = probabilities[0] if prepared.grid.dimension == 2 else probabilities
+    if not np.isfinite(values.sum(dtype=np.float64)):
+        raise CaseError("the model gives no number for it")
+    wanted, there = replace(record, postprocess=dict(settings)), prepared.native_grid
+    label_map = native.label_map(values, prepared.grid, there, wanted)
+    return postprocess.apply(label_map, there.spacing, settings, record), values, wanted
 
 
 def _remove_former(case, path: Path, probabilities: Collection[str], target: Target) -> None:

@@ -46,6 +46,11 @@ class Predictor:
         return True
 
     @property
+    def columns(self) -> list[str]:
+        """The columns of the table between the case and `seen`."""
+        return self.task.columns(self.models.record)
+
+    @property
     def as_list(self) -> bool:
         """Whether the table is one JSON list instead of a CSV."""
         return self.settings.json
@@ -112,7 +117,7 @@ class Table:
     def begin(self) -> None:
         """Write the header, once."""
         if not self.begun and self.rows is None:
-            self.put(csv_text([["case", *self.predictor.task.columns(self.predictor.models.record), "seen"]]))
+            self.put(csv_text([["case", *self.predictor.columns, "seen"]]))
         self.begun = True
 
     def add(self, result: dict | list[dict]) -> dict | list[dict]:

@@ -116,7 +116,7 @@ def predictor_of(model, values: dict, out: str | Path | None = None) -> Predicto
         models = Models(typed(records, resolve_name(task.record)), networks)
     others = [other.prediction for other in tasks.every()]
     settings = config.choose(task.prediction, values, others, f"a model to {task.name}")
-    return resolve_name(task.predictor)(task, models, settings, None if out is None else Path(out))
+    return resolve_name(task.predictor_of(settings))(task, models, settings, None if out is None else Path(out))
 
 
 def _records_of(model) -> tuple[dict, dict]:

@@ -11,6 +11,7 @@ from mrilib.errors import UsageError
 from mrilib.tasks.task import Task, named
 
 if TYPE_CHECKING:
+    from mrilib.inference.settings import MapPredictSettings
     from mrilib.training.network import Network
     from mrilib.training.segment_settings import SegmentSettings
 
@@ -34,6 +35,9 @@ class Segment(Task):
     remedy = "a smaller --batch-size, --patch or --width"
     scorer = "mrilib.evaluation.maps:MapScorer"
     scoring = named("mrilib.evaluation.settings:MapSettings")
+
+    def predictor_of(self, settings: MapPredictSettings) -> str:
+        return "mrilib.inference.map_boxes:MapBoxPredictor" if settings.boxes else self.predictor
 
     def misfit(self, cases: Sequence) -> UsageError | None:
         if any(case.label is not None for case in cases):

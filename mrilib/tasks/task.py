@@ -71,6 +71,10 @@ class Task:
         """What a model's record says of its input and output, as (name, text) lines; mri-inspect shows them."""
         return [("input", " x ".join(map(str, record.get("shape", ()))) + " (y, x, channels)")]
 
+    def predictor_of(self, settings: PredictSettings) -> str:
+        """The predictor for these settings, as "module:class"."""
+        return self.predictor
+
     # Prediction: a row of a table from the vector of a network. A predictor of its own replaces all of it.
 
     def outputs(self, record: ImageRecord) -> int:

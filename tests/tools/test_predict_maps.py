@@ -18,10 +18,12 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mrilib.cases import find
+from mrilib.errors import CaseError
+from mrilib.images.boxes import of_label_map
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io import files
 from mrilib.images.resampling import resample
-from mrilib.inference.predictions import Target, finished
+from mrilib.inference.predictions import Target, finished, ready
 from mrilib.models.file import read_record
 from mrilib.recipe import Recipe, Step
 from mrilib.store import content_hash
@@ -293,6 +295,25 @@ def test_a_model_trained_on_pictures_takes_pictures(tmp_path):
     assert (done.returncode, done.stdout.splitlines()) == (0, [f"predictions/p{i}.png" for i in range(3)]), done.stderr
     assert read_record(tmp_path / "model.h5")["spacing"] is None
     assert files.read(tmp_path / "predictions/p0.png").array.shape == (44, 40)
+    boxes = predict("-m", "model.h5", "in", "--boxes", "--merge", "3", "--smallest", "2", cwd=tmp_path)
+    assert boxes.returncode == 0, boxes.stderr
+    rows = list(csv.DictReader(io.StringIO(boxes.stdout)))
+    for i in range(3):  # the boxes are those around the components of the label maps
+        label = files.read(tmp_path / f"predictions/p{i}.png").array
+        own = [row for row in rows if row["case"] == f"p{i}" and row["x0"]]
+        assert sorted(tuple(float(row[side]) for side in ("x0", "y0", "x1", "y1")) for row in own) == sorted(
+            of_label_map(label, (1, 1), 3, 2))
+        assert all(0.3 < float(row["score"]) <= 1 for row in own)
+    assert any(row["x0"] for row in rows)
+    (tmp_path / "boxes.csv").write_text(boxes.stdout)
+    scored = subprocess.run([BIN / "mri-score", "boxes.csv", "--reference", "in", "--boxes-from", "labels"],
+                            cwd=tmp_path, capture_output=True, text=True)
+    assert scored.returncode == 0 and "\nap50," in scored.stdout, scored.stderr
+
+
+def test_boxes_of_a_volume_are_refused_before_the_network_runs(raw):
+    with pytest.raises(CaseError, match="is a volume, and boxes are of 2D images"):
+        ready(next(iter(find([raw]))), (), ["image"], None, True, None, (), False)
 
 
 def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, models, plain, tmp_path):
@@ -330,6 +351,8 @@ def test_a_network_that_is_not_what_its_record_says_ends_the_run_at_once(raw, mo
     (["-m", "MODELS/fold0.h5", "RAW", "--min-volume", "XX=3"], 2, "min volume: XX is no label or region"),
     (["-m", "MODELS/fold0.h5", "RAW", "--min-volume", "a few"], 2, "is not MM3 or PART=MM3"),
     (["-m", "MODELS/fold0.h5", "RAW", "--scheme", "binary"], 2, "has no place in binary"),
+    (["-m", "MODELS/fold0.h5", "RAW", "--boxes", "--suffix", ".nii"], 2, "--suffix has no effect with --boxes"),
+    (["-m", "MODELS/fold0.h5", "RAW", "--merge", "3"], 2, "have no effect without --boxes"),
     (["-m", "MODELS/fold0.h5", "RAW", "--suffix", ".png"], 2, "a volume cannot be a .png"),
     (["-m", "MODELS/fold0.h5", "RAW", "--flip-axes", "xq"], 2, "no axis 'q' to flip"),
     (["-m", "MODELS/fold0.h5", "RAW", "-o", "OTHER"], 2, "other: holds prepared cases, no predictions"),
