@@ -12,8 +12,8 @@ from pathlib import Path
 from mrilib.errors import UsageError
 
 DELIMITERS = (",", ";", "\t", "|")
-COLUMNS = ("case", "class", "x0", "y0", "x1", "y1", "score", "seen")
-NUMBERS = re.compile(r"p_|[xy][012]$|[xy]_?(min|max)$|score$|left$|top$|right$|bottom$|width$|height$")
+COLUMNS = ("case", "class", "x0", "y0", "z0", "x1", "y1", "z1", "score", "seen")
+NUMBERS = re.compile(r"p_|[xyz][012]$|[xy]_?(min|max)$|score$|left$|top$|right$|bottom$|width$|height$")
 
 
 def text_of(path: str | Path) -> str:

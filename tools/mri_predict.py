@@ -37,7 +37,8 @@ def main(paths, null, root, layout, models, split, fold, part, output, device, j
     class, the probability of each class, and whether the model saw the case.
     A model that localises gives a row for each box: case, x0, y0, x1, y1 in
     pixels of the image as given, class, score, and whether the model saw the
-    case; a row without numbers says that the case has no box.
+    case; a row without numbers says that the case has no box. A volume goes
+    through slice by slice, and its boxes have z0 and z1, too.
     A model that segments writes a label map of each case on the native grid
     and prints its name. A complete label map of the same model and settings
     is kept. With --boxes it gives the table of boxes instead.

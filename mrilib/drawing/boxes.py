@@ -9,6 +9,7 @@ import numpy as np
 from mrilib.cases import Case
 from mrilib.drawing.contents import Shown
 from mrilib.drawing.montage import BOX_COLOUR, FOUND, MISSED, WRONG, Marked
+from mrilib.errors import UsageError
 from mrilib.evaluation import tables
 from mrilib.evaluation.metrics import boxes as metrics
 from mrilib.evaluation.pairing import pair
@@ -28,6 +29,9 @@ def of_boxes(table: str, cases: list[Case], mistakes: bool, min_score: float = 0
     a lower score. Raises UsageError for a wrong table."""
     by_id = {case.id: case for case in cases}
     read = tables.read(table, "the table", tables.Boxes()).of
+    if any(len(box) > 6 for boxes in read.values() for box in boxes):
+        raise UsageError("the boxes are of volumes, and boxes are drawn on images",
+                         remedy="show the label maps, or the slices: --as slices")
     predicted = {by_id[case].id: [box for box in read[name] if box[5] >= min_score]
                  for name, case in pair(read, by_id).items()}
     kinds = sorted({box[4] or "" for case in cases for box in case.boxes})

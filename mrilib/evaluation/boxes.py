@@ -86,9 +86,11 @@ class BoxScorer(Scorer):
         return found
 
     def match(self, entry: Entry, reference: Reference) -> Matched:
-        """Raises UsageError for a class that no true box has; without classes, or with one, none are told apart."""
+        """Raises UsageError for a class that no true box has, and for boxes of images beside boxes of volumes; without
+        classes, or with one, none are told apart."""
         predicted = {name: entry.predictions.of[entry.pairs[name]] for name in reference.chosen if name in entry.pairs}
         true = {case.id: case.boxes for case in reference.scored}
+        _check_kind(predicted, true)
         classes, named = classes_of(reference), {box[4] for boxes in predicted.values() for box in boxes}
         if not classes or named <= {""}:
             return Matched(predicted, true, [""])
@@ -125,6 +127,14 @@ class BoxScorer(Scorer):
         count = len(to_find(true))
         return {"case": name, "true": count, "predicted": len(predicted),
                 "iou": f"{top_iou(predicted, true):.6g}" if count else ""}
+
+
+def _check_kind(predicted: dict, true: dict) -> None:
+    of_volumes = [{len(box) > 6 for boxes in listed.values() for box in boxes} for listed in (predicted, true)]
+    if len(of_volumes[0] | of_volumes[1]) > 1:
+        first, second = ("volumes" if True in one else "images" for one in of_volumes)
+        raise UsageError(f"the predicted boxes are of {first}, those of the reference of {second}",
+                         remedy="boxes of volumes have z0 and z1, those of images have not")
 
 
 def classes_of(reference: Reference) -> set[str]:

@@ -15,6 +15,7 @@ from mrilib.errors import CaseError, MriError
 from mrilib.evaluation import foreign
 from mrilib.evaluation.foreign import Member
 from mrilib.evaluation.metrics import overlap, segmentation
+from mrilib.evaluation.metrics.boxes import corners
 from mrilib.evaluation.tables import SEEN
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io import files
@@ -214,17 +215,23 @@ def well_formed(case: Case, path: Path | Member, scheme: Scheme | None) -> None:
 
 
 def boxes_within(case: Case, boxes: list[tuple]) -> None:
-    """Raise CaseError unless boxes (x0, y0, x1, y1, class, score) lie within the image of a case, in its pixels."""
+    """Raise CaseError unless boxes (x0, y0, x1, y1, class, score[, z0, z1]) lie within the image of a case, in its
+    pixels, and are of a volume where this is one."""
     try:
-        high, wide = grid_of(case).size[-2:]
+        *depth, high, wide = grid_of(case).size
     except MriError as error:
         raise CaseError(f"its boxes cannot be checked: the image {error.what}", where=case.id,
                         remedy="give the images by --like") from error
+    size = (wide, high, *depth)
     for box in boxes:
-        if min(box[:2]) < -1 or box[2] > wide + 1 or box[3] > high + 1:  # by a pixel, as roundings go
-            raise CaseError(f"a box reaches out of the image: {','.join(f'{v:g}' for v in box[:4])} of {wide} x "
-                            f"{high} pixels", where=case.id, remedy="x0,y0,x1,y1 are pixels of the image as given, "
-                            "its upper left corner 0,0")
+        sides = corners([box])[0]
+        if len(sides) != 2 * len(size):
+            is_volume, has = ("a volume", "no z0 and z1") if depth else ("an image", "z0 and z1")
+            raise CaseError(f"is {is_volume}, and its boxes have {has}", where=case.id)
+        if min(sides) < -1 or (sides[len(size) :] > np.add(size, 1)).any():  # by a pixel, as roundings go
+            raise CaseError(f"a box reaches out of the image: {','.join(f'{v:g}' for v in sides)} of "
+                            f"{' x '.join(map(str, size))} pixels", where=case.id,
+                            remedy="x0,y0,x1,y1 are pixels of the image as given, its upper left corner 0,0")
 
 
 def _recorded_grid(case: Case) -> Grid | None:

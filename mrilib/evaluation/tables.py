@@ -17,6 +17,7 @@ from mrilib.evaluation.pairing import pair, some
 
 SEEN = ("", "train", "validation")
 NUMBERS = ("x0", "y0", "x1", "y1", "score")
+DEPTH = ("z0", "z1")  # of boxes of volumes, beside them
 TOLERANCE = 0.01  # by which probabilities, rounded for print, may miss a sum of 1
 
 
@@ -137,8 +138,8 @@ def _probability(text: str, name: str, place: str) -> float:
 
 @dataclass
 class Boxes(Values):
-    """Predicted boxes of a table `case,x0,y0,x1,y1,class,score[,seen]`: case -> [(x0, y0, x1, y1, class, score)]. A row
-    without numbers says that a case has no box."""
+    """Predicted boxes of a table `case,x0,y0[,z0],x1,y1[,z1],class,score[,seen]`: case -> [(x0, y0, x1, y1, class,
+    score[, z0, z1])]. A row without numbers says that a case has no box."""
 
     earlier: set[str] = field(default_factory=set)  # the cases of tables before this one
 
@@ -146,6 +147,8 @@ class Boxes(Values):
         """Raise UsageError for columns that are not those of a table of boxes."""
         if lacking := [name for name in ("case", *NUMBERS) if name not in header]:
             raise UsageError(f"has no column {lacking[0]}", where=place, remedy="give case,x0,y0,x1,y1,class,score")
+        if len({*DEPTH} & {*header}) == 1:
+            raise UsageError("has only one of the columns z0 and z1", where=place, remedy="give both, or none")
         self.earlier = set(self.of)
 
     def has(self, case: str) -> bool:
@@ -159,13 +162,16 @@ class Boxes(Values):
             return
         try:
             *box, score = (float(row[name]) for name in NUMBERS)
+            depth = [float(row[name]) for name in DEPTH if name in row]
         except ValueError:
-            box, score = [], math.nan
-        if not np.isfinite([*box, score]).all():
-            raise UsageError("x0 y0 x1 y1 score are not all numbers", where=place)
-        if box[2] <= box[0] or box[3] <= box[1]:
-            raise UsageError("its box has no area", where=place, remedy="x0 < x1 and y0 < y1")
-        boxes.append((*box, row.get("class", ""), score))
+            box, score, depth = [], math.nan, []
+        if not np.isfinite([*box, score, *depth]).all():
+            raise UsageError(f"{' '.join(name for name in (*NUMBERS, *DEPTH) if name in row)} are not all numbers",
+                             where=place)
+        if box[2] <= box[0] or box[3] <= box[1] or depth and depth[1] <= depth[0]:
+            raise UsageError("its box has no area", where=place,
+                             remedy="x0 < x1 and y0 < y1" + (" and z0 < z1" if depth else ""))
+        boxes.append((*box, row.get("class", ""), score, *depth))
 
 
 def _seen(row: dict[str, str], place: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mrilib.cases import Case
-from mrilib.errors import CaseError, UsageError
+from mrilib.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class FromLabels:
     """Read the boxes of cases from their label maps (Reading.boxes_from).
 
     merge: connected components at most this far apart are one box, mm. smallest: leave out boxes whose components
-    cover less than this, mm2. Both count pixels where a picture states no spacing.
+    cover less than this, mm2 (mm3 in volumes). Both count pixels where a picture states no spacing.
     """
 
     merge: float = 0.0
@@ -29,39 +29,44 @@ class FromLabels:
 
     def __call__(self, case: Case) -> Case | None:
         """The case with the boxes of its label map, each of the case's class; None for a case without a label map.
-        Raises CaseError for a damaged label map, or one of a volume."""
+        Raises CaseError for a damaged label map."""
         from mrilib.images.io import files
 
         if case.label is None:
             return None
         label = files.read_label(case, None)
-        if label.array.ndim != 2:
-            raise CaseError(f"its label map has {label.array.ndim} axes, boxes are of 2D images", where=case.path,
-                            remedy="read slices, with --as slices where they are files of their own")
         boxes = of_label_map(label.array, label.grid.spacing, self.merge, self.smallest)
-        return replace(case, boxes=tuple((*box, case.class_name) for box in boxes))
+        named = ((*box[:4], case.class_name, *(("", *box[4:]) if len(box) > 4 else ())) for box in boxes)
+        return replace(case, boxes=tuple(named))
 
 
-def of_label_map(label: np.ndarray, spacing: Sequence[float] = (1, 1), merge: float = 0.0, smallest: float = 0.0
-                 ) -> list[tuple[float, float, float, float]]:
-    """The boxes (x0, y0, x1, y1) in pixels around the connected components of a label map (y, x), labels joined.
+def of_label_map(label: np.ndarray, spacing: Sequence[float] | None = None, merge: float = 0.0, smallest: float = 0.0
+                 ) -> list[tuple[float, ...]]:
+    """The boxes (x0, y0, x1, y1) in pixels around the connected components of a label map (y, x), labels joined; of a
+    volume (z, y, x) they are (x0, y0, x1, y1, z0, z1).
 
     Pixels that touch at a side or a corner are connected. x1 and y1 are the ends of the last pixels: a component of one
-    pixel at x = 3 reaches from 3 to 4. merge, smallest: as of FromLabels; spacing: mm, in y, x. Empty for no label.
+    pixel at x = 3 reaches from 3 to 4. merge, smallest: as of FromLabels; spacing: mm, in the order of the axes, 1 by
+    default. Empty for no label.
     """
     return [box for box, _ in components(label, spacing, merge, smallest)]
 
 
-def components(label: np.ndarray, spacing: Sequence[float] = (1, 1), merge: float = 0.0, smallest: float = 0.0
-               ) -> list[tuple[tuple[float, float, float, float], np.ndarray]]:
-    """The boxes of `of_label_map`, each with the pixels of its component, (y, x) bool."""
+def components(label: np.ndarray, spacing: Sequence[float] | None = None, merge: float = 0.0, smallest: float = 0.0
+               ) -> list[tuple[tuple[float, ...], np.ndarray]]:
+    """The boxes of `of_label_map`, each with the pixels of its component, bool of the label map's shape."""
     from scipy import ndimage
 
-    numbers, count = ndimage.label(label > 0, np.ones((3, 3)))
+    spacing = spacing or (1.0,) * label.ndim
+    numbers, count = ndimage.label(label > 0, np.ones((3,) * label.ndim))
     numbers = _groups(numbers, count, spacing, merge)[numbers]
-    areas = np.bincount(numbers.ravel()) * float(np.prod(spacing))
-    return [((float(x.start), float(y.start), float(x.stop), float(y.stop)), numbers == number)
-            for number, (y, x) in enumerate(ndimage.find_objects(numbers), 1) if areas[number] >= smallest]
+    sizes = np.bincount(numbers.ravel()) * float(np.prod(spacing))
+    result = []
+    for number, (*z, y, x) in enumerate(ndimage.find_objects(numbers), 1):
+        if sizes[number] >= smallest:
+            sides = (x.start, y.start, x.stop, y.stop, *(end for axis in z for end in (axis.start, axis.stop)))
+            result.append((tuple(map(float, sides)), numbers == number))
+    return result
 
 
 def _groups(numbers: np.ndarray, count: int, spacing: Sequence[float], merge: float) -> np.ndarray:

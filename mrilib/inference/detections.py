@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from mrilib import store, targets
 from mrilib.errors import CaseError, UsageError
 from mrilib.images.boxes import yolo_line
-from mrilib.inference import boxes, ensemble
+from mrilib.inference import boxes, ensemble, slices
+from mrilib.inference.box_table import BoxTable
 from mrilib.inference.heat import on_native, overlay, write_overlay
 from mrilib.inference.predictor import Predictor
 from mrilib.inference.prepare import Prepared
@@ -22,9 +23,11 @@ BATCH = 4  # images: a batch is filled up, so that a single image waits for the 
 AXES = {"x": 2, "y": 1}  # of a batch
 
 
-class BoxPredictor(Predictor):
+class BoxPredictor(BoxTable, Predictor):
     """A table of boxes: several rows of a case, or one without numbers where a case has no box. With the format yolo a
-    text for each case."""
+    text for each case. A volume goes through slice by slice."""
+
+    worker = "mrilib.inference.slices:prepare"
 
     def __init__(self, task, models, settings, out=None):
         self.settings = settings
@@ -76,12 +79,22 @@ class BoxPredictor(Predictor):
         ensemble.check_shapes(network, tuple(record.shape), self.task.outputs(record), name)
 
     def forward(self, prepared: Sequence[Prepared]) -> list:
-        """(boxes (n, 6) in pixels of the prepared image, surest first; the scores (y, x) of each model's cells) of each
-        case."""
+        """Of each case, for its image or each slice: (boxes (n, 6) in pixels of the prepared image, surest first; the
+        scores (y, x) of each model's cells)."""
+        groups = [slices.images_of(one) for one in prepared]
+        results = iter(self._results([image for group in groups for image in group]))
+        return [[next(results) for _ in group] for group in groups]
+
+    def _results(self, images: Sequence[Prepared]) -> list[tuple]:
+        """(boxes, scores of each model's cells) of each image, batch by batch."""
         networks, records = self.models.build(self), list(self.models.records.values())
-        cells = [self._cells(network, record, [ensemble.of_model(one.array, place) for one in prepared])
-                 for place, (network, record) in enumerate(zip(networks, records, strict=True))]
-        return [self._joined(one, records) for one in zip(*cells, strict=True)]
+        results: list = []
+        for first in range(0, len(images), self.batch_size):
+            some = images[first : first + self.batch_size]
+            cells = [self._cells(network, record, [ensemble.of_model(one.array, place) for one in some])
+                     for place, (network, record) in enumerate(zip(networks, records, strict=True))]
+            results += [self._joined(one, records) for one in zip(*cells, strict=True)]
+        return results
 
     def _joined(self, values: Sequence[np.ndarray], records: Sequence) -> tuple[np.ndarray, list[np.ndarray]]:
         """The boxes and the scores of one case from what each model gave for its cells."""
@@ -107,7 +120,10 @@ class BoxPredictor(Predictor):
         return values
 
     def write(self, case, prepared: Prepared, values) -> list[dict] | Path:
-        found, maps = values
+        seen = self.models.seen.get(prepared.content, "")
+        if isinstance(prepared, slices.PreparedSlices):
+            return self.rows(case, 3, self._of_volume(case, prepared, values), seen)
+        found, maps = values[0]
         if self.settings.explain is not None:
             self._explain(case, prepared, maps)
         kept = [box.tolist() for box in found if box[5] >= self.least]
@@ -117,8 +133,23 @@ class BoxPredictor(Predictor):
             path = self.folder / f"{case.id}.txt"
             store.write_text(path, "".join(yolo_line(box[:5], width, height, box[5]) for box in native))
             return path
-        seen = self.models.seen.get(prepared.content, "")
-        return [{"case": case.id, **row, "seen": seen} for row in self.task.rows(self.models.record, native)]
+        return self.rows(case, 2, self._named(native), seen)
+
+    def _named(self, boxes: Iterable[Sequence]) -> list[tuple]:
+        """Boxes with the name of their class in place of its number."""
+        names = self.models.record.classes or [""]
+        return [(*box[:4], names[int(box[4])], *box[5:]) for box in boxes]
+
+    def _of_volume(self, case, prepared: slices.PreparedSlices, values: Sequence) -> list[tuple]:
+        """The boxes of a volume in voxels of its native grid. Raises CaseError for what images alone can have."""
+        if self.settings.format != "csv" or self.settings.explain is not None:
+            option = "--explain" if self.settings.explain is not None else f"--format {self.settings.format}"
+            raise CaseError(f"is a volume, and {option} is for images", where=case.path, remedy="leave it out")
+        each = []
+        for (place, image), (found, _) in zip(prepared.slices, values, strict=True):
+            kept = [box.tolist() for box in found if box[5] >= self.least]
+            each.append((place, moved_boxes(kept, image.grid, image.native_grid)))
+        return self._named(moved_boxes(slices.joined(each), prepared.grid, prepared.native_grid))
 
     def _explain(self, case, prepared: Prepared, maps: Sequence[np.ndarray]) -> None:
         heat = np.mean([on_native(one, prepared.grid, prepared.native_grid) for one in maps], 0)

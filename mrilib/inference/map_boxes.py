@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from mrilib.errors import UsageError
-from mrilib.evaluation.submissions import COLUMNS
 from mrilib.images.boxes import components
 from mrilib.inference import native
+from mrilib.inference.box_table import BoxTable
 from mrilib.inference.maps import MapPredictor
 from mrilib.inference.models import Models
 from mrilib.inference.predictions import label_map_of
@@ -20,11 +20,10 @@ from mrilib.inference.settings import MapPredictSettings
 OF_FILES = ("suffix", "scheme", "probabilities", "force")  # settings of label maps as files
 
 
-class MapBoxPredictor(MapPredictor):
+class MapBoxPredictor(BoxTable, MapPredictor):
     """A table of boxes, several rows of a case, or one without numbers where its label map is empty."""
 
     gives_table, as_list = True, False
-    columns = list(COLUMNS[1:])
 
     def __init__(self, task, models: Models, settings: MapPredictSettings, out: Path | None = None):
         defaults = MapPredictSettings()
@@ -45,16 +44,15 @@ class MapBoxPredictor(MapPredictor):
     def write(self, case, prepared: Prepared, values: np.ndarray) -> list[dict]:
         there, settings, record = prepared.native_grid, self.settings, self.models.record
         label_map, values, wanted = label_map_of(prepared, values, record, self.identity.postprocess)
-        found = components(label_map, there.spacing, settings.merge, settings.smallest)
-        seen = self.models.seen.get(prepared.content, "")
-        if not found:
-            return [{"case": case.id, **dict.fromkeys(self.columns, ""), "seen": seen}]
-        sure = foreground(list(native.each_output(values, prepared.grid, there, wanted)), bool(record.regions))
-        rows = [(*box, "", round(float(sure[pixels].mean()), 6)) for box, pixels in found]
-        return [{"case": case.id, **dict(zip(self.columns, row, strict=True)), "seen": seen}
-                for row in sorted(rows, key=lambda row: -row[-1])]
+        boxes = []
+        if label_map.any():
+            sure = foreground(list(native.each_output(values, prepared.grid, there, wanted)), bool(record.regions))
+            boxes = [(*sides[:4], "", sure[voxels].mean(), *sides[4:])
+                     for sides, voxels in components(label_map, there.spacing, settings.merge, settings.smallest)]
+        return self.rows(case, there.dimension, sorted(boxes, key=lambda box: -box[5]),
+                         self.models.seen.get(prepared.content, ""))
 
 
 def foreground(outputs: Sequence[np.ndarray], regions: bool) -> np.ndarray:
-    """The probability of any label, (y, x), of what a network gives: regions, or labels with the background first."""
+    """The probability of any label, ([z,] y, x), of regions, or of labels with the background first."""
     return np.max(outputs, 0) if regions else 1 - outputs[0]

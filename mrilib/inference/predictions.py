@@ -40,17 +40,13 @@ def ready(case, steps: Sequence, channels: Sequence[str], spacing, check: bool, 
           others: Sequence[Sequence], deep: bool) -> Path | Prepared:
     """The case's label map when it is complete already, else the case prepared (see prepare_volume).
 
-    target: None for boxes instead of a label map. deep: whether a network sees several slices at once. Raises
-    CaseError, before any network runs, for a volume where boxes or a picture are asked for, and for a picture where a
-    network is deep.
+    target: None where no label map is written. deep: whether a network sees several slices at once. Raises CaseError,
+    before any network runs, for a volume whose label map is to be a picture, and for a picture where a network is deep.
     """
     if target is not None and not target.force and (path := finished(case, target)):
         return path
     prepared = prepare_volume(case, steps, channels, spacing, check, others)
-    if prepared.native_grid.dimension == 3 and target is None:
-        raise CaseError("is a volume, and boxes are of 2D images", where=case.path,
-                        remedy="leave out --boxes, or read its slices one by one: --as slices")
-    if prepared.native_grid.dimension == 3 and target.suffix in PICTURES:
+    if target is not None and prepared.native_grid.dimension == 3 and target.suffix in PICTURES:
         raise CaseError(f"is a volume, and a volume cannot be a {target.suffix}", where=case.path,
                         remedy="use --suffix .nii.gz")
     grid = prepared.native_grid

@@ -76,10 +76,10 @@ class MapPredictSettings(PredictSettings):
                                  shown="the scheme of the model", section="output")
     suffix: str = setting(".nii.gz", "File format of the label maps.", choices=MAP_SUFFIXES, section="output")
     boxes: bool = setting(False, "Write a table of boxes instead of label maps: one around each connected component of "
-                          "all labels, its score their mean probability there. For 2D images.", section="output")
+                          "all labels, its score their mean probability there.", section="output")
     merge: float = setting(0.0, "With --boxes: join components at most this far apart.", low=0, unit="mm",
                            section="output")
-    smallest: float = setting(0.0, "With --boxes: leave out boxes of smaller components.", low=0, unit="mm2",
+    smallest: float = setting(0.0, "With --boxes: leave out boxes of smaller components.", low=0, unit="mm2, mm3",
                               section="output")
     probabilities: Path | None = setting(None, "Also write the probabilities of each label or region, float32, as "
                                          "DIR/CASE/NAME.", metavar="DIR", section="output")

@@ -160,6 +160,9 @@ def apply(image: Image, label: Image | None, boxes, drawn: dict) -> tuple[Image,
     """Apply a draw to an image, its label map (on the same grid) and its boxes."""
     spacing = image.grid.spacing
     array, moved = draw.apply_pair(finite(image), label.array if label else None, drawn, spacing)
+    if any(len(box) > 6 for box in boxes):
+        raise CaseError("has boxes of a volume, which augmentation cannot move",
+                        remedy="prepare it without --boxes-from, its label map moves along")
     boxes = warp.boxes(boxes, drawn, Grid.of(image.grid.size, spacing)) if boxes else []
     return image.with_array(array.reshape(image.array.shape)), label.with_array(moved) if label else None, boxes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pkgutil import resolve_name
 
 import numpy as np
@@ -110,14 +111,17 @@ def label_on(case, native, grid, steps) -> Image | None:
 
 
 def moved_boxes(boxes, before, after) -> list[list]:
-    """Boxes (x0, y0, x1, y1, class) in pixels of one 2D grid, in pixels of another, clipped to it."""
+    """Boxes (x0, y0, x1, y1, class, ...) in pixels of one 2D grid, in pixels of another, clipped to it. On 3D grids
+    each ends with z0 and z1, behind the class and one more value."""
     moved = []
     for x0, y0, x1, y1, *rest in boxes:
-        corners = np.array([[y, x] for y in (y0, y1) for x in (x0, x1)]) - 0.5  # pixel edges to centres
-        new = after.to_index(before.to_world(corners)) + 0.5
+        depth = rest[2:]
+        ends = np.array(list(product(*([depth] if depth else []), (y0, y1), (x0, x1)))) - 0.5  # pixel edges to centres
+        new = after.to_index(before.to_world(ends)) + 0.5
         low, high = new.min(0).clip(0, after.size), new.max(0).clip(0, after.size)
         if (high > low).all():
-            moved.append([float(low[1]), float(low[0]), float(high[1]), float(high[0]), *rest])
+            sides = (low[-1], low[-2], high[-1], high[-2])
+            moved.append([*map(float, sides), *rest[:2], *((float(low[0]), float(high[0])) if depth else ())])
     return moved
 
 

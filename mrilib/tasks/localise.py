@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mrilib.training.network import Network
 
 log = logging.getLogger("mrilib")
-COLUMNS = ("x0", "y0", "x1", "y1", "class", "score")
 
 
 class Localise(Task):
@@ -120,14 +119,3 @@ class Localise(Task):
         from mrilib.models.detector import SIDES
 
         return prod(side // record.stride for side in record.shape[:2]), SIDES + max(1, len(record.classes))
-
-    def columns(self, record: BoxRecord) -> list[str]:
-        return list(COLUMNS)
-
-    def rows(self, record: BoxRecord, boxes) -> list[dict]:
-        """A row {column: value} for each box (x0, y0, x1, y1, class, score); one without values where there is none."""
-        if not len(boxes):
-            return [dict.fromkeys(COLUMNS, "")]
-        names = record.classes or [""]
-        return [dict(zip(COLUMNS, [*(round(float(value), 2) for value in box[:4]), names[int(box[4])],
-                                   round(float(box[5]), 6)], strict=True)) for box in boxes]

@@ -6,7 +6,7 @@ from pipeline_data import save
 
 from mrilib import cases
 from mrilib.cases import Reading
-from mrilib.errors import CaseError, UsageError
+from mrilib.errors import UsageError
 from mrilib.images import boxes
 from mrilib.images.boxes import FromLabels
 
@@ -70,14 +70,21 @@ def test_the_table_of_a_data_set_and_its_label_maps_agree(tmp_path):
         case.boxes for case in cases.find([tmp_path], Reading(boxes_from=FromLabels()))]
 
 
-def test_what_has_no_boxes(tmp_path):
+def test_boxes_of_a_volume_have_slices_too(tmp_path):
     import SimpleITK as sitk
 
+    label = np.zeros((8, 9, 10), np.uint8)
+    label[2:4, 3:6, 1:3] = 1
+    label[7, 8, 9] = 2
     for name in ("p-t1", "p-seg"):
         path = tmp_path / f"p/{name}.nii.gz"
         path.parent.mkdir(exist_ok=True)
-        sitk.WriteImage(sitk.GetImageFromArray(np.ones((4, 5, 6), np.uint8)), str(path))
-    with pytest.raises(CaseError, match="its label map has 3 axes, boxes are of 2D images"):
-        list(cases.find([tmp_path], Reading(boxes_from=FromLabels())))
+        sitk.WriteImage(sitk.GetImageFromArray(label), str(path))
+    read = [case.boxes for case in cases.find([tmp_path], Reading(boxes_from=FromLabels(smallest=2)))]
+    assert read == [((1, 3, 3, 6, None, "", 2, 4),)]
+    assert boxes.of_label_map(label, (1, 1, 1), merge=9) == [(1, 3, 10, 9, 2, 8)]
+
+
+def test_what_has_no_boxes():
     with pytest.raises(UsageError, match="merge: -1 is below 0"):
         FromLabels(merge=-1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrilib.inference import boxes
+from mrilib.inference import boxes, slices
 from mrilib.models.detector import cells
 
 SHAPE, STRIDE = (64, 96, 1), 8
@@ -49,3 +49,12 @@ def test_boxes_of_two_models_are_fused_by_their_scores():
     fused = boxes.fuse([one, other])
     np.testing.assert_allclose(fused, [(0.5, 0, 20.5, 20, 0, 0.6), (50, 50, 60, 60, 0, 0.2)])
     assert boxes.fuse([np.zeros((0, 6)), np.zeros((0, 6))]).shape == (0, 6)
+
+
+def test_boxes_of_neighbouring_slices_join_over_a_gap_of_one():
+    box, far, other = (0, 0, 10, 10, 0, 0.4), (50, 50, 60, 60, 0, 0.9), (0, 0, 10, 10, 1, 0.3)
+    moved = (2, 0, 12, 10, 0, 0.8)
+    assert slices.joined([(2, [box, far]), (4, [moved, other]), (8, [box])]) == [
+        (50, 50, 60, 60, 0, 0.9, 2, 3), (0, 0, 12, 10, 0, 0.8, 2, 5), (0, 0, 10, 10, 0, 0.4, 8, 9),
+        (0, 0, 10, 10, 1, 0.3, 4, 5)]
+    assert slices.joined([]) == []

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mrilib.evaluation.metrics import boxes as metrics
+
 BIN = Path(sys.executable).parent
 TRAIN = ("mri-train", "prepared", "--task", "localise", "--device", "cpu", "--threads", 1, "--epochs", 14,
          "--filters", 16, "--width", 0.5, "--batch-size", 8, "--validation", 0.2, "--augment", "light",
@@ -118,3 +120,31 @@ def test_mistakes_are_told_before_anything_is_done(run):
                                               "x", code=2).stderr
     assert "has the axes x and y" in run("mri-predict", "-m", "model.h5", "spots", "--flip-axes", "z", code=2).stderr
 
+
+
+def test_a_volume_goes_through_slice_by_slice_and_its_boxes_are_joined(run):
+    """A spot in slices 3 to 8, in a volume whose y axis runs the other way: the box is in voxels of the file."""
+    import SimpleITK as sitk
+
+    draw(run.folder / "one", "spot", 200, spots=1)
+    spot = np.array(Image.open(run.folder / "one/images/spot.png"))
+    _, cx, cy, w, h = map(float, (run.folder / "one/labels/spot.txt").read_text().split())
+    empty = np.random.default_rng(0).integers(0, 40, (12, *spot.shape))
+    volume = empty.astype(np.uint8)
+    volume[3:9] = spot
+    volume[6] = empty[6]  # one slice is missed
+    image = sitk.GetImageFromArray(volume[:, ::-1])
+    image.SetDirection((1, 0, 0, 0, -1, 0, 0, 0, 1))
+    sitk.WriteImage(image, str(run.folder / "head.nii.gz"))
+    table = run("mri-predict", "-m", "model.h5", "head.nii.gz", "--device", "cpu").stdout
+    assert table.splitlines()[0] == "case,x0,y0,z0,x1,y1,z1,class,score,seen"
+    row = max(rows_of(table), key=lambda row: float(row["score"]))
+    box = [float(row[side]) for side in ("x0", "y0", "x1", "y1")]
+    true = [(cx - w / 2) * 96, (1 - cy - h / 2) * 72, (cx + w / 2) * 96, (1 - cy + h / 2) * 72]
+    assert metrics.iou([box], [true])[0, 0] > 0.5, (box, true)
+    assert (float(row["z0"]), float(row["z1"])) == (3, 9)
+    assert "is a volume, and --format coco is for images" in run(
+        "mri-predict", "-m", "model.h5", "head.nii.gz", "--format", "coco", "--device", "cpu", code=1).stderr
+    (run.folder / "volume.csv").write_text(table)
+    drawn = run("mri-view", "volume.csv", "--cases", "one", code=2).stderr
+    assert "the boxes are of volumes" in drawn

@@ -18,12 +18,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mrilib.cases import find
-from mrilib.errors import CaseError
 from mrilib.images.boxes import of_label_map
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io import files
 from mrilib.images.resampling import resample
-from mrilib.inference.predictions import Target, finished, ready
+from mrilib.inference.predictions import Target, finished
 from mrilib.models.file import read_record
 from mrilib.recipe import Recipe, Step
 from mrilib.store import content_hash
@@ -296,24 +295,34 @@ def test_a_model_trained_on_pictures_takes_pictures(tmp_path):
     assert read_record(tmp_path / "model.h5")["spacing"] is None
     assert files.read(tmp_path / "predictions/p0.png").array.shape == (44, 40)
     boxes = predict("-m", "model.h5", "in", "--boxes", "--merge", "3", "--smallest", "2", cwd=tmp_path)
-    assert boxes.returncode == 0, boxes.stderr
     rows = list(csv.DictReader(io.StringIO(boxes.stdout)))
     for i in range(3):  # the boxes are those around the components of the label maps
         label = files.read(tmp_path / f"predictions/p{i}.png").array
         own = [row for row in rows if row["case"] == f"p{i}" and row["x0"]]
-        assert sorted(tuple(float(row[side]) for side in ("x0", "y0", "x1", "y1")) for row in own) == sorted(
-            of_label_map(label, (1, 1), 3, 2))
+        sides = sorted(tuple(float(row[side]) for side in ("x0", "y0", "x1", "y1")) for row in own)
+        assert sides == sorted(of_label_map(label, (1, 1), 3, 2))
         assert all(0.3 < float(row["score"]) <= 1 for row in own)
-    assert any(row["x0"] for row in rows)
-    (tmp_path / "boxes.csv").write_text(boxes.stdout)
-    scored = subprocess.run([BIN / "mri-score", "boxes.csv", "--reference", "in", "--boxes-from", "labels"],
+    assert any(row["x0"] for row in rows), boxes.stderr
+
+
+def test_boxes_of_volumes_are_those_of_the_label_maps_and_are_scored(raw, models, plain, tmp_path):
+    boxes = predict("-m", models / "fold0.h5", raw, "--boxes", "-o", "boxes.csv", cwd=tmp_path)
+    assert (boxes.returncode, boxes.stdout) == (0, ""), boxes.stderr
+    rows = list(csv.DictReader((tmp_path / "boxes.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["case", "x0", "y0", "z0", "x1", "y1", "z1", "class", "score", "seen"]
+    for name, label in maps(plain[0]).items():
+        own = [row for row in rows if row["case"] == name.split(".")[0]]
+        sides = sorted(tuple(float(row[side]) for side in ("x0", "y0", "x1", "y1", "z0", "z1")) for row in own)
+        assert sides == sorted(of_label_map(label))
+    scored = subprocess.run([BIN / "mri-score", "boxes.csv", "--reference", raw, "--boxes-from", "labels"],
                             cwd=tmp_path, capture_output=True, text=True)
-    assert scored.returncode == 0 and "\nap50," in scored.stdout, scored.stderr
-
-
-def test_boxes_of_a_volume_are_refused_before_the_network_runs(raw):
-    with pytest.raises(CaseError, match="is a volume, and boxes are of 2D images"):
-        ready(next(iter(find([raw]))), (), ["image"], None, True, None, (), False)
+    values = {row["metric"]: float(row["value"] or "nan") for row in csv.DictReader(io.StringIO(scored.stdout))
+              if row["cases"] == "all" and not row["class"]}
+    assert values["ap50"] > 0.9 and values["hit_rate"] == 1, (scored.stderr, rows)
+    (tmp_path / "flat.csv").write_text("case,x0,y0,x1,y1,class,score\np0,1,1,9,9,,1\n")
+    flat = subprocess.run([BIN / "mri-score", "flat.csv", "--reference", raw, "--boxes-from", "labels",
+                           "--allow-missing"], cwd=tmp_path, capture_output=True, text=True)
+    assert flat.returncode == 2 and "predicted boxes are of images, those of the reference of volumes" in flat.stderr
 
 
 def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, models, plain, tmp_path):

@@ -1,7 +1,8 @@
 """Metrics of boxes, from weighted cases, so that one call does many resamples of a bootstrap.
 
 Average precision is COCO's: greedy matches from the surest box on, 101 recall points, at most 100 boxes a case.
-Boxes are (x0, y0, x1, y1) in pixels. A true box may be marked: a `crowd` (COCO's iscrowd) or `ignore` region is neither
+Boxes are (x0, y0, x1, y1, class, score or mark) in pixels; one of a volume has z0 and z1 behind these, and all overlaps
+are of volumes then. A true box may be marked: a `crowd` (COCO's iscrowd) or `ignore` region is neither
 to be found nor counted against a model that predicts a box there.
 """
 
@@ -21,21 +22,29 @@ CROWD = "crowd"
 
 
 def iou(one: np.ndarray, other: np.ndarray, crowd: np.ndarray | None = None) -> np.ndarray:
-    """Intersection over union of boxes (n, 4) and (m, 4): (n, m).
+    """Intersection over union of boxes (n, 4) and (m, 4), or (n, 6) and (m, 6) as of `corners`: (n, m).
 
     crowd: (m,) bool, where the share of the first box that lies in the second is asked for instead.
     """
-    one, other = np.asarray(one, float).reshape(-1, 4), np.asarray(other, float).reshape(-1, 4)
-    low, high = np.maximum(one[:, None, :2], other[None, :, :2]), np.minimum(one[:, None, 2:], other[None, :, 2:])
+    if not len(one) or not len(other):
+        return np.zeros((len(one), len(other)))
+    one, other = np.asarray(one, float), np.asarray(other, float)
+    n = one.shape[1] // 2
+    low, high = np.maximum(one[:, None, :n], other[None, :, :n]), np.minimum(one[:, None, n:], other[None, :, n:])
     shared = np.clip(high - low, 0, None).prod(2)
-    area = [(b[:, 2:] - b[:, :2]).prod(1) for b in (one, other)]
+    area = [(b[:, n:] - b[:, :n]).prod(1) for b in (one, other)]
     union = area[0][:, None] + area[1][None] - shared
     return shared / (union if crowd is None else np.where(crowd, area[0][:, None], union))
 
 
+def corners(boxes: Iterable[Sequence]) -> np.ndarray:
+    """The sides of boxes, (n, 4): x0 y0 x1 y1; of boxes of volumes (n, 6): x0 y0 z0 x1 y1 z1."""
+    return np.array([(*box[:2], *box[6:7], *box[2:4], *box[7:8]) for box in boxes], float)
+
+
 def matches(predicted: np.ndarray, true: np.ndarray, thresholds: Sequence[float] = THRESHOLDS,
             marks: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray]:
-    """Which boxes, (n, 4) from the surest on, take a true box (m, 4), and which do not count: two (thresholds, n) bool.
+    """Which boxes, `corners` from the surest on, take a true box, and which do not count: two (thresholds, n) bool.
 
     Each takes the free true box that it overlaps most, else a marked region, as COCO's evaluation has it: a crowd
     region takes any number of boxes, each by the share of it that lies inside. marks: of each true box, "" for none.
@@ -150,7 +159,7 @@ def _of_class(predicted, true, names, kind: str | None, area: tuple[float, float
         number.append(marks.count(""))
         owner += [i] * len(ranked)
         score += [b[5] for b in ranked]
-        hit, left_out = matches(np.array([b[:4] for b in ranked]), np.array([b[:4] for b in reference]), marks=marks)
+        hit, left_out = matches(corners(ranked), corners(reference), marks=marks)
         hits.append(hit)
         ignored.append(left_out | ~(hit | np.array([_has_area(b, area) for b in ranked], bool)))
     order = np.argsort(-np.array(score), kind="stable")
@@ -217,9 +226,8 @@ def top_iou(predicted, true) -> float:
     if not predicted or not wanted:
         return 0.0
     true = list(true)
-    _, ignored = matches(np.array([b[:4] for b in predicted]), np.array([b[:4] for b in true]), THRESHOLDS[:1],
-                         [mark_of(b) for b in true])
+    _, ignored = matches(corners(predicted), corners(true), THRESHOLDS[:1], [mark_of(b) for b in true])
     if ignored[0].all():
         return 0.0
     surest = predicted[int(ignored[0].argmin())]
-    return float(iou(np.array([surest[:4]]), np.array([b[:4] for b in wanted])).max())
+    return float(iou(corners([surest]), corners(wanted)).max())
