@@ -70,6 +70,13 @@ class BoxBatches(Batches):
     """Batches whose targets are boxes (n, box, 5), x0 y0 x1 y1 in pixels and a class, -1 for none; they move with the
     image. augment: of training.augment.box_augmenter."""
 
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        images, boxes = super().__getitem__(index)
+        if self.settings.mosaic:
+            rng = np.random.default_rng([self.settings.seed, self.epoch, index, sampling.MIXING])
+            images, boxes = sampling.mosaic(images, boxes, rng, self.settings.mosaic)
+        return images, boxes
+
     def augmented(self, i: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         boxes = self.targets[i][self.targets[i][:, 4] >= 0]
         image, moved = self.augment(self.images[i], boxes.tolist(), rng, self.spacing, self._head(i))

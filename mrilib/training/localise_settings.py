@@ -55,6 +55,8 @@ class LocaliseSettings(TrainSettings):
     average: float | None = changed(TrainSettings, "average", shown=f"{SCRATCH['average']:g}; "
                                     f"{PRETRAINED['average']:g} with --weights or --budget; less of a short training")
     augment: str | dict | None = changed(TrainSettings, "augment", shown=SCRATCH["augment"])
+    mosaic: float = setting(0.0, "Probability that a training image becomes four images, each at half its size.", low=0,
+                            high=1, section="augmentation")
 
 
 def complete(settings: LocaliseSettings, *, validated: bool, cases: int) -> LocaliseSettings:

@@ -78,6 +78,28 @@ def mixup(images: np.ndarray, truth: np.ndarray, rng: np.random.Generator, alpha
     return tuple(_between(part, partners, weight) for part in (images, truth))
 
 
+def mosaic(images: np.ndarray, boxes: np.ndarray, rng: np.random.Generator, probability: float) -> tuple:
+    """Four images in one, each at half its size (Bochkovskiy et al. 2020): (images, boxes), new arrays.
+
+    images: (b, y, x, c), y and x even. boxes: (b, k, 5), x0 y0 x1 y1 in pixels and a class, -1 for none; (b, 4 k, 5)
+    comes back. An image is replaced with this probability, by itself and three that are drawn from the batch.
+    """
+    result = images.copy()
+    moved = np.concatenate([boxes, *[np.zeros_like(boxes)] * 3], 1)
+    moved[:, boxes.shape[1] :, 4] = -1
+    b, y, x, c = images.shape
+    halves = images.reshape(b, y // 2, 2, x // 2, 2, c).mean((2, 4))
+    for i in np.flatnonzero(rng.random(b) < probability):
+        chosen = rng.permutation([i, *rng.integers(b, size=3)])
+        for place, other in enumerate(chosen):
+            top, left = place // 2 * (y // 2), place % 2 * (x // 2)
+            result[i, top : top + y // 2, left : left + x // 2] = halves[other]
+            part = moved[i, place * boxes.shape[1] : (place + 1) * boxes.shape[1]]
+            part[:] = boxes[other]
+            part[:, :4] = part[:, :4] / 2 + [left, top, left, top]
+    return result, moved
+
+
 def cutmix(images: np.ndarray, truth: np.ndarray, rng: np.random.Generator, alpha: float = 1.0) -> tuple:
     """Replace a box of each case by that of another one (Yun et al., ICCV 2019): (images, truth), new arrays.
 

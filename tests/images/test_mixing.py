@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrilib.training.sampling import cutmix, mixup
+from mrilib.training.sampling import cutmix, mixup, mosaic
 
 
 def batch(shape=(6, 20, 24, 2)):
@@ -39,3 +39,22 @@ def test_the_same_generator_mixes_the_same():
     for mix in (mixup, cutmix):
         first, again, other = (mix(images, classes, np.random.default_rng(s))[0] for s in (3, 3, 4))
         assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_the_boxes_of_a_mosaic_lie_on_what_they_mark():
+    rng = np.random.default_rng(0)
+    images, boxes = np.zeros((6, 32, 48, 1), np.float32), np.zeros((6, 2, 5), np.float32)
+    boxes[:, 1, 4] = -1
+    for i in range(6):
+        x, y = 2 * rng.integers(2, 12, 2)
+        images[i, y : y + 8, x : x + 12] = i + 1
+        boxes[i, 0] = x, y, x + 12, y + 8, i
+    same, kept = mosaic(images, boxes, rng, 0.0)
+    assert np.array_equal(same, images) and np.array_equal(kept[:, :2], boxes) and (kept[:, 2:, 4] == -1).all()
+    mixed, moved = mosaic(images, boxes, rng, 1.0)
+    for image, own in zip(mixed, moved, strict=True):
+        marked = own[own[:, 4] >= 0]
+        assert len(marked) == 4 and own.shape == (8, 5)
+        for x0, y0, x1, y1, kind in marked.astype(int):
+            assert (image[y0:y1, x0:x1] == kind + 1).all() and image[y0 - 1, x0, 0] == image[y0, x1, 0] == 0
+        assert (image > 0).sum() == sum((b[2] - b[0]) * (b[3] - b[1]) for b in marked)
