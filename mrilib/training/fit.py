@@ -21,6 +21,7 @@ from mrilib.training.schedules import rate
 from mrilib.training.settings import TrainSettings
 
 RESTARTS = tuple(round(10 * 1.3**i) for i in range(60))  # steps after which the average of the weights starts again
+WARMUP_MOST = 0.1  # share of a budget
 NO_END = 1_000_000  # epochs, where a budget ends the training
 
 
@@ -84,7 +85,8 @@ class Epochs(keras.callbacks.Callback):
                          drops=self.state.drops)  # fmt: skip
         else:
             value = rate(s.schedule, self.clock.part * 1000, base=s.learning_rate, total=1001)
-            value *= min(1.0, (step + 1) / warmup) if warmup else 1.0
+            if warmup:  # of a budget that lasts for an epoch or two only, the warmup is a share
+                value *= min(1.0, max((step + 1) / warmup, self.clock.part / WARMUP_MOST))
         # set here and not by a keras LearningRateSchedule, which knows steps but neither the clock of a budget nor the
         # drops of a plateau
         self.model.optimizer.learning_rate = value

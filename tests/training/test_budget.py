@@ -40,6 +40,38 @@ def test_a_budget_holds_its_last_validation(device, every, monkeypatch):
     assert "validation_dice" in state.curve[-1]
 
 
+def test_the_warmup_of_a_budget_ends_though_its_first_epoch_does_not(device, monkeypatch):
+    import keras
+
+    from mrilib.training import fit
+    from mrilib.training.segment_settings import SegmentSettings, complete
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 1000
+
+        def __getitem__(self, index):
+            return np.ones((2, 1)), np.ones((2, 1))
+
+        def begin(self, epoch):
+            pass
+
+    now, rates = [0.0], []
+    monkeypatch.setattr(fit.time, "monotonic", lambda: now[0])
+
+    def watch(event, state, logs):
+        if event == "step":
+            now[0] += 0.1
+            rates.append(float(model.optimizer.learning_rate))
+
+    s = complete(SegmentSettings(budget=10, average=0, warmup=1.0, learning_rate=0.01), validated=False)
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    model.compile(fit.optimizer(s, 1000), loss="mse", jit_compile=False)
+    fit.fit(model, Batches(), None, s, path=None, resume=False, run={}, watch=watch)
+    assert 90 < len(rates) < 105 and rates[0] < 0.001
+    assert 0.009 < max(rates[:15]) <= 0.01 and rates[-1] < 0.0005
+
+
 @pytest.mark.parametrize("more", [{"patience": 2}, {}])
 def test_the_record_tells_the_validation_of_its_network(tmp_path, device, more):
     from mrilib.labels import scheme
