@@ -43,7 +43,7 @@ def of_case(case, error: BaseException) -> CaseError:
     where = getattr(case, "path", case)
     if isinstance(error, MriError):
         case_error = CaseError(error.what if error.where is None else f"{error.where}: {error.what}", where=where,
-                         remedy=error.remedy)
+                               remedy=error.remedy)
     else:
         case_error = CaseError(f"unexpected {type(error).__name__}: {error}", where=where, remedy=REPORT)
     case_error.__cause__ = error

@@ -110,7 +110,7 @@ def notes(unused: Unused, used_as_images: bool = True) -> list[Note]:
         if kind:
             kinds[kind].append(path)
     result = [Note(unused.folder, kind, tuple(kinds[kind]), remedy)
-             for kind, remedy in REMEDIES.items() if kinds.get(kind)]
+              for kind, remedy in REMEDIES.items() if kinds.get(kind)]
     if used_as_images:
         result += _used_as_images(unused)
     return result

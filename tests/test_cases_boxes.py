@@ -294,7 +294,7 @@ def test_via(kind, tmp_path):
     picture(tmp_path / "images/bare.png")
     if kind in ("csv", "utf-16"):
         rows = [f'a b.png,1,"{{}}",{len(regions)},{n},' + ",".join('"' + json.dumps(part).replace('"', '""') + '"'
-                                                                    for part in region)
+                                                                   for part in region)
                 for n, region in enumerate(regions)]
         text = ("filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,"
                 "region_attributes\r\n" + "\r\n".join([*rows, 'bare.png,1,"{}",0,0,"{}","{}"']) + "\r\n")

@@ -69,7 +69,7 @@ def test_brats_of_any_year(year, tmp_path):
     case, = cases.find([tmp_path / "set"])
     assert [case] == list(cases.find([tmp_path / "set" / name]))
     assert (case.id, list(case.channels), case.subject, case.scheme) == (name, ["t1", "t1ce", "t2", "flair"], subject,
-                                                                          scheme)
+                                                                         scheme)
     assert case.path == tmp_path / "set" / name and case.label.name == f"{start}{ends[4]}" and case.layout == "brats"
     image = files.read_case(case)
     assert image.channels == ("t1", "t1ce", "t2", "flair")
@@ -224,7 +224,7 @@ def test_the_decathlon(tmp_path):
         (tmp_path / f"parts/{n}.nii.gz").unlink()
     case, = told(tmp_path).values()
     assert (case.id, list(case.channels), case.scheme, case.layout) == ("imagesTr/BRATS_001",
-                                                                         ["flair", "t1", "t1ce", "t2"], "msd", "msd")
+                                                                        ["flair", "t1", "t1ce", "t2"], "msd", "msd")
     image = files.read_case(case)
     assert np.array_equal(image.array, np.stack(arrays, -1)) and image.channels == tuple(case.channels)
     assert image.grid.spacing == (2, 1, 1.5) and image.grid.same_as(files.read_label(case).grid)
@@ -321,7 +321,7 @@ def test_dicom_series_that_do_not_say_what_they_are_stay_apart(tmp_path):
     series(tmp_path / "p1", "22", "AX T1", contrast="Gadovist")
     found = told(tmp_path)
     assert {k: list(c.channels) for k, c in found.items()} == {"p1/AX-T1": ["t1ce"],
-                                                                "p1/localizer-of-some-kind": ["image"]}
+                                                               "p1/localizer-of-some-kind": ["image"]}
     assert np.array_equal(files.read_case(found["p1/localizer-of-some-kind"]).array, one)
 
 

@@ -37,11 +37,11 @@ def main(output, number, first, kind, tumours, size, noise, contrast, shapes, sc
     """Generate synthetic heads with and without a tumour, labelled.
 
     Slices are written as PNG into the folders healthy/ and tumour/, those
-    with boxes into images/ and labels/. Volumes
-    are written as one folder per case with the file names of BraTS 2023; use
-    --scheme brats2023 with them in the other tools. Each phantom depends on
-    the seed and its number only: --first continues a set. Phantoms are not
-    anatomy. A model trained on them is of no use for people.
+    with boxes into images/ and labels/. Volumes are written as one folder per
+    case with the file names of BraTS 2023; use --scheme brats2023 with them in
+    the other tools. Each phantom depends on the seed and its number only:
+    --first continues a set. Phantoms are not anatomy. A model trained on them
+    is of no use for people.
 
     Accuracy on 400 new slices: constant guess 50 %, threshold on the
     brightest pixel 50 %, logistic regression on 32x32 pixels 56 %, a small

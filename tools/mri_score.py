@@ -100,7 +100,7 @@ def main(predictions, null, reference, layout, channels, as_, fix_orientation, b
     elif reference is None:
         raise click.UsageError("Missing option '--reference' / '-r'.")
     read = (submissions.of_bytes(sys.stdin.buffer.read(), "standard input", null) if from_stdin(predictions)
-             else submissions.read(predictions))
+            else submissions.read(predictions))
     reading = options.reading_boxes(Reading(layout, channels or (), as_ == "slices", fix=fix_orientation), boxes_from,
                                     merge, smallest)
     shared = {"layout": reading, "split": split,

@@ -39,9 +39,9 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
     outlines, boxes as boxes; predicted label maps, with --cases, over the
     cases that they are about. A table of boxes is drawn over the cases and
     their reference (yellow): missed boxes (orange) first, then false ones
-    (red) and hits (green, IoU 0.5 or more), with their scores. Of a table of mri-score: box plots, Bland-Altman
-    of the volumes, the confusion matrix, the FROC of boxes; of its --per-case
-    table of classes the ROC, too.
+    (red) and hits (green, IoU 0.5 or more), with their scores. Of a table of
+    mri-score: box plots, Bland-Altman of the volumes, the confusion matrix,
+    the FROC of boxes; of its --per-case table of classes the ROC, too.
 
     \b
     Examples:

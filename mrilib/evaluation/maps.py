@@ -169,7 +169,7 @@ class MapScorer(Scorer):
         places = [(metric, part) for metric in self.METRICS for part in results[0]]
         values = np.array([[parts[part][metric] for metric, part in places] for parts in results])
         over_cases = summary(values, units, skip_nan=self.measured.empty != "nan", level=about["level"],
-                       count=about["resamples"], seed=about["seed"])
+                             count=about["resamples"], seed=about["seed"])
         missing = len(entry.missing) if about["cases"] == "all" else len(set(names) & set(entry.missing))
         states = {part: [_state(parts[part]) for parts in results] for part in results[0]}
         rows = []
@@ -192,7 +192,7 @@ class MapScorer(Scorer):
                              else np.nan for metric, part in places] for name in reference.chosen]
                            for entry in entries])
         return leaderboard.by_cases(entries, values, places, [self.better(metric) for metric, _ in places], units,
-                                self.about(reference.chosen, "all", resampled))
+                                    self.about(reference.chosen, "all", resampled))
 
     def _parts(self, entries: list[Entry]):
         for entry in entries:

@@ -64,7 +64,7 @@ def in_scheme(parts: dict[str, tuple[int, ...]], want: Scheme, have: Scheme) -> 
         if set(wanted.get(name, ())) != set(values):
             available.pop(name, None)  # whatever else the other scheme calls so
         values_there = [next((n for n in (w, *labels.NEAR.get(w, ())) if n in number), None)
-                  for w in (want.labels.get(value) for value in values)]
+                        for w in (want.labels.get(value) for value in values)]
         if all(values_there):
             available.setdefault(name, tuple(dict.fromkeys(number[n] for n in values_there)))
     if lacking := [name for name in parts if name not in available]:

@@ -144,7 +144,7 @@ class Scorer:
         """A row for each metric over some cases, with its interval. units: (n,) what the bootstrap draws; about: what
         every row tells."""
         measured = bootstrap(self.measures(entry, names), units, level=about["level"], count=about["resamples"],
-                         seed=about["seed"])
+                             seed=about["seed"])
         return [{"metric": name, self.OF: "", "value": float(measured[name][0]), "low": float(measured[name][1]),
                  "high": float(measured[name][2]), "unit": self.unit(name), **about} for name in self.METRICS]
 
@@ -171,11 +171,11 @@ class Scorer:
     def leaderboard(self, entries: list[Entry], reference: Reference) -> list[dict]:
         """Rows of the leaderboard, a missing prediction counted as wrong."""
         metrics = leaderboard.ranked_metrics(self.settings_used.rank_by, self.default_ranking(entries), self.METRICS,
-                                         self.better)
+                                             self.better)
         units, resampled = units_of(reference.chosen, reference)
         functions = [self.ranked(entry, reference, metrics) for entry in entries]
         return leaderboard.by_metrics(entries, functions, metrics, [self.better(name) for name in metrics], units,
-                                  self.about(reference.chosen, "all", resampled))
+                                      self.about(reference.chosen, "all", resampled))
 
     # what is written --------------------------------------------------------------------------------------------------
 

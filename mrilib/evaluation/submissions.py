@@ -313,7 +313,7 @@ def _collected(submission: Maps, named: list[tuple[str, object]]) -> Maps:
         if len(paths) > 1:
             listed = ", ".join(str(p).split("/")[-1] for p in paths)
             submission.problems.append(CaseError(f"{len(paths)} files for one case: {listed}", where=name,
-                                            remedy="give one prediction a case"))
+                                                 remedy="give one prediction a case"))
         else:
             submission.files[name] = paths[0]
     return submission

@@ -56,7 +56,7 @@ def vectors(model, arrays: Sequence[np.ndarray], *, batch_size: int = 16, flips:
 
 
 def mean_vectors(models: Sequence, arrays: Sequence[np.ndarray | tuple[np.ndarray, ...]], *, batch_size: int = 16,
-            flips: bool = False) -> np.ndarray:
+                 flips: bool = False) -> np.ndarray:
     """The mean of the vectors that several models give, float32 (n, k); see predict and of_model."""
     each = [vectors(model, [of_model(a, i) for a in arrays], batch_size=batch_size, flips=flips)
             for i, model in enumerate(models)]

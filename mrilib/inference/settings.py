@@ -44,7 +44,7 @@ class ClassifyPredictSettings(TableSettings):
 class BoxPredictSettings(TableSettings):
     """The settings of predicting boxes."""
 
-    flip_axes: str | None = setting(None, "Axes to mirror along, in all combinations.", metavar="x|xy|xyz", shown="x")
+    flip_axes: str | None = setting(None, "Axes to mirror along, in all combinations.", metavar="x|y|xy", shown="x")
     min_score: float | None = setting(None, "Leave out boxes of a lower score.", low=0, below=1, section="output",
                                       shown="that of the model")
     explain: Path | None = setting(None, "Also write the scores of all places over each image, as DIR/CASE.png.",

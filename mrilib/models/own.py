@@ -89,7 +89,7 @@ def small(x, width: float = 1.0):
 
     uneven = asymmetry(layers.AveragePooling2D(5, 1, padding="same", name="smooth")(x), "image")
     both = [_conv_norm(part, _filters(16, width), 3, 2, name) for part, name in ((x, "stem_conv"),
-                                                                                (uneven, "uneven_conv"))]
+                                                                                 (uneven, "uneven_conv"))]
     x = layers.ReLU(name="stem_relu")(layers.Add(name="stem_add")(both))
     for stage, n in enumerate((16, 32, 64, 128), 1):
         x = _block(x, _filters(n, width), 2 if stage > 1 else 1, f"stage{stage}_1")

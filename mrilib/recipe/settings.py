@@ -78,7 +78,7 @@ class NormalizeSettings(Settings):
     def steps(self) -> list[Step]:
         """The steps in their order. Raises UsageError for settings that have no effect, and when no step is left."""
         for name, value, other, needs in (("margin", self.margin, "crop", self.crop), ("fit", self.fit, "size",
-                                                                                      self.size)):  # fmt: skip
+                                                                                       self.size)):  # fmt: skip
             if value is not None and not needs:
                 raise UsageError(f"--{name} has no effect without --{other}")
         size, spacing = list(self.size or ()), list(self.spacing or ())

@@ -45,6 +45,9 @@ class Segment(Task):
         return UsageError("no case has a label map", remedy="put label maps beside the images; mri-inspect shows what "
                           "is found")
 
+    def has_reference(self, case) -> bool:
+        return case.label is not None
+
     def complete(self, given: SegmentSettings, *, validated: bool, cases: Sequence) -> SegmentSettings:
         from mrilib.training import segment_settings
 

@@ -67,6 +67,10 @@ class Task:
         """What a case is trained on, for a line of --dry-run."""
         return f"label={case.label}" if case.class_name is None else f"class={case.class_name}"
 
+    def has_reference(self, case) -> bool:
+        """Whether a case can be trained on: False leaves it out with an error when it is read."""
+        return True
+
     def describe(self, record: dict) -> list[tuple[str, str]]:
         """What a model's record says of its input and output, as (name, text) lines; mri-inspect shows them."""
         return [("input", " x ".join(map(str, record.get("shape", ()))) + " (y, x, channels)")]

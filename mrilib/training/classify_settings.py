@@ -57,7 +57,7 @@ class ClassifySettings(TrainSettings):
                                        f"fewer than {FEW} cases")
     batch_size: int | None = changed(TrainSettings, "batch_size", shown=str(SCRATCH["batch_size"]))
     learning_rate: float | None = changed(TrainSettings, "learning_rate", shown=f"{SCRATCH['learning_rate']:g}; "
-                                         f"{PRETRAINED['learning_rate']:g} with --weights")
+                                          f"{PRETRAINED['learning_rate']:g} with --weights")
     momentum: float | None = changed(TrainSettings, "momentum", shown="0.9")
     weight_decay: float | None = changed(TrainSettings, "weight_decay", shown="AdamW 0.05, or 0.01 with --weights; "
                                          "SGD 0")

@@ -144,10 +144,8 @@ def _stated(cases, stated_parts: dict[str, str], settings, fraction: float, jobs
     part_of = {name: part for name, part in stated_parts.items() if part != TEST}
     stated = HELD_OUT in part_of.values()
     if fraction and not stated:
-        pool = [(case, name) for case, name in zip(every, group, strict=True) if case.id in part_of]
-        rows = splits.make([case for case, _ in pool], [name for _, name in pool], validation=fraction, test=0,
-                           seed=settings.seed)
-        part_of = {row.case: row.part for row in rows}
+        rows = splits.make_some(part_of, every, group, validation=fraction, test=0, seed=settings.seed)
+        part_of = {name: row.part for name, row in rows.items()}
     counts = Counter(part_of.values())
     log.info("no --split: the given split: %d cases train, %s validate, %d are left out", counts[TRAIN],
              counts[HELD_OUT] or "none", len(cases) - len(part_of))

@@ -122,7 +122,8 @@ class Training:
         """Each case with its part and target, then the settings, then the model files: what --dry-run prints."""
         for fold in self.folds:
             for case in self.cases:
-                yield f"{case.id}: {case.path} {self.task.reference(case)} {fold.parts.of.get(case.id, 'left out')}"
+                part = fold.parts.of.get(case.id) if self.task.has_reference(case) else None
+                yield f"{case.id}: {case.path} {self.task.reference(case)} {part or 'left out'}"
             for name, value in self.settings.as_dict().items():
                 if value is not None:
                     yield f"--{name.replace('_', '-')}: {value}"

@@ -73,7 +73,7 @@ def test_figures_of_all_cases_are_ranked_on_shared_resamples():
     clear, _, same = leaderboard.compare_together(values[:, 0], drawn[:, :, 0], 30)
     t = stats.ttest_rel(each[0], each[1])  # of means, the test is Student's paired one but for the bootstrap's chance
     assert clear.p == pytest.approx(t.pvalue, rel=1) and clear.difference == pytest.approx(each[0].mean() -
-                                                                                          each[1].mean())
+                                                                                           each[1].mean())
     assert same.p == same.holm == 1
     undefined = leaderboard.compare_together(np.array([0.5, np.nan]), np.full((9, 2), np.nan), 30)
     assert undefined[0].p == 1

@@ -29,7 +29,7 @@ def test_each_is_what_its_formula_says():
     assert value("focal") == pytest.approx(-(TRUTH * (1 - P) ** 2 * np.log(P)).sum(-1).mean(), rel=1e-4)
     weights = [0.5, 1, 2]
     assert value("weighted-ce", class_weights=weights) == pytest.approx(-(TRUTH * weights * np.log(P)).sum(-1).mean(),
-                                                                       rel=1e-4)  # fmt: skip
+                                                                        rel=1e-4)  # fmt: skip
     assert value("dice+0.5*ce") == pytest.approx(value("dice") + 0.5 * value("ce"), rel=1e-6)
 
 

@@ -67,7 +67,7 @@ def in_csv(path: Path, root: Path, fail: Callable[[CaseError], object]) -> list[
             if masks is not None:
                 label = _twin(image, masks)
             case_of[image] = replace(case, subject=row.get("subject") or None, class_name=row.get("class") or None,
-                                   label=label, layout="csv", part=part)
+                                     label=label, layout="csv", part=part)
         elif not _has_box(row) and (row.get("class") or None) != case.class_name:
             raise UsageError(f"{row['file']} is of class {row.get('class') or 'none'}, in an earlier line of "
                              f"{case.class_name or 'none'}", where=where)

@@ -14,9 +14,10 @@ from mrilib.cases.case import Case, Search
 from mrilib.cases.layouts.annotated import Annotated
 from mrilib.cases.layouts.boxes import Annotation, around, as_number, json_files, log, pictures, refuse, text_of
 from mrilib.errors import CaseError
-from mrilib.tables import DELIMITERS
+from mrilib.tables import plain
 
 CLASS_KEYS = ("class", "label", "type", "name", "category", "tumor", "tumour", "object")  # of region_attributes
+COLUMNS = ("filename", "file_size", "region_count", "region_shape_attributes", "region_attributes")
 SHAPES_3 = {1: "point", 2: "rect", 3: "circle", 4: "ellipse", 5: "polyline", 6: "polyline", 7: "polygon"}  # of VIA 3
 
 
@@ -157,9 +158,7 @@ def _is_via_csv(path: Path) -> bool:
 def _in_csv(path: Path) -> Regions:
     """The regions of a CSV. What is wrong with a row is an error of its image. Raises CaseError for rows whose image is
     not known."""
-    text = text_of(path).lstrip("#")
-    header = text.split("\n", 1)[0]
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count))
+    rows = csv.DictReader(io.StringIO(plain(text_of(path).lstrip("#"), COLUMNS), newline=""))
     read = Regions()
     stated: dict[str, str] = {}
     try:
