@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 import types
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin
 
 from mrilib.errors import UsageError
 
@@ -165,9 +166,9 @@ class Settings:
 @cache
 def fields_of(cls: type) -> tuple[Setting, ...]:
     """The described fields of a settings class, in order."""
-    hints = get_type_hints(cls)
+    owner = {name: base for base in reversed(cls.__mro__) for name in vars(base).get("__annotations__", ())}
     return tuple(replace(f.metadata[SETTING], name=f.name, default=None if f.default is MISSING else f.default,
-                         **_kinds(hints[f.name])) for f in fields(cls))
+                         **_kinds(f.type, owner[f.name].__module__)) for f in fields(cls))
 
 
 def names_of(cls: type) -> tuple[str, ...]:
@@ -200,8 +201,14 @@ def duration(text: str) -> float:
     return float(match[1]) * SECONDS[match[2]]
 
 
-def _kinds(hint) -> dict:
-    """kinds, item and optional of an annotation such as `tuple[int, ...] | None`."""
+@cache
+def _kinds(hint, module: str) -> dict:
+    """kinds, item and optional of an annotation such as `tuple[int, ...] | None`, which a module may hold as text.
+
+    get_type_hints does the same for a class, and evaluates each of its annotations, which `--help` waits for.
+    """
+    if isinstance(hint, str):
+        hint = eval(hint, vars(sys.modules[module]))  # source code of a settings class
     parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     kinds = tuple(get_origin(part) or part for part in parts if part is not type(None))
     item = next((get_args(part)[0] for part in parts if get_origin(part) is tuple), None)

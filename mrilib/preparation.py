@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrilib import cases as case_files
-from mrilib import splits
 from mrilib.cases import Case, Reading
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.images.registry import LEARNERS
-from mrilib.recipe import augmentation
 from mrilib.recipe.conversion import Run, Steps, convert, learned, like, place_to_learn
 from mrilib.recipe.definition import Recipe, Step
 from mrilib.recipe.settings import DenoiseSettings, NormalizeSettings, check_learning, steps_of
@@ -39,6 +37,8 @@ class Learning:
 
     def steps(self, steps: Sequence[Step], run: Run) -> Steps:
         """The steps with what they learned."""
+        from mrilib import splits
+
         keep = splits.training_cases(self.split, self.fold) or _trains
         return learned(steps, each(self.source, layout=self.reading, root=self.root), run, self.source, keep=keep)
 
@@ -148,7 +148,9 @@ def augment(source: Source, copies: int = 1, *, out: Path | str = "augmented", s
     added. replay: make the copies of an augmented.csv again. split, fold: only copies of training cases.
     Further keywords: those of `prepare`.
     """
+    from mrilib import splits
     from mrilib.images.augment import transforms
+    from mrilib.recipe import augmentation
 
     run, words, cases = _run(source, options)
     if replay is not None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
 from mrilib.cases.case import Case, Search
 from mrilib.cases.layouts.annotated import Annotated
 from mrilib.cases.layouts.boxes import Annotation, pictures, size_stated, text_of
 from mrilib.errors import CaseError
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -47,6 +50,8 @@ def voc(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
 def _root(path: Path, named: bool) -> ElementTree.Element | None:
     """The root of an XML that is an annotation of VOC; None for any other. named: an image has its name. Raises
     CaseError for a damaged annotation."""
+    from xml.etree import ElementTree
+
     try:
         data = path.read_bytes()
         root = ElementTree.fromstring(data)
