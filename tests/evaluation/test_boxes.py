@@ -6,17 +6,14 @@ import io
 import json
 import math
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import BIN
 
 from mrilib.errors import UsageError
 from mrilib.evaluation import tables
 from mrilib.evaluation.metrics import boxes
-
-BIN = Path(sys.executable).parent
 
 
 def scene(seed, cases=25, classes=("a", "b"), crowds=False):

@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 import pytest
+from forked import BIN
 from pipeline_data import save
 
 import mrilib
@@ -164,11 +165,9 @@ def test_yolo_texts_are_scored(images, caplog):
 
 def test_results_come_down_a_pipe(images):
     import subprocess
-    import sys
-    from pathlib import Path
 
     coco_reference(images, kinds=("glioma",))
-    done = subprocess.run([Path(sys.executable).parent / "mri-score", "-r", "set", "--resamples", "100"], cwd=images,
+    done = subprocess.run([BIN / "mri-score", "-r", "set", "--resamples", "100"], cwd=images,
                           input=json.dumps([entry(11), entry(12), entry(13)]), capture_output=True, text=True,
                           timeout=60)
     assert done.returncode == 0 and "ap50,,1," in done.stdout, done.stderr

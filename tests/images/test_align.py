@@ -2,11 +2,10 @@
 
 import json
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import BIN
 
 from mrilib import phantom
 from mrilib.errors import CaseError, UsageError
@@ -15,8 +14,6 @@ from mrilib.images.io import files, itk
 from mrilib.images.resampling import resample
 from mrilib.images.steps.align import align, register, together
 from mrilib.images.steps.geometry import reorient
-
-BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="module")

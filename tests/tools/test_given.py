@@ -3,20 +3,18 @@
 import csv
 import io
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import BIN
 from PIL import Image as Picture
 from scipy.ndimage import gaussian_filter
 
 from mrilib import splits
 from mrilib.cases import Case
 from mrilib.errors import UsageError
-
-BIN = Path(sys.executable).parent
 
 
 def head(seed, size=64):

@@ -8,13 +8,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import BIN, INSTALLED
 from scipy.spatial.transform import Rotation
 
 from mrilib.cases import find
@@ -27,7 +27,6 @@ from mrilib.models.file import read_record
 from mrilib.recipe import Recipe, Step
 from mrilib.store import content_hash
 
-BIN = Path(sys.executable).parent
 STEPS = (Step("spacing", {"spacing": [2, 2, 2]}), Step("zscore", {"region": "image"}))
 RECORD = {"task": "segment", "dimension": 3, "context": 0, "patch": [12, 12, 12], "channels": ["image"],
           "spacing": [2.0, 2.0, 2.0], "scheme": "brats2020", "values": [0, 2, 4], "regions": None, "postprocess": {},
@@ -326,7 +325,7 @@ def test_boxes_of_volumes_are_those_of_the_label_maps_and_are_scored(raw, models
 
 
 def test_killed_at_any_time_and_begun_again_it_ends_with_the_same_bytes(raw, models, plain, tmp_path):
-    words = [BIN / "mri-predict", "-m", models / "fold0.h5", raw]
+    words = [INSTALLED / "mri-predict", "-m", models / "fold0.h5", raw]
     for wait in ("recipe.json", "p1.json"):
         process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + 60

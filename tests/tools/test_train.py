@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import BIN, INSTALLED
 from PIL import Image
 
-TRAIN = Path(sys.executable).with_name("mri-train")
+TRAIN = BIN / "mri-train"
 QUICK = ["--backbone", "lenet", "--device", "cpu", "--threads", "1", "--batch-size", "8"]
 
 
@@ -50,8 +51,8 @@ def test_killed_and_resumed_it_writes_the_very_same_file(images, tmp_path):
     assert curve[0] == ("epoch,learning_rate,loss,accuracy,validation_loss,validation_accuracy,"
                         "validation_balanced_accuracy") and len(curve) == 13
 
-    broken = subprocess.Popen([TRAIN, *map(str, options), "-o", "broken.h5"], cwd=tmp_path, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    broken = subprocess.Popen([INSTALLED / "mri-train", *map(str, options), "-o", "broken.h5"], cwd=tmp_path,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     seen = tmp_path / "broken.curve.csv"
     while not (seen.exists() and seen.read_text().count("\n") > 3) and broken.poll() is None:
         time.sleep(0.01)
@@ -89,7 +90,7 @@ def test_the_record_says_how_it_came_to_be(images, tmp_path):
     assert cases["no/p 0"]["content"] == content_hash([images / "no" / "p 0.png"])
     assert record["settings"]["sampling"] == "equal" and record["settings"]["seed"] == 7
     assert record["training"]["split"] | {"content": ""} == {"file": "split.csv", "content": "", "fold": 1,
-                                                            "validation": 0.25}
+                                                             "validation": 0.25}
     assert len(record["training"]["curve"]) == 1 and (tmp_path / "c" / "e.csv").exists()
     assert record["training"]["device"] == {"kind": "cpu", "precision": "mixed_bfloat16" if _fast() else "float32",
                                             "threads": 1, "replicas": 1}
@@ -174,7 +175,7 @@ def test_one_damaged_case_does_not_stop_the_rest(images, tmp_path):
     ran = train("in", *QUICK, "--epochs", 1, cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (1, "model.h5\n")
     assert "mri-train: in/no/0.png: " in ran.stderr and "no 3, yes 4" in ran.stderr
-    subprocess.run([TRAIN.with_name("mri-split"), "in", "--folds", "2", "-o", "f.csv"], cwd=tmp_path, check=False)
+    subprocess.run([BIN / "mri-split", "in", "--folds", "2", "-o", "f.csv"], cwd=tmp_path, check=False)
     split = train("in", *QUICK, "--epochs", 1, "--split", "f.csv", "--fold", 0, "-o", "split.h5", cwd=tmp_path)
     assert (split.returncode, split.stdout) == (1, "split.h5\n") and "mri-train: in/no/0.png: " in split.stderr
     rows = [f"{kind}/{i},{'train' if i or kind == 'yes' else 'validation'}" for kind in ("no", "yes") for i in range(4)]
@@ -187,7 +188,7 @@ def test_a_gpu_that_is_not_there_is_the_machines_fault_before_anything_is_read(t
     for kind in ("no", "yes"):
         (tmp_path / "in" / kind).mkdir(parents=True)
         (tmp_path / "in" / kind / "0.png").write_bytes(b"cut")
-    ran = subprocess.run([TRAIN, "in", "--device", "gpu"], cwd=tmp_path, stdin=subprocess.DEVNULL, text=True,
-                         capture_output=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}, timeout=600)
+    ran = subprocess.run([INSTALLED / "mri-train", "in", "--device", "gpu"], cwd=tmp_path, stdin=subprocess.DEVNULL,
+                         text=True, capture_output=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}, timeout=600)
     assert ran.returncode == 3 and "TensorFlow finds no GPU here" in ran.stderr and "0.png" not in ran.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["in"]

@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from forked import BIN, INSTALLED
 from segment_data import write
 
-BIN = Path(sys.executable).parent
 QUICK = ["--device", "cpu", "--threads", "1", "--batch-size", "2", "--learning-rate", "0.01", "--average", "0",
          "--warmup", "0", "--augment", "none", "--width", "4", "--levels", "2"]  # fmt: skip
 
@@ -56,8 +56,9 @@ def test_killed_and_resumed_it_writes_the_very_same_file(cases, tmp_path):
 
     cache, curve = tmp_path / "broken.h5.cache", tmp_path / "broken.curve.csv"
     for reached in (lambda: [*cache.glob("*/case.json")], lambda: curve.exists() and curve.read_text().count("\n") > 2):
-        broken = subprocess.Popen([BIN / "mri-train", *map(str, options), "-o", "broken.h5", "--resume"], cwd=tmp_path,
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        words = [INSTALLED / "mri-train", *map(str, options), "-o", "broken.h5", "--resume"]
+        broken = subprocess.Popen(words, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL)
         while not reached() and broken.poll() is None:
             time.sleep(0.01)
         broken.send_signal(signal.SIGKILL)  # while it prepares, then while it trains
@@ -287,6 +288,15 @@ def test_a_damaged_case_is_named_and_the_rest_train(cases, tmp_path):
     assert (ran.returncode, ran.stdout) == (1, "model.h5\n")
     assert f"{path}: is damaged or cut short" in ran.stderr
     assert len(record_of(tmp_path / "model.h5")["training"]["cases"]) == 7
+
+
+def test_a_dry_run_says_that_a_case_without_a_label_map_is_left_out(cases, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(cases, folder)
+    next(folder.glob("*003/*_seg.nii.gz")).unlink()
+    lines = run("mri-train", folder, *QUICK, "--validation", "0", "--dry-run", cwd=tmp_path).stdout.splitlines()
+    parts = [line.rpartition(" ")[2] for line in lines if line.startswith("BraTS20")]
+    assert parts == ["out" if i == 3 else "train" for i in range(len(parts))] and len(parts) > 4
 
 
 def test_without_a_case_left_to_validate_with_there_is_no_early_stop(cases, tmp_path):

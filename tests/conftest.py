@@ -1,0 +1,5 @@
+"""Child processes keep their bytecode, as a user's do: without it each start compiles the sources again."""
+
+import os
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
