@@ -247,7 +247,7 @@ $(VENV)/tested: $(VENV)/installed
 	@touch $@
 
 test: $(VENV)/tested ## the whole test suite
-	@PYTHONUTF8=1 pytest -n auto
+	@PYTHONUTF8=1 pytest -n auto --dist worksteal
 
 lint: $(VENV)/tested ## style, and the types of the public functions
 	@ruff check .

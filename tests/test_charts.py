@@ -1,16 +1,13 @@
 """Charts of scores: what is drawn where, and mri-view on mri-score's own tables."""
 
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import BIN
 from PIL import Image
 
 from mrilib.drawing import charts
-
-BIN = Path(sys.executable).parent
 
 
 def drawn(chart, *arguments):

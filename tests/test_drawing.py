@@ -34,7 +34,7 @@ def test_cases_paths_and_text_make_the_same_sheet(folder, tmp_path, caplog):
 
 def test_a_table_is_text_rows_or_a_file(folder, tmp_path):
     rows = [{"case": "no/0", "class": "yes", "p_no": 0.2, "p_yes": 0.8}, {"case": "yes/1", "class": "yes", "p_no": 0.4,
-                                                                         "p_yes": 0.6}]
+                                                                          "p_yes": 0.6}]
     text = "case,class,p_no,p_yes\r\nno/0,yes,0.2,0.8\r\nyes/1,yes,0.4,0.6\r\n"
     assert table_of(rows).splitlines() == text.splitlines()
     (tmp_path / "t.csv").write_text(text)

@@ -2,13 +2,11 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import hostile
 import pytest
-
-BIN = Path(sys.executable).parent
+from forked import BIN
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ def test_copies_and_their_contradictions_are_told(tmp_path):
     assert lines["classes"] == "3 yes, 2 no"
     assert lines["copies"] == "1 exact, 0 near pairs; 4 groups are left to split"
     assert lines["copies of different class"] == ("1 pair: no/0 (no) and yes/again (yes) (correct the class or leave "
-                                                   "them out; --copies FILE lists all pairs)")
+                                                  "them out; --copies FILE lists all pairs)")
 
 
 def test_label_maps_are_counted_and_must_hold_whole_numbers_of_the_same_size(tmp_path):

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import BIN
 from pipeline_data import cut, head, save
 
 import mrilib as mri
 from mrilib.errors import CaseError, UsageError
-
-BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="module")

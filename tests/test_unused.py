@@ -5,12 +5,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from forked import BIN
 from PIL import Image as Picture
 from pipeline_data import save
 from test_cases_boxes import as_coco, as_via, as_voc, write
@@ -18,8 +17,6 @@ from test_cases_layouts import series, volume
 
 from mrilib import cases, unused
 from mrilib.cases import LAYOUTS
-
-BIN = Path(sys.executable).parent
 
 
 def picture(path, seed=0, label=False):

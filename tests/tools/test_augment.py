@@ -5,19 +5,17 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import BIN
 from pipeline_data import head, save
 
 from mrilib import cases
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io import files
-
-BIN = Path(sys.executable).parent
 
 
 def augment(*arguments, cwd, given="", tool="mri-augment"):

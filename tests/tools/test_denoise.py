@@ -2,17 +2,14 @@
 
 import json
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import BIN
 from pipeline_data import head, save
 
 from mrilib.images.io import files
 from mrilib.images.registry import DENOISERS
-
-BIN = Path(sys.executable).parent
 
 
 def denoise(*arguments, cwd, given=""):

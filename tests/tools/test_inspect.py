@@ -1,15 +1,12 @@
 """mri-inspect as it runs: layouts, schemes and regions in words, and what is wrong in one line."""
 
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from forked import BIN
 from PIL import Image
 from pipeline_data import head
-
-BIN = Path(sys.executable).parent
 
 
 def run(*arguments, code=0):

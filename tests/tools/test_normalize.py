@@ -2,18 +2,16 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import BIN
 from pipeline_data import head, save, volume
 
 from mrilib import cases
 from mrilib.images.grid import Grid, Image
 from mrilib.images.io import files
-
-BIN = Path(sys.executable).parent
 
 
 def normalize(*arguments, cwd, given=""):

@@ -3,15 +3,13 @@
 import csv
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import BIN
 from PIL import Image
 from pipeline_data import make
-
-BIN = Path(sys.executable).parent
 
 
 def run(*words, text=None, cwd=None):
