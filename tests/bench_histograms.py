@@ -123,9 +123,10 @@ def classes(array: np.ndarray, head: np.ndarray, tumour: np.ndarray, names) -> n
 def own(found: list[tuple]) -> tuple[dict, dict]:
     """{(method, subject, channel): scaled values of the brain} and the CPU seconds of each method."""
     learned, spent = {}, {}
-    for name, given in (("nyul", {"low": 1, "high": 99}), ("histogram", {})):
+    for name, look, put, given in (
+            ("nyul", landmarks.nyul_landmarks, landmarks.nyul_standard, {"low": 1, "high": 99}),
+            ("histogram", landmarks.histogram_quantiles, landmarks.histogram_standard, {})):
         start = time.process_time()
-        look, put = getattr(landmarks, f"{name}_seen"), getattr(landmarks, f"{name}_standard")
         learned[name] = put([look(inside(image, brain), region="image", **given) for image, brain, _ in found])
         spent[name] = time.process_time() - start
 

@@ -66,7 +66,7 @@ def complete(settings: LocaliseSettings, *, validated: bool, cases: int) -> Loca
     defaults = {**(PRETRAINED if pretrained else SCRATCH),
                 "freeze": pretrained and cases < FEW and settings.unfreeze_from is None,
                 "momentum": 0.9 if settings.optimizer == "sgd" else None,
-                "weight_decay": {"adam": 0.0, "adamw": 0.01}.get(settings.optimizer, 0.0005),
+                "weight_decay": 0.01 if settings.optimizer == "adamw" else 0.0,
                 "validate_every": 1 if validated else None}  # fmt: skip
     if settings.backbone is not None:
         defaults["width"] = 1.0
