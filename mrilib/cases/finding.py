@@ -216,7 +216,8 @@ def _as_read(case: Case, reading: Reading) -> Case:
 
     Raises CaseError if the case lacks a channel.
     """
-    case = replace(case, scheme=reading.scheme or case.scheme, fix=reading.fix)
+    if reading.scheme or reading.fix != case.fix:  # a copy of each of many cases takes time
+        case = replace(case, scheme=reading.scheme or case.scheme, fix=reading.fix)
     wanted, have = reading.channels, tuple(case.channels)
     if not wanted or wanted == have:
         return case

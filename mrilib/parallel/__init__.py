@@ -194,6 +194,7 @@ def ordered(function: Callable | str, items: Iterable, jobs: int | Executor | No
     through with it. At most `ahead` items per worker wait, so that memory stays flat. jobs: number of processes (None:
     as many as there are cores), or an executor to use instead. One job runs in this process, unless `apart`.
     """
+    jobs = cores() if jobs is None else jobs
     if jobs == 1 and not apart:
         one_thread()
         for item, arguments in items:

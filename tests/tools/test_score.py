@@ -6,13 +6,11 @@ import json
 import os
 import resource
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import BIN, INSTALLED
 
-BIN = Path(sys.executable).parent
 HEAD = "case,class,p_no,p_yes,seen\n"
 
 
@@ -193,7 +191,7 @@ def test_a_person_gets_a_table(truth, tmp_path):
 
     (tmp_path / "p.csv").write_text(predictions())
     leader, follower = pty.openpty()
-    ran = subprocess.Popen([BIN / "mri-score", tmp_path / "p.csv", "-r", truth], stdout=follower, stdin=follower,
+    ran = subprocess.Popen([INSTALLED / "mri-score", tmp_path / "p.csv", "-r", truth], stdout=follower, stdin=follower,
                            env={**os.environ, "NO_COLOR": "1"})
     os.close(follower)
     said = b""
@@ -270,9 +268,9 @@ def test_five_thousand_rows_within_seconds(tmp_path):
     is_yes = rng.random(5000) < 0.5
     p = np.clip(0.3 + 0.4 * is_yes + rng.normal(0, 0.3, 5000), 0, 1)
     (tmp_path / "t.csv").write_text("file,class\n" + "".join(f"{i}.png,{'yes' if y else 'no'}\n"
-                                                              for i, y in enumerate(is_yes)))
+                                                             for i, y in enumerate(is_yes)))
     (tmp_path / "p.csv").write_text(HEAD + "".join(f"{i},{'yes' if v > 0.5 else 'no'},{1 - v:.6f},{v:.6f},\n"
-                                                    for i, v in enumerate(p)))
+                                                   for i, v in enumerate(p)))
 
     def cpu():
         used = resource.getrusage(resource.RUSAGE_CHILDREN)

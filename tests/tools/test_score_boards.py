@@ -9,13 +9,12 @@ import stat
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from forked import BIN, INSTALLED
 
-BIN = Path(sys.executable).parent
 SHAPE = (10, 24, 20)
 
 
@@ -146,8 +145,8 @@ def test_a_hostile_archive(challenge, tmp_path):
         archive.writestr("p7.nii.gz", good)
     code = "import resource, subprocess, sys; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30)); " \
            "sys.exit(subprocess.call(sys.argv[1:]))"
-    done = subprocess.run([sys.executable, "-c", code, BIN / "mri-score", "bad.zip", "-r", challenge / "truth", "-j1"],
-                          capture_output=True, text=True, cwd=tmp_path, stdin=subprocess.DEVNULL, timeout=120)
+    words = [sys.executable, "-c", code, INSTALLED / "mri-score", "bad.zip", "-r", challenge / "truth", "-j1"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, stdin=subprocess.DEVNULL, timeout=120)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     for said in ("p1.nii.gz: grid differs from the reference's: size 30000,30000,30000 and 20,24,10",
                  "p2.nii.gz: holds more than its header says",

@@ -4,15 +4,13 @@ import csv
 import io
 import json
 import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from forked import BIN
 
-BIN = Path(sys.executable).parent
 LABELS = {"background": 0, "edema": 1, "non-enhancing tumor": 2, "enhancing tumour": 3}
 
 

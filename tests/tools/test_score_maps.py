@@ -4,14 +4,12 @@ import csv
 import io
 import json
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from forked import BIN
 
-BIN = Path(sys.executable).parent
 SPACING = (1.0, 1.0, 2.0)  # x, y, z
 
 

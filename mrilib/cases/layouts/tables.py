@@ -161,7 +161,7 @@ def _with_boxes(case_of: dict[Path, Case], boxes: dict[Path, list[tuple]], sizes
                 picture = image.is_file() and suffix_of(image) in PICTURES
                 size = size_stated(*sizes[image], path) if picture else None
                 own = (checked if picture else ordered)(Annotation(own, path, size), image)
-            cases.append(replace(case, boxes=own))
+            cases.append(replace(case, boxes=own) if own else case)
         except CaseError as error:
             fail(error)
     return cases
