@@ -100,8 +100,6 @@ def pairs(predictions: object, reference: str | Path, *, layout=None, split: str
 
 def seen_by(models: Iterable[str | Path], reference) -> dict[str, str]:
     """Which of the scored cases the records of models hold, by their content: {case: train or validation}."""
-    from mrilib.recipe import source_record
-
     part_of: dict[str, str] = {}  # content of a case -> part
     for path in models:
         from mrilib.models.file import read_record
@@ -112,8 +110,12 @@ def seen_by(models: Iterable[str | Path], reference) -> dict[str, str]:
             raise UsageError(error.what, where=error.where, remedy=error.remedy) from error
         for case in record.get("training", {}).get("cases", {}).values():
             part_of[case["content"]] = min(part_of.get(case["content"], "validation"), case["part"])  # train goes first
+    if not part_of:
+        return {}
+    from mrilib.recipe import source_record
+
     parts = {}
-    for case in reference.scored if part_of else ():
+    for case in reference.scored:
         try:
             content = source_record(case)["content"]
         except OSError as error:
