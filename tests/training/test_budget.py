@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import fit as fit_task
+from fitting import fit as fit_task
 from segment_data import volumes
 
 

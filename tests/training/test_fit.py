@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import fit as fit_task
+from fitting import fit as fit_task
 
 from mrilib.errors import UsageError
 from mrilib.training.augment import augmenter
@@ -220,7 +220,7 @@ def test_class_weights_must_name_the_classes(data, device):
 TWO = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from conftest import fit, make_data
+from fitting import fit, make_data
 from mrilib import gpu
 from mrilib.training.classify_settings import ClassifySettings, complete
 device = gpu.setup("cpu", mixed="off", seed=0, replicas=2)
@@ -247,7 +247,7 @@ import json, sys
 from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from conftest import fit
+from fitting import fit
 from segment_data import volumes
 from mrilib import gpu
 from mrilib.errors import UsageError
