@@ -60,7 +60,7 @@ def detector(name: str, shape: tuple[int, int, int], classes: int, *, width: flo
     if weights is not None:
         from mrilib.models.weights import load_weights
 
-        load_weights(model, name, width, weights)
+        load_weights(model, weights, backbone=name, width=width)
     return model
 
 

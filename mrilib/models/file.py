@@ -73,14 +73,14 @@ def load(path: Path):
     return model, record
 
 
+def has_record(path: Path) -> bool:
+    """Whether a file has a record, as every model of this suite. Raises CaseError for a file that cannot be opened."""
+    return _text_of(Path(path)) is not None
+
+
 def read_record(path: Path) -> dict:
     """The record of a model file, without TensorFlow. Raises CaseError when there is none."""
-    path = Path(path)
-    safety.check_kind(path)
-    try:
-        text = _read_zip(path) if safety.is_zip(path) else _read_h5(path)
-    except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-        raise CaseError(f"is damaged or cut short: {one_line(error)}", where=path, remedy=REMEDY) from error
+    text = _text_of(Path(path))
     if text is None:
         raise CaseError("is not a model of this suite: it has no record", where=path, remedy=REMEDY)
     try:
@@ -109,6 +109,14 @@ def network_hash(network, record: dict) -> str:
     for weight in network.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
+
+
+def _text_of(path: Path) -> str | bytes | None:
+    safety.check_kind(path)
+    try:
+        return _read_zip(path) if safety.is_zip(path) else _read_h5(path)
+    except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        raise CaseError(f"is damaged or cut short: {one_line(error)}", where=path, remedy=REMEDY) from error
 
 
 def _read_h5(path: Path) -> str | bytes | None:

@@ -107,7 +107,7 @@ def backbone_unet(name: str, shape: tuple[int, int, int], outputs: int, *, activ
     if weights is not None:
         from mrilib.models.weights import load_weights
 
-        load_weights(model, name, width, weights)
+        load_weights(model, weights, backbone=name, width=width)
     return model
 
 

@@ -166,8 +166,13 @@ def build(settings: SegmentSettings, shape, outputs: int, spacing, exclusive: bo
         return unet.backbone_unet(s.backbone, shape, outputs, width=s.width, weights=s.weights, low=low, high=high,
                                   **common)
     strides = plan.strides_of(s.patch, spacing[-s.dimension :], s.levels, s.stem)
-    return unet.unet(shape, outputs, levels=s.levels, width=int(s.width), depth=s.depth, residual=s.residual,
-                     strides=strides, stem=s.stem, **common)
+    model = unet.unet(shape, outputs, levels=s.levels, width=int(s.width), depth=s.depth, residual=s.residual,
+                      strides=strides, stem=s.stem, **common)
+    if s.weights is not None:
+        from mrilib.models.weights import UNET, load_weights
+
+        load_weights(model, s.weights, backbone=None, width=s.width, **{name: getattr(s, name) for name in UNET})
+    return model
 
 
 def loss(settings: SegmentSettings, wanted: Targets, class_weights: Sequence[float] | None) -> Callable:

@@ -92,7 +92,9 @@ def complete(given: SegmentSettings, *, validated: bool) -> SegmentSettings:
     """
     defaults = {**DEFAULTS, "learning_rate": LEARNING_RATE[given.optimizer]}
     if given.weights is not None:
-        defaults["backbone"] = "mobilenet"
+        from mrilib.models.weights import is_plain_unet
+
+        defaults["backbone"] = None if is_plain_unet(given.weights) else "mobilenet"
     defaults["momentum"] = 0.99 if given.optimizer == "sgd" else None
     defaults["weight_decay"] = {"adamw": 0.01, "sgd": 3e-5}.get(given.optimizer, 0.0)
     defaults["class_weights"] = "balanced" if "weighted-ce" in given.loss else "none"

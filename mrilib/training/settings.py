@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mrilib.config import Settings, duration, setting
+from mrilib.config import Settings, duration, names_of, setting
 from mrilib.errors import UsageError
 from mrilib.models.backbones import BACKBONES
 
@@ -44,7 +44,8 @@ class TrainSettings(Settings):
     backbone: str | None = setting(None, "Network.", choices=BACKBONES)
     width: float | None = setting(None, "Factor on the number of filters of the backbone, where it has one.", above=0,
                                   shown="that of --weights FILE, else 1")
-    weights: str | None = setting(None, "Start from these weights.", metavar="imagenet|FILE", shown="random")
+    weights: str | None = setting(None, "Start from these weights: of ImageNet, of a Keras file, or of a model of any task, "
+                                "whose backbone is the default.", metavar="imagenet|FILE", shown="random")
     dropout: float | None = setting(None, "Fraction of the features that each step leaves out.", low=0, below=1,
                                     shown="0")
     # optimisation
@@ -145,18 +146,17 @@ def needs_validation(settings: TrainSettings) -> bool:
 
 
 def resolved(settings: TrainSettings) -> TrainSettings:
-    """The settings with their files read: the width of given weights, the transforms of an augmentation file.
+    """The settings with their files read: the network of given weights, the transforms of an augmentation file.
 
     Raises UsageError for a file that is missing or is not what the setting takes.
     """
     s = settings
     if s.weights not in (None, IMAGENET):
-        if not Path(s.weights).is_file():
-            raise UsageError("no such file", where=s.weights, remedy="--weights takes imagenet or a file of weights")
-        if s.width is None:
-            from mrilib.models.weights import width_of
+        from mrilib.models.weights import settings_of
 
-            s = replace(s, width=width_of(s.weights, s.backbone or "mobilenet"))
+        of_file = settings_of(Path(s.weights), s.backbone)
+        s = replace(s, **{name: value for name, value in of_file.items()
+                          if name in names_of(type(s)) and getattr(s, name) in (None, False)})  # not given
     if isinstance(s.augment, str) and s.augment not in PRESETS:
         from mrilib.images.augment import transforms
 
@@ -168,11 +168,17 @@ def resolved(settings: TrainSettings) -> TrainSettings:
 
 
 def check_weights(settings: TrainSettings) -> None:
-    """Raise UsageError that says where ImageNet weights are missing, before any work is done."""
+    """Raise UsageError for weights that are missing or do not fit the network, before any work is done."""
     if settings.weights == IMAGENET:
         from mrilib.models.applications import check_imagenet
 
         check_imagenet(settings.backbone, settings.width or 1.0)
+    elif settings.weights is not None:
+        from mrilib.models.weights import UNET, check
+
+        unet = {} if settings.backbone else {name: getattr(settings, name, None) for name in UNET}
+        width = settings.width or (1.0 if settings.backbone else None)
+        check(Path(settings.weights), backbone=settings.backbone, width=width, **unet)
 
 
 def check_class_weights(weights, names: Sequence[str], kind: str = "classes") -> None:

@@ -11,7 +11,7 @@ from mrilib.models import file
 from mrilib.models.applications import NETWORKS, imagenet_file, imagenet_network
 from mrilib.models.backbones import BACKBONES, backbone_layers, freeze, layer_names
 from mrilib.models.classifier import classifier
-from mrilib.models.weights import width_of
+from mrilib.models.weights import settings_of
 
 
 def pixels(channels=1, size=64):
@@ -200,20 +200,19 @@ def test_weights_that_do_not_fit_are_refused(keras_weights, tmp_path):
         classifier("small", (64, 64, 1), 2, weights=path)
     text = tmp_path / "text.h5"
     text.write_text("not weights")
-    with pytest.raises(UsageError, match="not the weights"):
+    with pytest.raises(UsageError, match="not an HDF5 file"):
         classifier("mobilenet", (64, 64, 1), 2, weights=text)
 
 
-def test_a_file_of_weights_says_how_wide_its_backbone_is(keras_weights, tmp_path):
+def test_a_file_of_weights_tells_its_network(keras_weights, tmp_path):
     _, path = keras_weights
-    assert [width_of(path.with_name(name), "mobilenet") for name in (path.name, "published_no_top.h5")] == [0.25, 0.25]
-    assert width_of(path, "vgg16") is None
+    for name in (path.name, "published_no_top.h5"):
+        assert [settings_of(path.with_name(name), asked) for asked in (None, "mobilenet")] == [{"width": 0.25}] * 2
+    assert settings_of(path, "vgg16") == {}
     model = classifier("small", (32, 32, 1), 2, width=0.5)
     file.save(model, tmp_path / "ours.h5", {"task": "classify", "architecture": {"backbone": "small", "width": 0.5}})
-    assert width_of(tmp_path / "ours.h5", "small") == 0.5
-    assert width_of(tmp_path / "ours.h5", "mobilenet") is None
-    (tmp_path / "text.h5").write_text("not weights")
-    assert width_of(tmp_path / "text.h5", "mobilenet") is None
+    assert settings_of(tmp_path / "ours.h5", None) == {"backbone": "small", "width": 0.5}
+    assert settings_of(tmp_path / "ours.h5", "mobilenet") == {}
 
 
 def test_a_renamed_file_of_weights_is_told_what_keras_needs(keras_weights, tmp_path):

@@ -57,6 +57,25 @@ def run(tmp_path_factory):
     return of
 
 
+def test_other_networks_start_from_a_detector(run):
+    masks = run.folder / "masks"
+    masks.mkdir()
+    for i in range(4):
+        pixels = np.asarray(Image.open(run.folder / "spots" / "images" / f"s{i:02}.png"))[:64, :64]
+        Image.fromarray(pixels).save(masks / f"s{i:02}.png")
+        Image.fromarray((pixels > 100).astype(np.uint8) * 255).save(masks / f"s{i:02}_mask.png")
+    short = ("--weights", "model.h5", "--epochs", 1, "--batch-size", 4, "--device", "cpu", "--threads", 1)
+    ran = run("mri-train", "masks", "--task", "segment", *short, "--steps", 1, "--patch", "64,64", "-o", "maps.h5")
+    assert "arrays from model.h5; the rest starts at random" in ran.stderr
+    record = json.loads(run("mri-inspect", "maps.h5", "--json").stdout)
+    assert record["architecture"]["backbone"] == "resnet18" and record["architecture"]["width"] == 0.5
+    again = run("mri-train", "prepared", "--task", "localise", *short, "--filters", 16, "--weights", "maps.h5",
+                "--dry-run")
+    assert "--backbone: resnet18\n--width: 0.5\n--weights: maps.h5" in again.stdout
+    wrong = run("mri-train", "masks", "--task", "segment", *short, "--backbone", "mobilenet", code=2)
+    assert "model.h5: is a model of backbone resnet18, not mobilenet (--backbone resnet18)" in wrong.stderr
+
+
 def rows_of(text):
     return list(csv.DictReader(text.splitlines()))
 
