@@ -44,8 +44,8 @@ class TrainSettings(Settings):
     backbone: str | None = setting(None, "Network.", choices=BACKBONES)
     width: float | None = setting(None, "Factor on the number of filters of the backbone, where it has one.", above=0,
                                   shown="that of --weights FILE, else 1")
-    weights: str | None = setting(None, "Start from these weights: of ImageNet, of a Keras file, or of a model of any task, "
-                                "whose backbone is the default.", metavar="imagenet|FILE", shown="random")
+    weights: str | None = setting(None, "Start from these weights: of ImageNet, a Keras file, or a model of any task, "
+                                  "whose backbone is then the default.", metavar="imagenet|FILE", shown="random")
     dropout: float | None = setting(None, "Fraction of the features that each step leaves out.", low=0, below=1,
                                     shown="0")
     # optimisation
