@@ -6,15 +6,12 @@ logged as a warning), and `progress(label, total, unit)`, which gives a context 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 
 from mrilib.errors import CaseError, MachineError, MriError, UsageError
 
 ENDING = (MachineError, UsageError, MemoryError, KeyboardInterrupt)  # errors of a case that end the run of all
 REPORT = "MRI_DEBUG=1 shows where; please report it"
-
-logger = logging.getLogger("mrilib")
 
 
 class Silent:
@@ -52,7 +49,9 @@ def of_case(case, error: BaseException) -> CaseError:
 
 def warn(error: CaseError) -> None:
     """The default of on_error: the case that failed is named in the log."""
-    logger.warning("%s", error)
+    import logging
+
+    logging.getLogger("mrilib").warning("%s", error)
 
 
 def collected(results: Iterable, label: str, *, total: int | None = None,

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mrilib.errors import MachineError, UsageError
 
@@ -23,11 +22,8 @@ FULL = {errno.ENOSPC: "no space left", errno.EDQUOT: "disk quota reached", errno
         errno.EIO: "the disk failed", errno.EFBIG: "file too large for this system"}
 REFUSED = (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError, ConnectionRefusedError)
 
-logger = logging.getLogger("mrilib")
 
-
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What an output path stands for after all links.
 
     file: the path at the end of the links. kind: "file" is replaced by a rename, the others are written straight
@@ -173,7 +169,9 @@ def _open(target: Target) -> int:
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
-            logger.info("waiting for a reader of %s", target.path)
+            import logging
+
+            logging.getLogger("mrilib").info("waiting for a reader of %s", target.path)
         else:
             os.set_blocking(descriptor, True)
             return descriptor

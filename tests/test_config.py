@@ -1,17 +1,16 @@
 """Typed settings: every wrong type, range or name is an error that names the setting."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mrilib import config
-from mrilib.config import Settings, changed, choose, fields_of, setting
+from mrilib.config import Settings, changed, choose, described, fields_of, setting
 from mrilib.errors import UsageError
 
 
-@dataclass(frozen=True)
+@described
 class Shared(Settings):
     rate: float | None = setting(None, "Learning rate.", above=0, shown="0.1")
     size: int = setting(16, "Batch size.", low=1)
@@ -24,7 +23,7 @@ class Shared(Settings):
     cache: Path | None = setting(None, "Cache.", recorded=False)
 
 
-@dataclass(frozen=True)
+@described
 class Own(Shared):
     size: int = changed(Shared, "size", 8)
     head: str = setting("mean", "Head.")
@@ -48,7 +47,12 @@ def test_a_wrong_value_names_its_setting(given, error):
 
 def test_values_get_their_type():
     made = Shared(rate=np.float32(0.5), size=np.int64(4), patch=[8, 8], budget="1.5m", cache="here", weights={"a": 1.0})
-    assert made == Shared(0.5, 4, 0.0, "fast", False, (8, 8), {"a": 1.0}, 90.0, Path("here"))
+    assert made == Shared(rate=0.5, size=4, patch=(8, 8), budget=90.0, cache=Path("here"), weights={"a": 1.0})
+    assert made != Shared(rate=0.5) and repr(made).startswith("Shared(rate=0.5, size=4, dropout=0.0, mode='fast'")
+    with pytest.raises(AttributeError):
+        made.size = 8
+    with pytest.raises(TypeError, match="Shared has no setting 'sise'"):
+        Shared(sise=4)
     assert type(made.size) is int and type(made.rate) is float and Shared(patch=3).patch == (3,)
     assert "cache" not in made.as_dict() and made.as_dict()["patch"] == (8, 8)
 

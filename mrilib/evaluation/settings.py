@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from mrilib.config import Settings, setting
+from mrilib.config import Settings, described, setting
 from mrilib.errors import UsageError
 
 POSITIVE = ("yes", "tumour", "tumor", "positive", "1", "malignant")
@@ -32,7 +30,7 @@ def region(text: str) -> tuple[str, tuple[int, ...]]:
     return name.strip(), tuple(int(part) for part in parts)
 
 
-@dataclass(frozen=True)
+@described
 class ScoreSettings(Settings):
     """Settings of every score."""
 
@@ -47,7 +45,7 @@ class ScoreSettings(Settings):
         shown="dice,hd95 of label maps; accuracy,roc_auc of classes; ap50,froc of boxes")
 
 
-@dataclass(frozen=True)
+@described
 class MapSettings(ScoreSettings):
     """Settings of the score of label maps."""
 
@@ -107,7 +105,7 @@ class MapSettings(ScoreSettings):
                        lesions=lesion if any(name.startswith("lesion") for name in self.metrics) else None)
 
 
-@dataclass(frozen=True)
+@described
 class ClassSettings(ScoreSettings):
     """Settings of the score of classes."""
 
@@ -115,7 +113,7 @@ class ClassSettings(ScoreSettings):
                                    shown="yes, tumour, …")
 
 
-@dataclass(frozen=True)
+@described
 class BoxSettings(ScoreSettings):
     """Settings of the score of boxes."""
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from mrilib.config import Settings, setting
+from mrilib.config import Settings, described, setting
 
 PRECISIONS = ("auto", "off", "float16", "bfloat16")
 BOX_FORMATS = ("csv", "coco", "yolo")
 MAP_SUFFIXES = (".nii.gz", ".nii", ".mha", ".png", ".tif")
 
 
-@dataclass(frozen=True)
+@described
 class PredictSettings(Settings):
     """How models are applied, whatever their task. A setting that is None gets its default from the task."""
 
@@ -25,14 +24,14 @@ class PredictSettings(Settings):
                                   section="machine")
 
 
-@dataclass(frozen=True)
+@described
 class TableSettings(PredictSettings):
     """The settings of a task whose predictions are the rows of a table."""
 
     json: bool = setting(False, "Write the table as JSON.", section="output", option=False)
 
 
-@dataclass(frozen=True)
+@described
 class ClassifyPredictSettings(TableSettings):
     """The settings of predicting classes."""
 
@@ -40,7 +39,7 @@ class ClassifyPredictSettings(TableSettings):
                                    "DIR/CASE.png.", metavar="DIR", section="output")
 
 
-@dataclass(frozen=True)
+@described
 class BoxPredictSettings(TableSettings):
     """The settings of predicting boxes."""
 
@@ -58,7 +57,7 @@ class BoxPredictSettings(TableSettings):
                              section="output")
 
 
-@dataclass(frozen=True)
+@described
 class MapPredictSettings(PredictSettings):
     """The settings of predicting label maps."""
 

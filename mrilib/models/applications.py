@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from mrilib.errors import UsageError, one_line
 
 SMALLEST = 32  # pixels along each side; of a smaller image no pixel is left at the end of these networks
 
 
-@dataclass(frozen=True)
-class Pixels:
+class Pixels(NamedTuple):
     """How -1..1 becomes the input of ImageNet weights: (x * 127.5 + 127.5) * scale + offset, channel by channel."""
 
     scale: tuple[float, ...] = (1.0, 1.0, 1.0)
@@ -35,8 +35,7 @@ _SITE = "https://storage.googleapis.com/tensorflow/keras-applications"
 PATIENCE = 20  # seconds to wait for the server of the weights
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(NamedTuple):
     """A network of keras.applications.
 
     builder: its name there. pixels: see Pixels. address: of its ImageNet weights without the top, with {} for the
@@ -48,9 +47,9 @@ class Network:
     builder: str
     pixels: Pixels | None
     address: str
-    widths: Mapping[float, str] = field(default_factory=dict)
+    widths: Mapping[float, str] = MappingProxyType({})
     depthwise: bool = False
-    settings: Mapping = field(default_factory=dict)
+    settings: Mapping = MappingProxyType({})
 
     def __call__(self, x, width: float = 1.0):
         """The last feature map of the network on top of x, within the graph of x."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 
 _ROOMS = {
-    "definition": ("FORMAT", "Recipe", "Step", "learned_name"),
+    "definition": ("FORMAT", "Recipe", "Step", "complete", "learned_name"),
     "execution": ("apply", "check_origin", "label_on", "moved_boxes", "read"),
     "dataset": ("as_given", "finished", "input_files", "prepare_case", "source_record", "write_case"),
 }

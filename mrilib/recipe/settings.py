@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mrilib.config import Setting, Settings, fields_of, setting
+from mrilib import recipe
+from mrilib.config import Setting, Settings, described, fields_of, setting
 from mrilib.errors import UsageError
 from mrilib.images.registry import BIAS, DENOISERS, EDGES, LEARNERS, NORMALIZERS, STEPS
-from mrilib.recipe.definition import Step, complete
+
+if TYPE_CHECKING:
+    from mrilib.recipe import Step
 
 NO_METHOD = "none"
 
 
-@dataclass(frozen=True)
+@described
 class DenoiseSettings(Settings):
     """How noise is removed."""
 
@@ -34,12 +37,12 @@ class DenoiseSettings(Settings):
         if self.varying and self.sigma:
             raise UsageError("--varying has no effect beside --sigma, which is one for the whole image")
         varying = self.sigma is None if self.method == "nlm" and self.varying is None else self.varying
-        return [Step(self.method, complete(self.method, {
+        return [recipe.Step(self.method, recipe.complete(self.method, {
             "sigma": self.sigma, "noise": self.noise, "varying": varying, "radius": self.radius, "width": self.width,
         }))]  # fmt: skip
 
 
-@dataclass(frozen=True)
+@described
 class NormalizeSettings(Settings):
     """How images are brought to one geometry and one scale of intensities. Lengths of axes are in array order."""
 
@@ -98,7 +101,7 @@ class NormalizeSettings(Settings):
         asked = [(name, parameters) for name, wanted, parameters in chain if wanted]
         if not asked:
             raise UsageError("nothing to do with --method none", remedy="see --help for the steps")
-        return [Step(name, complete(name, parameters)) for name, parameters in asked]
+        return [recipe.Step(name, recipe.complete(name, parameters)) for name, parameters in asked]
 
     def _scaling(self) -> dict:
         """The parameters of the method of intensity normalisation."""
@@ -107,7 +110,7 @@ class NormalizeSettings(Settings):
             if useless := [f"--{name}" for name, value in parameters.items() if value is not None]:
                 raise UsageError(f"{useless[0]} has no effect with --method none")
             return {}
-        filled = complete(self.method, parameters)
+        filled = recipe.complete(self.method, parameters)
         if filled.get("low", 0) >= filled.get("high", 1):
             raise UsageError("--low and --high are not in order")
         return parameters
@@ -132,7 +135,7 @@ def steps_of(asked: Sequence) -> list[Step]:
     """
     if isinstance(asked, str):
         raise UsageError(f"{asked!r} is text", where="steps", remedy='give a list of steps, such as ["n4", "zscore"]')
-    return [each if isinstance(each, Step) else _step(each) for each in asked]
+    return [each if isinstance(each, recipe.Step) else _step(each) for each in asked]
 
 
 def _step(asked) -> Step:
@@ -145,7 +148,8 @@ def _step(asked) -> Step:
         name, parameters = asked
     if name not in STEPS:
         raise UsageError(f"unknown step {name!r}", remedy=f"one of {' '.join(STEPS)}")
-    return Step(name, complete(name, {key: _checked(name, key, value) for key, value in parameters.items()}))
+    checked = {key: _checked(name, key, value) for key, value in parameters.items()}
+    return recipe.Step(name, recipe.complete(name, checked))
 
 
 def _checked(step: str, name: str, value):

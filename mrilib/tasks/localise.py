@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mrilib.errors import UsageError
-from mrilib.tasks.task import Task, named
+from mrilib.tasks.task import Task, named, note
 
 if TYPE_CHECKING:
     from mrilib.models.record import BoxRecord
     from mrilib.training.localise_settings import LocaliseSettings
     from mrilib.training.network import Network
-
-log = logging.getLogger("mrilib")
 
 
 class Localise(Task):
@@ -105,8 +102,8 @@ class Localise(Task):
 
         if data.count("validation"):
             record["min_score"], best = least_score(*self._validated(network, data, settings))
-            log.info("scores: boxes below %.3f add nothing to AP50 and are left out by default; the best F1 is at "
-                     "--min-score %.2f", record["min_score"], best)
+            note("scores: boxes below %.3f add nothing to AP50 and are left out by default; the best F1 is at "
+                 "--min-score %.2f", record["min_score"], best)
 
     def describe(self, record: dict) -> list[tuple[str, str]]:
         return [("classes of boxes", ", ".join(record.get("classes", ())) or "none, all boxes are of one kind"),

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mrilib.errors import UsageError
-from mrilib.tasks.task import Task, named
+from mrilib.tasks.task import Task, named, note
 
 if TYPE_CHECKING:
     from mrilib.inference.settings import MapPredictSettings
     from mrilib.training.network import Network
     from mrilib.training.segment_settings import SegmentSettings
 
-log = logging.getLogger("mrilib")
 MEMORY_SHARE = 0.25  # of the machine's memory that planning counts on by default
 GIB = 1 << 30
 SUPERVISION = 0.5  # weight of a coarser output, relative to the next finer one
@@ -70,7 +68,7 @@ class Segment(Task):
 
         planned = plan.complete(settings, [v.size for v in data.of("train")], data.spacing,
                                 memory=(settings.memory or _memory()) * GIB, gpu=setup.device != "cpu")
-        log.info("plan: %s", plan.describe(planned, data.spacing))
+        note("plan: %s", plan.describe(planned, data.spacing))
         return planned
 
     def network(self, data, settings: SegmentSettings) -> Network:
@@ -138,7 +136,7 @@ class Segment(Task):
             typed = MapRecord.from_dict(record)
             record["postprocess"], lines = tune_postprocess(network.kept, typed, data.of("validation"))
             for line in lines or ["none helps on the validation cases"]:
-                log.info("post-processing: %s", line)
+                note("post-processing: %s", line)
 
     def finishing(self, settings: SegmentSettings) -> dict:
         return {"tune_postprocess": True} if settings.tune_postprocess else {}

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from mrilib.training.settings import TrainSettings
 
 
+def note(message: str, *values) -> None:
+    """Log a line. logging is imported here, because the help of a tool loads the tasks."""
+    import logging
+
+    logging.getLogger("mrilib").info(message, *values)
+
+
 class named:
     """A class attribute that is imported by its name, "module:attribute", when it is asked for: the help of a tool
     needs only some of them."""

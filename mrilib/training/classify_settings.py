@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
-from mrilib.config import changed, setting
+from mrilib.config import changed, described, setting
 from mrilib.errors import UsageError
 from mrilib.models.heads import HEADS
 from mrilib.models.losses import LOSSES
@@ -25,7 +25,7 @@ PRETRAINED = {"epochs": 5, "batch_size": 16, "learning_rate": 3e-4, "warmup": 0.
               "augment": "medium"}  # fmt: skip
 
 
-@dataclass(frozen=True)
+@described
 class ClassifySettings(TrainSettings):
     """How a classifier is trained. head_start: before the first epoch, fit the head to the features of the given
     weights (a logistic regression), so that fine-tuning does not begin by spoiling them (LP-FT, Kumar et al. 2022)."""

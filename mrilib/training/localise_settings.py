@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from mrilib.config import changed, setting
+from mrilib.config import changed, described, setting
 from mrilib.errors import UsageError
 from mrilib.training.settings import TrainSettings, check_shared, filled
 
@@ -26,7 +24,7 @@ def _shown(name: str) -> str:
     return scratch if scratch == pretrained else f"{scratch}; {pretrained} with --weights"
 
 
-@dataclass(frozen=True)
+@described
 class LocaliseSettings(TrainSettings):
     """How a detector is trained."""
 

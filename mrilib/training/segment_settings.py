@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from mrilib.config import changed, setting
+from mrilib.config import changed, described, setting
 from mrilib.errors import UsageError
 from mrilib.models.normalise import NORMS
 from mrilib.models.voxel_losses import VOXEL_LOSSES, parse
@@ -19,7 +19,7 @@ DEFAULTS = {"epochs": 40, "learning_rate": 1e-3, "warmup": 0.5, "average": 2.0, 
 LEARNING_RATE = {"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-2}
 
 
-@dataclass(frozen=True)
+@described
 class SegmentSettings(TrainSettings):
     """How a network for label maps is trained. Settings that are None are planned from the data (training.plan), or
     have a default. patch and spacing are in array order. An epoch is `steps` batches."""

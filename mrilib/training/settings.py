@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from mrilib.config import Settings, duration, names_of, setting
+from mrilib.config import Settings, described, duration, names_of, setting
 from mrilib.errors import UsageError
 from mrilib.models.backbones import BACKBONES
 
@@ -35,7 +35,7 @@ def weights_by_name(text: str) -> str | dict[str, float]:
     return weights
 
 
-@dataclass(frozen=True)
+@described
 class TrainSettings(Settings):
     """How a network is trained, whatever its task. A setting that is None gets its default from the task (`complete`)
     or from the data. Learning rates are those after the warm-up."""

@@ -1,6 +1,5 @@
 """Options are generated from typed settings, and help is in sections and for one task."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -8,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from mri_tools.cli.settings import Command, from_settings, setting_values
-from mrilib.config import Settings, duration, setting
+from mrilib.config import Settings, described, duration, setting
 
 
-@dataclass(frozen=True)
+@described
 class Shared(Settings):
     rate: float = setting(0.1, "Learning rate.", above=0, section="optimisation")
     kind: str | None = setting(None, "Kind.", choices=("a", "b"), shown="chosen")
@@ -20,13 +19,13 @@ class Shared(Settings):
     budget: float | None = setting(None, "Time.", parse=duration, metavar="TIME")
 
 
-@dataclass(frozen=True)
+@described
 class First(Shared):
     size: tuple[int, ...] | None = setting(None, "Size.", axes=True, low=1, section="input")
     hidden: int = setting(3, "Not shown.", option=False)
 
 
-@dataclass(frozen=True)
+@described
 class Second(Shared):
     cache: Path | None = setting(None, "Folder.", section="machine")
     rate: float = setting(0.5, "Learning rate.", above=0, section="optimisation")

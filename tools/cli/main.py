@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import signal
 import sys
@@ -23,12 +22,12 @@ def entry(command: click.Command):
     work = command.callback
 
     def callback(**options):
+        from mri_tools.cli.messages import listen
+
         quiet, verbose = options.pop("quiet", False), options.pop("verbose", False)
         settings = options.pop("write_config", None)
         output.begin(-1 if quiet else int(verbose), "\0" if options.get("null") else "\n")
-        logging.getLogger("mrilib").addHandler(output.Messages())
-        logging.getLogger("mrilib").setLevel(logging.DEBUG)
-        logging.getLogger("mrilib").propagate = False  # TensorFlow gives the root logger a handler
+        listen()
         try:
             if settings:
                 from mri_tools.cli.settings import write_config

@@ -6,12 +6,16 @@ import re
 from functools import wraps
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 import click
 
 from mri_tools.cli.settings import LAST, load_config, option
 from mrilib import __version__
-from mrilib.cases import CHANNELS, LAYOUTS, Reading
+from mrilib.cases import CHANNELS, LAYOUTS
+
+if TYPE_CHECKING:
+    from mrilib.cases import Reading
 
 SCHEME = "mri_tools.scheme"  # where in click's context the label scheme waits for the cases
 
@@ -118,6 +122,8 @@ def cases(command):
     """Tools that take cases: PATHS or names on standard input, and how to read them in one: `layout` is a Reading."""
     @wraps(command)
     def with_reading(*, layout, channels, as_, fix_orientation, **others):
+        from mrilib.cases import Reading
+
         others.pop("scheme_of_cases", None)
         scheme = click.get_current_context().meta.get(SCHEME)
         return command(layout=Reading(layout, channels or (), as_ == "slices", scheme, fix_orientation), **others)

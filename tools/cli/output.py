@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import sys
 import time
@@ -65,14 +64,6 @@ def detail(text: object) -> None:
     """A line shown with -v only."""
     if _level >= 1:
         _line(str(text))
-
-
-class Messages(logging.Handler):
-    """The library's messages: a line each, those of level debug with -v, warnings always."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        give = complain if record.levelno >= logging.WARNING else say if record.levelno >= logging.INFO else detail
-        give(record.getMessage())
 
 
 def to_terminal() -> bool:

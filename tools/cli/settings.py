@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -253,6 +252,7 @@ def load_config(ctx, param, path):
     """Take defaults from a TOML or JSON file whose keys are option names; an unknown key is an error."""
     if path is None:
         return
+    import json
     import tomllib
 
     try:

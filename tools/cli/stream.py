@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mri_tools.cli.output import complain, say
 from mrilib import cases
-from mrilib.cases import Case, Unused
 from mrilib.errors import CaseError, UsageError
+
+if TYPE_CHECKING:
+    from mrilib.cases import Case, Unused
 
 STDIN = Path("-")
 
