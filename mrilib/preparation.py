@@ -8,8 +8,8 @@ cases. An output folder gets its recipe.json before its first case; complete cas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mrilib import cases as case_files
 from mrilib.cases import Case, Reading
@@ -25,8 +25,7 @@ from mrilib.targets import check_apart
 Results = Iterator[tuple[Case | None, Path | str | BaseException]]
 
 
-@dataclass(frozen=True)
-class Learning:
+class Learning(NamedTuple):
     """What steps that learn learn from: the training cases of `source`, None for none."""
 
     source: Path | None = None

@@ -6,8 +6,8 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -61,8 +61,7 @@ OWN_TABLES = ("case,",)  # split.csv, predictions and scores of this suite
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\x1f\x8b", b"NRRD")
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """Files of one kind below a folder, in sorted order, and what to do about them."""
 
     folder: Path

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from mrilib.cases.names import SUFFIXES, suffix_of
 from mrilib.errors import CaseError
@@ -74,8 +75,7 @@ class Case:
         return list(self.slices.get("label", () if self.label is None else (self.label,)))
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """How the user wants cases to be read. layout: a name of LAYOUTS. channels: names for the channels of one file, or
     a choice among named channels. slices: read each slice of a stack as a case. scheme: label scheme. fix: accept NIfTI
     headers with contradictory or skewed axes. boxes_from: returns a case with other boxes, as images.boxes.FromLabels

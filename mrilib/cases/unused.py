@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mrilib.cases.case import Case, Search
 from mrilib.cases.names import suffix_of
 
 
-@dataclass(frozen=True)
-class Unused:
+class Unused(NamedTuple):
     """What no case of a folder uses. images: files with the suffix of an image. others: all other files but those
     that a layout read, and the records of this suite. cases: the cases of the folder. unannotated: images of a data set
     of boxes that no annotation is about."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,7 @@ log = logging.getLogger("mrilib")
 MOST_PAIRS = 190  # of twenty submissions; of more, only the first metric is tested
 
 
-@dataclass(frozen=True)
-class Ranking:
+class Ranking(NamedTuple):
     """Ranks of s submissions. mean_rank (s,). place (s,) from 1 on; equal submissions share the better place. low, high
     (s,): interval of the place. first (s,): share of resamples in which a submission is first. by_case (s, n): mean
     rank in each case, if cases are ranked."""
@@ -97,8 +96,7 @@ def placed(mean_ranks: np.ndarray) -> np.ndarray:
     return close.sum(2) + 1
 
 
-@dataclass(frozen=True)
-class Test:
+class Test(NamedTuple):
     """One pair of submissions, by their numbers. p: two-sided; holm: after correction."""
 
     first: int

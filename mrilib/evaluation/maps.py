@@ -18,7 +18,6 @@ from mrilib.evaluation.settings import MapSettings
 from mrilib.evaluation.statistics import SPREAD, summary
 from mrilib.evaluation.submissions import Maps, Submission, tell_mixed
 from mrilib.evaluation.tables import Values
-from mrilib.parallel import cores, ordered
 
 log = logging.getLogger("mrilib")
 EMPTY = {"worst": "both empty 1, one empty 0", "skip": "empty left out", "nan": "empty undefined"}
@@ -87,6 +86,8 @@ class MapScorer(Scorer):
 
         Without a scheme, guess it from the values in the first label map, and start again when another one holds more:
         so most label maps are read once."""
+        from mrilib.parallel import cores
+
         if jobs is None:
             jobs = min(cores(), max(len(reference.chosen) * len(entries) // PER_WORKER, 1))
         scheme, how = scheme_of(self.settings_used, reference)
@@ -109,6 +110,8 @@ class MapScorer(Scorer):
 
     def _results(self, entries: list[Entry], reference: Reference, jobs, progress, warn) -> set[int]:
         """Fill in the results of each case. Returns the values of a label map that do not suit a guessed scheme."""
+        from mrilib.parallel import ordered
+
         several = len(entries) > 1
         fate = "left out" if self.settings_used.allow_missing else self.MISSING
         calls = ((name, (reference.cases[name], reference.itself,
@@ -294,6 +297,8 @@ def rules_of(settings: MapSettings, scheme: labels.Scheme, how: str, guessed: bo
 
 def _values(reference: Reference, count: int | None, jobs) -> set[int]:
     """The values in the first `count` label maps of the reference, in all where it is None."""
+    from mrilib.parallel import ordered
+
     calls = ((case.id, (case, reference.itself)) for case in reference.scored[:count])
     values: set[int] = set()
     for name, some in ordered("mrilib.evaluation.pairs:values_in", calls, 1 if count == 1 else jobs):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from mrilib import cases, tables
 from mrilib.cases import Case, Reading
@@ -17,8 +17,7 @@ from mrilib.unused import tell
 log = logging.getLogger("mrilib")
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """All cases by id; `chosen`: the ids of those that are scored. group: what each belongs to; empty without a split.
 
     itself: the images of the cases are the label maps.
@@ -104,11 +103,11 @@ def with_label_maps(reference: Reference) -> Reference:
         chosen = tuple(case.id for case in reference.scored if case.label is not None)
         if left := len(reference.chosen) - len(chosen):
             log.info("%d cases of the reference have no label map and are not scored", left)
-        return replace(reference, chosen=chosen)
+        return reference._replace(chosen=chosen)
     if without := [case.id for case in reference.scored if len(case.channels) > 1]:
         raise UsageError(f"{len(without)} cases have no label map, the first {without[0]}", where=reference.path,
                          remedy="give a folder of cases with label maps, or of label maps alone")
-    return replace(reference, itself=True)
+    return reference._replace(itself=True)
 
 
 def units_of(ids: Iterable[str], reference: Reference):

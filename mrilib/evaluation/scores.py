@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mrilib.errors import MriError, UsageError
 from mrilib.evaluation import pairing, report
 from mrilib.evaluation.reference import Reference, units_of, unseen
 from mrilib.evaluation.scorer import Entry, Scorer, paired
 from mrilib.evaluation.submissions import Submission
-from mrilib.parallel import cores, ordered
 from mrilib.results import Silent
 
 log = logging.getLogger("mrilib")
@@ -132,8 +132,7 @@ def _rows(scorer: Scorer, entry: Entry, reference: Reference, groups: dict[str, 
         several) else rows
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(NamedTuple):
     """The check of one submission: how many predictions are well formed, of how many cases."""
 
     name: str
@@ -155,6 +154,8 @@ def check(scorer: Scorer, submissions: list[Submission], like: Reference, jobs=N
 
 
 def _checked(scorer: Scorer, submission: Submission, like: Reference, several: bool, jobs, progress) -> Checked:
+    from mrilib.parallel import cores, ordered
+
     prefix, wrong = f"{submission.name}: " if several else "", 0
     predictions, problems = scorer.read_whole(submission, like)
     pairs, faults = paired(submission.name, predictions.of, problems, like, False, several)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from mrilib import __version__, parallel
 from mrilib.cases import Case
@@ -24,8 +24,7 @@ Steps = Sequence[Step] | Callable[[Path, Recipe], Sequence[Step]]  # or a functi
 logger = logging.getLogger("mrilib")
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """The options that every kind of preparation shares.
 
     made_by: the program, for recipe.json. suffix: file format. jobs: number of workers, or an executor. force: replace

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 from mrilib import config, tasks
 from mrilib.cases import Reading
@@ -17,6 +17,9 @@ from mrilib.evaluation.scorer import Scorer
 from mrilib.evaluation.scores import Scores
 from mrilib.evaluation.submissions import Maps, Submission, Tables
 from mrilib.evaluation.submissions import read as read_submissions
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 OF_NO_TASK = ("mrilib.evaluation.boxes:BoxScorer",)  # tables of any detector
 

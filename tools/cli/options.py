@@ -153,8 +153,6 @@ def boxes(command):
 
 def reading_boxes(reading: Reading, boxes_from: str | None, merge: float | None, smallest: float | None) -> Reading:
     """A Reading with what --boxes-from, --merge and --smallest say. Raises UsageError for those without an effect."""
-    from dataclasses import replace
-
     from mrilib.errors import UsageError
 
     if boxes_from is None:
@@ -164,7 +162,7 @@ def reading_boxes(reading: Reading, boxes_from: str | None, merge: float | None,
         return reading
     from mrilib.images.boxes import FromLabels
 
-    return replace(reading, boxes_from=FromLabels(merge or 0.0, smallest or 0.0))
+    return reading._replace(boxes_from=FromLabels(merge or 0.0, smallest or 0.0))
 
 
 # Which cases of a split a tool works on.

@@ -7,8 +7,8 @@ import logging
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mrilib.cases.case import Search
 from mrilib.cases.names import PICTURES, stem_of, suffix_of
@@ -22,8 +22,7 @@ ANNOTATION_NAMES = re.compile("annot|coco|via|label|box|instances", re.IGNORECAS
 log = logging.getLogger("mrilib")
 
 
-@dataclass(frozen=True)
-class Annotation:
+class Annotation(NamedTuple):
     """The boxes of one image, (x0, y0, x1, y1, class[, mark]) in pixels. source: the file, and the place in it, that
     says so. size: width and height that the image had when it was annotated, None where not stated. shares: the file
     states shares of the size, as YOLO does. form: the numbers of a box in this format: "corners", "size" (x y width

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mrilib.cases.case import Case, Search, by_folder
 from mrilib.cases.names import CHANNELS, has_agent, in_order
@@ -18,8 +18,7 @@ NO_IMAGES = ("SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "PR", "KO", "DOC")  # 
 TEXTS = (".txt", ".json", ".xml", ".csv", ".tsv", ".md", ".htm", ".html", ".py", ".yaml", ".yml", ".zip", ".pdf")
 
 
-@dataclass(frozen=True)
-class Series:
+class Series(NamedTuple):
     """One series: its files in order of position, and what their header says."""
 
     files: tuple[Path, ...]

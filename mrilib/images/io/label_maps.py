@@ -6,8 +6,8 @@ import functools
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,7 @@ from mrilib.images.resampling import resample
 MOST = 256  # label numbers, the background among them
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """A segment of a 3D Slicer segmentation: the layer (channel of the file) that holds it and its number there."""
 
     name: str

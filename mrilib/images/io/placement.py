@@ -5,7 +5,7 @@ The grid of a sound header comes from ITK, whose rounding earlier versions of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ HOW = "--fix-orientation"
 TO_RAS = np.diag((-1.0, -1.0, 1.0))  # from ITK's world, left and back, to NIfTI's, right and front; or the other way
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """What a header says. size: voxels in x, y, z. qform, sform: (4, 4) from voxel x, y, z to RAS mm, None when not
     set. negative: whether a spacing is below 0 beside one of them, which has no meaning, but makes ITK mirror the
     axis."""
