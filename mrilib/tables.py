@@ -13,7 +13,7 @@ from mrilib.errors import UsageError
 
 DELIMITERS = (",", ";", "\t", "|")
 COLUMNS = ("case", "class", "x0", "y0", "z0", "x1", "y1", "z1", "score", "seen")
-NUMBERS = re.compile(r"p_|[xyz][012]$|[xy]_?(min|max)$|score$|left$|top$|right$|bottom$|width$|height$")
+NUMBERS = r"p_|[xyz][012]$|[xy]_?(min|max)$|score$|left$|top$|right$|bottom$|width$|height$"  # names of columns
 
 
 def text_of(path: str | Path) -> str:
@@ -66,7 +66,7 @@ def plain(text: str, names: Collection[str] = COLUMNS) -> str:
 
 
 def _rewritten(text: str, delimiter: str, header: list[str], columns: list[str]) -> str:
-    decimal = [delimiter == ";" and bool(NUMBERS.match(name)) for name in columns]
+    decimal = [delimiter == ";" and bool(re.match(NUMBERS, name)) for name in columns]
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")  # else a carriage return in a name is not quoted
     reader, line = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 0

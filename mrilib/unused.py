@@ -48,11 +48,12 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".rar", ".
 TEXTS = {".json", ".xml", ".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".geojson"}
 SILENT = {".py", ".md", ".pdf", ".html", ".htm", ".h5", ".keras", ".toml", ".ini", ".cfg", ".log", ".sh", ".ipynb",
           ".yaml", ".yml", ".pkl", ".gz", ".docx", ".exe", ".dll", ".js", ".css"}
-JSON_KEYS = re.compile(rb'"(bbox|bboxes|bndbox|box|boxes|shapes|regions|polygons?|segmentation|annotations?|'
-                       rb'points|shape_attributes|rectangles?|rectanglelabels|polygonlabels|xtl|xmin|x0|x_min|left)"\s*:')
-XML_TAGS = re.compile(rb"<(bndbox|polygon|box|object|annotations?|xmin|pt|points)\b")
-BOX_COLUMNS = re.compile(r"\b(x_?0|x_?1|x_?min|xmin|bbox|box|left|region_shape_attributes|polygon|segmentation|"
-                         r"encodedpixels|rle)\b", re.IGNORECASE)
+# patterns of re, which compiles them when they are used
+JSON_KEYS = (rb'"(bbox|bboxes|bndbox|box|boxes|shapes|regions|polygons?|segmentation|annotations?|points|'
+             rb'shape_attributes|rectangles?|rectanglelabels|polygonlabels|xtl|xmin|x0|x_min|left)"\s*:')
+XML_TAGS = rb"<(bndbox|polygon|box|object|annotations?|xmin|pt|points)\b"
+BOX_COLUMNS = (r"(?i)\b(x_?0|x_?1|x_?min|xmin|bbox|box|left|region_shape_attributes|polygon|segmentation|"
+               r"encodedpixels|rle)\b")
 FILE_COLUMNS = {
     "file", "filename", "file_name", "filepath", "file_path", "path", "image", "images", "image_id", "imageid",
     "image_path", "image_name", "img", "id_image", "image_file", "name",
@@ -236,16 +237,16 @@ def _kind_of_text(path: Path, suffix: str) -> str | None:
     with open(path, "rb") as file:
         head = file.read(1 << 20 if suffix not in (".txt", ".csv", ".tsv") else 4096)
     if suffix == ".xml":
-        return "annotation files" if XML_TAGS.search(head) else None
+        return "annotation files" if re.search(XML_TAGS, head) else None
     if "json" in suffix:
-        return "annotation files" if JSON_KEYS.search(head) else None
+        return "annotation files" if re.search(JSON_KEYS, head) else None
     wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))
     text = head.decode("utf-16" if wide else "utf-8-sig", "replace")
     lines = [line for line in text.splitlines() if line.strip()][:20]
     if not lines or text.startswith(OWN_TABLES):
         return None
     if suffix in (".csv", ".tsv"):
-        if BOX_COLUMNS.search(lines[0]) or _are_boxes(lines):
+        if re.search(BOX_COLUMNS, lines[0]) or _are_boxes(lines):
             return "annotation files"
         columns = {word.strip(' "\'').lower() for word in re.split(r"[,;\t]", lines[0])}
         return "tables" if columns & FILE_COLUMNS else None

@@ -10,7 +10,7 @@ from mrilib.cases.case import Case, Search
 from mrilib.cases.names import CHANNELS, MASK_WORDS, VOLUMES, in_order, stem_of, suffix_of
 from mrilib.errors import CaseError
 
-LABELS = re.compile(r".*(mask|seg)|" + "|".join(sorted(MASK_WORDS)))  # the last part of a label map's name
+LABELS = r".*(mask|seg)|" + "|".join(sorted(MASK_WORDS))  # the last part of a label map's name
 BRAIN = ("brain", "brainmask", "head", "bet", "gm", "wm", "csf")  # regions of masks that are not tumours
 OTHERS = ("func", "dwi", "fmap", "perf", "meg", "eeg", "pet", "beh")  # folders of a session that hold other things
 
@@ -29,7 +29,7 @@ def bids(search: Search, files: list[Path]) -> tuple[list[Case], list[Path]]:
         derived = "derivatives" in path.absolute().parts
         parts = dict(part.split("-", 1) for part in stem_of(path).split("_") if "-" in part)
         kind = stem_of(path).split("_")[-1]
-        if LABELS.fullmatch(kind.lower()):
+        if re.fullmatch(LABELS, kind.lower()):
             if parts.get("label", parts.get("desc", kind)).lower() not in BRAIN:
                 labels[name].append(path)
         elif not derived and path.parent.name not in OTHERS:

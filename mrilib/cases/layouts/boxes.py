@@ -16,8 +16,8 @@ from mrilib.errors import CaseError
 
 OUTSIDE = 0.01  # share of an image's side that a box may stand out; it is cut off there. Outlines drawn by hand do
 CORNERS = "give the corners x0 y0 x1 y1 with x0 < x1 and y0 < y1"
-ANNOTATION_KEYS = re.compile(r'"(annotations|bbox|shapes|regions|shape_attributes|imagePath|categories)"')
-ANNOTATION_NAMES = re.compile("annot|coco|via|label|box|instances", re.IGNORECASE)
+ANNOTATION_KEYS = r'"(annotations|bbox|shapes|regions|shape_attributes|imagePath|categories)"'
+ANNOTATION_NAMES = "(?i)annot|coco|via|label|box|instances"
 
 log = logging.getLogger("mrilib")
 
@@ -76,10 +76,10 @@ def _json(path: Path, stems: set[str]) -> object:
     try:
         return json.loads(text, object_pairs_hook=without_picture)
     except (ValueError, RecursionError) as error:
-        if not text.strip() and (path.stem in stems or ANNOTATION_NAMES.search(path.stem)):
+        if not text.strip() and (path.stem in stems or re.search(ANNOTATION_NAMES, path.stem)):
             raise CaseError("is an empty annotation file", where=path,
                             remedy="export it again, or take it away") from error
-        if not ANNOTATION_KEYS.search(text):
+        if not re.search(ANNOTATION_KEYS, text):
             return None  # reported as a file that no case uses
         raise CaseError(f"is an annotation file that is no JSON: {error}", where=path,
                         remedy="export it again") from error
