@@ -85,7 +85,7 @@ class Setting:
             try:
                 return self.parse(value)
             except UsageError as error:
-                raise UsageError(error.what, where=error.where or self.name, remedy=error.remedy) from error
+                raise error.as_kind(UsageError, self.name) from error
         if tuple in self.kinds and not isinstance(value, str | dict):
             values = tuple(value) if isinstance(value, Iterable) else (value,)
             return tuple(self._single(each, (self.item,)) for each in values)

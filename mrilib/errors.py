@@ -1,5 +1,7 @@
 """The errors of the library: what is wrong, where, and what to do about it."""
 
+from __future__ import annotations
+
 
 class MriError(Exception):
     """An error that the user can mend. `where` names the file or case, `remedy` says what to do.
@@ -15,6 +17,10 @@ class MriError(Exception):
         head = f"{self.where}: " if self.where is not None else ""
         tail = f" ({self.remedy})" if self.remedy else ""
         return f"{head}{self.what}{tail}".replace("\n", " ")
+
+    def as_kind(self, kind: type[MriError], where: object = None) -> MriError:
+        """The same error as one of another kind; where: what it names if it names nothing yet."""
+        return kind(self.what, where=self.where or where, remedy=self.remedy)
 
     def __reduce__(self):  # keeps its parts on the way from a worker process to its parent
         return (_rebuild, (type(self), self.what, self.where, self.remedy))

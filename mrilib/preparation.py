@@ -81,7 +81,7 @@ def recipe_at(path: Path) -> Recipe:
     try:
         return Recipe.from_dict(read_record(path).get("recipe") or {}, where=path)
     except MriError as error:
-        raise UsageError(error.what, where=error.where or path, remedy=error.remedy) from error
+        raise error.as_kind(UsageError, path) from error
 
 
 def find(source: Source, *, layout: str | Reading | None = None, root: Path | None = None,

@@ -69,7 +69,7 @@ class BoxScorer(Scorer):
         try:
             readable = as_tables(submission, reference, problems)
         except MriError as error:
-            problems.append(CaseError(error.what, where=error.where, remedy=error.remedy))
+            problems.append(error.as_kind(CaseError))
             return self.nothing(), problems
         predictions, more = super().read_whole(readable, reference)
         return predictions, problems + more

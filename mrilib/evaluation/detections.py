@@ -180,7 +180,7 @@ def _of_texts(boxes: Boxes, texts: dict[str, Path], reference: Reference) -> Non
                                             values[4] if len(values) == 5 else 1.0])
         except CaseError as error:
             boxes.rows.pop(case_id)
-            boxes.fail(UsageError(error.what, where=error.where, remedy=error.remedy))
+            boxes.fail(error.as_kind(UsageError))
     if without_score:
         log.warning("%s: %d boxes have no score and count as equally sure (write `class cx cy w h score`: save_conf)",
                     ", ".join(map(str, sorted(folders))), without_score)

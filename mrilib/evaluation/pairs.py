@@ -171,7 +171,7 @@ def _one(references: list[Image], path: Path | Member | None, rules: Rules, trut
         same = isinstance(path, Path) and truth.is_file() and filecmp.cmp(path, truth, shallow=False)
         return Scored(measured, None, seen if seen in SEEN else "", same)
     except MriError as error:
-        return Scored(nothing(), CaseError(error.what, where=error.where or path, remedy=error.remedy))
+        return Scored(nothing(), error.as_kind(CaseError, path))
 
 
 def _scheme_of(path: Path | Member, record: dict, rules: Rules) -> Scheme:

@@ -106,7 +106,7 @@ class Scorer:
             try:
                 tables.read(table.text, table.where, predictions, problems)
             except MriError as error:
-                problems.append(CaseError(error.what, where=error.where, remedy=error.remedy))
+                problems.append(error.as_kind(CaseError))
         for what, cases in self.strange(predictions, reference).items():
             predictions.leave_out(cases)
             problems.append(CaseError(f"{len(cases)} predictions {what}: {pairing.some(cases)}"))

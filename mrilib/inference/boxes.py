@@ -80,7 +80,7 @@ def _voted(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return np.append(np.average(boxes[voters, :4], axis=0, weights=(boxes[:, 5] * shared)[voters]), box[4:])
 
 
-def fuse(lists: Sequence[np.ndarray], overlap: float = OVERLAP, most: int = MOST) -> np.ndarray:
+def fuse(lists: Sequence[np.ndarray], overlap: float = OVERLAP) -> np.ndarray:
     """The boxes (n, 6) of several models as one list, surest first: weighted box fusion (Solovyev et al. 2021).
 
     Boxes of a class that overlap become their mean, weighted by score; the score is the mean over the models, 0 of a
@@ -100,4 +100,4 @@ def fuse(lists: Sequence[np.ndarray], overlap: float = OVERLAP, most: int = MOST
         merged[place, :4] = np.average(groups[place][:, :4], axis=0, weights=groups[place][:, 5])
     for place, group in enumerate(groups):
         merged[place, 5] = group[:, 5].sum() / max(len(lists), len(group))
-    return merged[np.argsort(-merged[:, 5], kind="stable")][:most]
+    return merged[np.argsort(-merged[:, 5], kind="stable")][:MOST]

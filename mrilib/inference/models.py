@@ -36,7 +36,7 @@ def of_option() -> Iterator[None]:
     try:
         yield
     except CaseError as error:
-        raise UsageError(error.what, where=error.where, remedy=error.remedy) from error
+        raise error.as_kind(UsageError) from error
 
 
 def records_of(names: Iterable[str | Path]) -> dict[object, dict]:

@@ -16,7 +16,7 @@ from mrilib.images.steps.foreground import box_of
 from mrilib.models.record import MapRecord
 
 ALL = "all"
-NUMBERS, LISTS = ("threshold", "min_volume"), ("keep_largest", "fill_holes")
+NUMBERS = ("threshold", "min_volume")  # kinds with a number for each part; the others have a list of parts
 KINDS = ("threshold", "keep_largest", "min_volume", "fill_holes")
 
 

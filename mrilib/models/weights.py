@@ -40,7 +40,8 @@ def load_weights(model, source: str | Path, *, backbone: str | None, width: floa
     elif check(path, backbone=backbone, width=width, **unet) is None:
         giver = _of_keras_file(path, backbone, width)
     else:
-        giver = _network_of(path)
+        with _as_usage():
+            giver = load(path)[0]
     pairs = _encoders(model, giver, backbone, path)
     channels = _first_kernel(giver).shape[-2]
     for taker, giver_layer in pairs:
@@ -104,10 +105,8 @@ def record_of(path: Path) -> dict | None:
     cannot be opened, and for a damaged record."""
     if not path.exists():
         raise UsageError("no such file", where=path, remedy="--weights takes imagenet or a file")
-    try:
+    with _as_usage():
         return read_record(path) if has_record(path) else None
-    except CaseError as error:
-        raise UsageError(error.what, where=error.where, remedy=error.remedy) from error
 
 
 def _width_of_keras_file(path: Path) -> float | None:
@@ -122,11 +121,13 @@ def _width_of_keras_file(path: Path) -> float | None:
     return filters[0] / FIRST if len(filters) == 1 and filters[0] / FIRST in NETWORKS["mobilenet"].widths else None
 
 
-def _network_of(path: Path):
+@contextlib.contextmanager
+def _as_usage():
+    """Turn the error of a model file into one of --weights."""
     try:
-        return load(path)[0]
+        yield
     except CaseError as error:
-        raise UsageError(error.what, where=error.where, remedy=error.remedy) from error
+        raise error.as_kind(UsageError) from error
 
 
 def _learning(layers) -> list:

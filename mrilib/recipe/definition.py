@@ -93,7 +93,7 @@ class Recipe:
         try:
             return cls.load(path)
         except CaseError as error:
-            raise UsageError(error.what, where=error.where or path, remedy=error.remedy) from error
+            raise error.as_kind(UsageError, path) from error
 
     def then(self, steps: tuple[Step, ...], made_by: str) -> Recipe:
         return Recipe(self.steps + tuple(steps), made_by, self.augmentation)

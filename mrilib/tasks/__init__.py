@@ -38,10 +38,9 @@ def detect(cases, name: str = AUTO) -> Task:
     raise misfits[0]
 
 
-def settings_of(task: Task, values: dict, kind: str = "settings"):
+def settings_of(task: Task, values: dict):
     """The typed settings of a task from values by name; those that are None are left out.
 
-    kind: the attribute of the task that holds their class. Raises UsageError for a setting that only another task has,
-    for an unknown one, and for a wrong type or range.
+    Raises UsageError for a setting that only another task has, for an unknown one, and for a wrong type or range.
     """
-    return choose(getattr(task, kind), values, [getattr(other, kind) for other in every()], f"--task {task.name}")
+    return choose(task.settings, values, [other.settings for other in every()], f"--task {task.name}")

@@ -110,7 +110,7 @@ def seen_by(models: Iterable[str | Path], reference) -> dict[str, str]:
         try:
             record = read_record(Path(path))
         except CaseError as error:
-            raise UsageError(error.what, where=error.where, remedy=error.remedy) from error
+            raise error.as_kind(UsageError) from error
         for case in record.get("training", {}).get("cases", {}).values():
             part_of[case["content"]] = min(part_of.get(case["content"], "validation"), case["part"])  # train goes first
     if not part_of:

@@ -73,7 +73,7 @@ def each(paths, *, null=False, root=None, layout=None, on_unused=briefly) -> Ite
         try:
             yield from cases.find([name], layout, root, on_unused=on_unused)
         except (CaseError, UsageError) as error:
-            yield CaseError(error.what, where=error.where or name, remedy=error.remedy)
+            yield error.as_kind(CaseError, name)
 
 
 def gather(paths, *, null=False, root=None, layout=None, on_unused=briefly) -> tuple[list[Case], list[CaseError]]:
