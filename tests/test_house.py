@@ -132,6 +132,13 @@ def test_help_is_quick(tool):
     assert min(help_of(tool)[1] for _ in range(5)) <= 0.2  # aim 0.15; a shared machine measures 0.12 to 0.17
 
 
+def test_help_loads_no_module_that_only_work_needs():
+    code = "import importlib, sys; [importlib.import_module(n) for n in sys.argv[1:]]; print(*sorted(sys.modules))"
+    modules = [f"mri_tools.{tool.replace('-', '_')}" for tool in TOOLS]
+    loaded = subprocess.run([sys.executable, "-c", code, *modules], check=True, capture_output=True, text=True).stdout
+    assert not {"numpy", "logging", "json", "csv", "hashlib", "subprocess", "mrilib.cases.case"} & set(loaded.split())
+
+
 @pytest.mark.parametrize("tool", TOOLS)
 def test_documentation_shows_the_real_help(tool):
     shown = (ROOT / "docs/commands.md").read_text(encoding="utf-8")

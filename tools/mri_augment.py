@@ -1,6 +1,5 @@
 """mri-augment: more cases from few, by random changes."""
 
-import json
 from pathlib import Path
 
 import click
@@ -113,6 +112,8 @@ def _settings(changes: dict, preset: str | None, file: str | None, show: bool):
     if not settings:
         raise UsageError("nothing would be changed", remedy="give a change such as --rotate 15, or --preset medium")
     if show:
+        import json
+
         write("".join(f"{name} = {json.dumps(text)}\n" for name, text in settings.as_dict().items()))
     return settings
 
