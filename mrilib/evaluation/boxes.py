@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mrilib.errors import CaseError, MriError, UsageError
 from mrilib.evaluation import pairing
@@ -18,8 +18,7 @@ AP = tuple(f"{name}{ending}" for ending in ("", "_agnostic", "_small", "_medium"
 FROC = tuple(f"sensitivity_at_{false}" for false in ("0.125", "0.25", "0.5", "1", "2", "4", "8"))
 
 
-@dataclass
-class Matched:
+class Matched(NamedTuple):
     """Predicted and true boxes of each case by its id, and the classes that are told apart ([""]: none)."""
 
     predicted: dict[str, list[tuple]]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mrilib.errors import CaseError, MriError, UsageError
-from mrilib.evaluation import leaderboard, pairing, report, tables
+from mrilib.evaluation import pairing, report, tables
 from mrilib.evaluation.reference import Reference, units_of
 from mrilib.evaluation.settings import ScoreSettings
 from mrilib.evaluation.statistics import bootstrap
@@ -170,6 +170,8 @@ class Scorer:
 
     def leaderboard(self, entries: list[Entry], reference: Reference) -> list[dict]:
         """Rows of the leaderboard, a missing prediction counted as wrong."""
+        from mrilib.evaluation import leaderboard
+
         metrics = leaderboard.ranked_metrics(self.settings_used.rank_by, self.default_ranking(entries), self.METRICS,
                                              self.better)
         units, resampled = units_of(reference.chosen, reference)

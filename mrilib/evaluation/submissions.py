@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from mrilib import cases, tables
 from mrilib.errors import CaseError, UsageError
@@ -24,8 +25,7 @@ COLUMNS = ("case", "x0", "y0", "x1", "y1", "class", "score")  # of a table of bo
 log = logging.getLogger("mrilib")
 
 
-@dataclass
-class Table:
+class Table(NamedTuple):
     """A CSV of predictions: its text and where it came from."""
 
     text: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 OF_NO_TASK = ("mrilib.evaluation.boxes:BoxScorer",)  # tables of any detector
 
 
-def scorers() -> list[type[Scorer]]:
-    """The scorers of all tasks, each once."""
+def scorers() -> Iterator[type[Scorer]]:
+    """The scorers of all tasks, each once, imported one by one."""
     names = [task.scorer for task in tasks.every() if task.scorer] + list(OF_NO_TASK)
-    return [resolve_name(name) for name in dict.fromkeys(names)]
+    return map(resolve_name, dict.fromkeys(names))
 
 
 def scorer_of(submissions: list[Submission], settings: Mapping, defaults: Mapping | None = None) -> Scorer:
@@ -35,14 +35,13 @@ def scorer_of(submissions: list[Submission], settings: Mapping, defaults: Mappin
 
     Raises UsageError for a setting of another scorer, or for submissions that suit none.
     """
-    kinds = scorers()
-    kind = next((one for one in kinds if one.takes(submissions[0])), None)
+    kind = next((one for one in scorers() if one.takes(submissions[0])), None)
     if kind is None:
         table = next(submission.tables[0] for submission in submissions if isinstance(submission, Tables))
         raise UsageError(f"has no column that tells what is predicted (columns: {' '.join(table.columns)})",
                          where=table.where,
                          remedy="give mri-predict's table, such as case,class or case,x0,y0,x1,y1,class,score")
-    chosen = config.choose(kind.settings, dict(settings), [one.settings for one in kinds], kind.KIND)
+    chosen = config.choose(kind.settings, dict(settings), (one.settings for one in scorers()), kind.KIND)
     if len(submissions) == 1 and chosen.rank_by:
         raise UsageError("--rank-by has no effect with one submission", remedy="leave it out")
     own = config.names_of(kind.settings)
