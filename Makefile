@@ -220,21 +220,32 @@ $(foreach task,$(TASKS),$(eval $(call stages,$(task),$(prefix_$(task)),$(suffix_
 $(OUT)/predictions.png: $(classify_runs:%=$(OUT)/%.csv)
 	@cat $^ | mri-view --cases "$(DATA)" $(READ) -o $@ > /dev/null
 
-classify-results: $(OUT)/scores.csv $(OUT)/predictions.png $(if $(TEST),$(OUT)/test-scores.csv)
+# the page of an experiment; $(1) the task, $(2) prefix and $(3) suffix of its files
+report = mri-view --report $(OUT)/$(2)report.html --cases "$(DATA)" $(READ) $($(1)_runs:%=$(OUT)/%$(3).h5) \
+  $(OUT)/$(2)split.csv $(if $(predictions_$(1)),$($(1)_runs:%=$(OUT)/predictions/%),$($(1)_runs:%=$(OUT)/%$(3).csv)) \
+  $(OUT)/$(2)scores.csv > /dev/null
+$(OUT)/report.html: $(OUT)/scores.csv
+	@$(call report,classify,,)
+$(OUT)/map-report.html: $(OUT)/map-scores.csv
+	@$(call report,segment,map-,-maps)
+$(OUT)/box-report.html: $(OUT)/box-scores.csv
+	@$(call report,localise,box-,-boxes)
+
+classify-results: $(OUT)/scores.csv $(OUT)/predictions.png $(OUT)/report.html $(if $(TEST),$(OUT)/test-scores.csv)
 	@cat $(classify_runs:%=$(OUT)/%.csv) | mri-score --reference "$(DATA)" $(READ) --split $(OUT)/split.csv \
 	  $(if $(filter fold%,$(classify_runs)),,--part test)
-	@echo "picture: $(OUT)/predictions.png   table: $(OUT)/scores.csv   models: $(classify_runs:%=$(OUT)/%.h5)"
+	@echo "page: $(OUT)/report.html   picture: $(OUT)/predictions.png   table: $(OUT)/scores.csv   models: $(classify_runs:%=$(OUT)/%.h5)"
 	@$(if $(TEST),$(call accuracy,$(OUT)/test-scores.csv,of TEST $(call averaged,classify)))
 	@$(call accuracy,$(OUT)/scores.csv,$(if $(filter fold%,$(classify_runs)),$(words $(classify_runs)) duplicate-safe folds,the test part of the given split))
 
-segment-results: $(OUT)/map-$(if $(TEST),test-)scores.csv
-	@echo "table: $<   models: $(segment_runs:%=$(OUT)/%-maps.h5)   label maps: $(OUT)/predictions"
+segment-results: $(OUT)/map-$(if $(TEST),test-)scores.csv $(if $(TEST),,$(OUT)/map-report.html)
+	@echo "$(if $(TEST),,page: $(OUT)/map-report.html   )table: $<   models: $(segment_runs:%=$(OUT)/%-maps.h5)   label maps: $(OUT)/predictions"
 	@awk -F, '$$1 == "dice" && $$8 == "all" { \
 	  between = $$4 == "" ? "no interval" : sprintf("%d %% interval %.3f to %.3f", $$9, $$4, $$5); \
 	  printf "Dice %s %.3f (%s, %d cases)\n", $$2, $$3, between, $$7 }' $<
 
-localise-results: $(OUT)/box-$(if $(TEST),test-)scores.csv
-	@echo "table: $<   models: $(localise_runs:%=$(OUT)/%-boxes.h5)"
+localise-results: $(OUT)/box-$(if $(TEST),test-)scores.csv $(if $(TEST),,$(OUT)/box-report.html)
+	@echo "$(if $(TEST),,page: $(OUT)/box-report.html   )table: $<   models: $(localise_runs:%=$(OUT)/%-boxes.h5)"
 	@awk -F, '$$1 == "ap50" && $$8 == "all" { \
 	  between = $$4 == "" ? "no interval" : sprintf("%d %% interval %.3f to %.3f", $$9, $$4, $$5); \
 	  printf "AP50 %.3f (%s, %d images)\n", $$3, between, $$7 }' $<

@@ -26,6 +26,7 @@ PUBLIC = {
     "load_model": "mrilib.tasks.predicting",
     "inspect": "mrilib.inspection",
     "view": "mrilib.drawing",
+    "report": "mrilib.reporting",
 }
 __all__ = ["__version__", *PUBLIC]
 

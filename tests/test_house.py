@@ -36,6 +36,7 @@ ALLOWED = {
     "unused": {"cases", "images", "labels", "store"},
     "evaluation": {"labels", "cases", "images", "store", "tables", "config", "parallel", "splits", "unused"},
     "drawing": {"labels", "cases", "images", "evaluation", "recipe", "store", "sources", "tables", "targets"},
+    "reporting": {"cases", "images", "evaluation", "drawing", "inspection", "models", "sources", "store", "tables"},
     "leaks": {"cases", "duplicates"},
     "inspection": {"labels", "cases", "images", "recipe", "duplicates", "leaks", "parallel", "store", "unused", "tasks",
                    "models", "gpu"},

@@ -35,8 +35,10 @@ def run(site, cwd, *arguments):
 
 
 def test_every_module_of_the_tree_is_in_the_wheel_and_nothing_else(installed):
-    names = {path.relative_to(installed).as_posix() for path in installed.rglob("*.py")}
-    tracked = subprocess.run(["git", "ls-files", "mrilib/*.py", "tools/*.py"], cwd=ROOT, capture_output=True, text=True,
+    names = {path.relative_to(installed).as_posix() for suffix in ("py", "css", "js")
+             for path in installed.rglob(f"*.{suffix}")}
+    wanted = [f"{top}/*.{suffix}" for top in ("mrilib", "tools") for suffix in ("py", "css", "js")]
+    tracked = subprocess.run(["git", "ls-files", *wanted], cwd=ROOT, capture_output=True, text=True,
                              check=True).stdout.split()  # fmt: skip
     present = {name for name in tracked if (ROOT / name).is_file()}
     assert names == {name.replace("tools/", "mri_tools/", 1) for name in present}
@@ -49,7 +51,8 @@ def test_tools_and_their_workers_run_from_the_wheel(installed, tmp_path):
     for arguments in (["mri_tools.mri_phantom", "-n", "4", "--size", "64", "-j2", "-o", "scans"],
                       ["mri_tools.mri_inspect", "-j2", "scans"],
                       ["mri_tools.mri_split", "-j1", "scans", "--folds", "2"],
-                      ["mri_tools.mri_view", "scans", "-o", "sheet.png"]):
+                      ["mri_tools.mri_view", "scans", "-o", "sheet.png"],
+                      ["mri_tools.mri_view", "scans", "--report", "page.html"]):
         ran = run(installed, tmp_path, *arguments)
         assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")

@@ -29,9 +29,13 @@ from mri_tools.cli.settings import Command
               help="Leave out predicted boxes of a lower score.")
 @click.option("--random", is_flag=True, help="Take cases at random, not evenly.")
 @options.seed
+@click.option("--report", type=options.FileToWrite(), metavar="FILE.html",
+              help="Write one HTML page of an experiment: data, model, scores, cases.")
+@click.option("--report-size", type=click.FloatRange(0.1, 1000), default=10.0, show_default=True,
+              help="Largest size of the page, MB.")
 @options.common
 def main(paths, null, root, layout, output, folder, count, columns, size, mistakes, min_score, random,
-         seed):
+         seed, report, report_size):
     """Draw a sheet of cases, or of predictions with mistakes marked.
 
     PATHS are images or folders, or the output of mri-predict; with none, names
@@ -43,11 +47,15 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
     mri-score: box plots, Bland-Altman of the volumes, the confusion matrix,
     the FROC of boxes; of its --per-case table of classes the ROC, too.
 
+    With --report, PATHS are any of: model files, split.csv, tables of mri-predict
+    and mri-score, and predicted label maps (with --cases) or cases.
+
     \b
     Examples:
       mri-view scans/ -o scans.png
       mri-predict scans/ --model m.h5 | mri-view --cases scans/ -o seen.png
       mri-score predictions/ --reference truth/ | mri-view -o scores.png
+      mri-view --report r.html --cases scans/ m.h5 split.csv seen.csv scores.csv
     """
     from mrilib.drawing import view
     from mrilib.errors import CaseError, UsageError
@@ -63,6 +71,12 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
         failed.append(error)
         complain(error, error)
 
+    if report is not None:
+        from mrilib.reporting import report as write_report
+
+        emit(write_report(shown, report, cases=folder, size=report_size, layout=layout, root=root, on_error=fail,
+                          progress=progress))
+        return SOME_FAILED if failed else DONE
     emit(view(shown, output, cases=folder, count=count, columns=columns, size=size, mistakes=mistakes,
               min_score=min_score, random=random, seed=seed, layout=layout, root=root, on_error=fail,
               progress=progress))
