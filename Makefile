@@ -57,7 +57,7 @@ $(VENV)/installed: setup.cfg pyproject.toml
 	  { echo "make: $$($(PYTHON) -V 2>&1) does not do; give one of 3.11 to 3.13: make PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) || { echo "make: no venv in $(PYTHON); on Debian: apt install python3-venv" >&2; exit 2; }
 	@echo "install: the suite and TensorFlow for the $(EXTRA) into $(VENV)/, some 2 GB, a few minutes the first time"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRA)]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRA),tune]'
 	@touch $@
 
 demo: install ## the whole classification experiment on made-up heads, from images to a score and a picture
@@ -254,7 +254,7 @@ endif
 ##@ Develop
 .PHONY: test lint bench docs clean
 $(VENV)/tested: $(VENV)/installed
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRA),test]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRA),tune,test]'
 	@touch $@
 
 test: $(VENV)/tested ## the whole test suite

@@ -21,6 +21,7 @@ PUBLIC = {
     "prepare": "mrilib.preparation",
     "split": "mrilib.splits.divide",
     "train": "mrilib.tasks.train",
+    "tune": "mrilib.tuning.run",
     "predict": "mrilib.tasks.predicting",
     "score": "mrilib.tasks.scoring",
     "load_model": "mrilib.tasks.predicting",

@@ -48,6 +48,8 @@ ALLOWED = {
                   "store"},
     "tasks": {"labels", "sources", "splits", "parallel", "targets", "training", "inference", "models", "gpu",
               "evaluation", "recipe", "images", "cases", "store"},
+    "tuning": {"cases", "images", "recipe", "preparation", "splits", "parallel", "store", "targets", "evaluation",
+               "gpu", "training", "tasks"},
     "training": {"labels", "duplicates", "splits", "parallel", "targets", "inference", "models", "gpu", "evaluation",
                  "recipe", "images", "cases", "store"},
 }

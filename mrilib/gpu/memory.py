@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import sys
 from collections.abc import Iterator
 
 from mrilib.errors import MachineError
@@ -20,3 +22,10 @@ def enough(remedy: str) -> Iterator[None]:
             raise MachineError("the device is out of memory",
                                remedy=f"{remedy}; mri-inspect --device shows what else uses it") from error
         raise
+
+
+def forget() -> None:
+    """Free what Keras holds of earlier networks, in a process that trains many; to be called before `setup`."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()
+        gc.collect()

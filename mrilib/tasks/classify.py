@@ -24,6 +24,9 @@ class Classify(Task):
     predictor = "mrilib.inference.classes:ClassPredictor"
     record = "mrilib.models.record:ClassRecord"
     headline = "validation_accuracy"
+    judged = "accuracy"
+    space = ("backbone=small,mobilenet,resnet18", "learning-rate=3e-4:1e-2:log", "augment=light,medium,heavy",
+             "dropout=0:0.5", "head=mean-max,mirror")
     scorer = "mrilib.evaluation.classes:ClassScorer"
     scoring = named("mrilib.evaluation.settings:ClassSettings")
 
@@ -58,10 +61,14 @@ class Classify(Task):
         return np.eye(len(names), dtype=np.float32)[classes], names, classes
 
     def network(self, data, settings: ClassifySettings) -> Network:
+        import keras
+
         from mrilib.training import classify
         from mrilib.training.network import Network
 
-        return Network(*classify.network(data, settings), metrics=["accuracy"])
+        # given by name, Keras would make its variables in the first step, and TensorFlow trace that step a second time
+        accuracy = keras.metrics.CategoricalAccuracy("accuracy")
+        return Network(*classify.network(data, settings), metrics=[accuracy])
 
     def start(self, network: Network, data, settings: ClassifySettings) -> None:
         from mrilib.training import classify
@@ -75,6 +82,9 @@ class Classify(Task):
         from mrilib.training import classify
 
         return classify.metrics(targets, predicted)
+
+    def values(self, targets, predicted):
+        return predicted.argmax(1) == targets.argmax(1)
 
     def metrics_text(self, metrics: dict[str, float]) -> str:
         accuracy, balanced = (100 * metrics[f"validation_{name}"] for name in ("accuracy", "balanced_accuracy"))

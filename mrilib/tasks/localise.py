@@ -25,6 +25,9 @@ class Localise(Task):
     record = "mrilib.models.record:BoxRecord"
     monitor = headline = "validation_ap50"
     higher_is_better = True
+    judged = "AP50 of each image"
+    space = ("backbone=resnet18,mobilenet,small", "learning-rate=1e-3:2e-2:log", "augment=light,medium,heavy",
+             "assignment=centre,aligned")
     scorer = "mrilib.evaluation.boxes:BoxScorer"
     scoring = named("mrilib.evaluation.settings:BoxSettings")
 
@@ -77,18 +80,25 @@ class Localise(Task):
 
         if not data.count("validation"):
             return None
-        return Validation(lambda: localise.metrics(*self._validated(network, data, settings)), self.monitor,
+        return Validation(lambda: localise.metrics(*self._validated(network.kept, data, settings)), self.monitor,
                           self.higher_is_better, passes=2)
 
-    def _validated(self, network: Network, data, settings: LocaliseSettings) -> tuple[dict, dict]:
+    def _validated(self, network, data, settings: LocaliseSettings) -> tuple[dict, dict]:
         """(reference, predicted) boxes of the validation cases."""
         from mrilib.training import localise
 
         places = data.places("validation")
-        network.kept.jit_compile = False  # XLA would take longer to compile than the images to predict
-        values = network.kept.predict(data.images[places], batch_size=settings.batch_size, verbose=0)
+        network.jit_compile = False  # XLA would take longer to compile than the images to predict
+        values = network.predict(data.images[places], batch_size=settings.batch_size, verbose=0)
         return (localise.true_boxes(data.targets[places]),
                 localise.validation_boxes(values, data.images.shape[1:], settings.stride))
+
+    def judge(self, network, record: dict, data, settings: LocaliseSettings) -> dict[str, float]:
+        from mrilib.training import localise
+
+        true, predicted = self._validated(network, data, settings)
+        values = localise.values_of_cases(true, predicted)
+        return {data.ids[place]: value for place, value in zip(data.places("validation"), values, strict=True)}
 
     def metrics_text(self, metrics: dict[str, float]) -> str:
         return (f"AP50 {metrics['validation_ap50']:.3f}, AP50:95 {metrics['validation_ap']:.3f}, mean sensitivity of "
@@ -101,7 +111,7 @@ class Localise(Task):
         from mrilib.training.localise import least_score
 
         if data.count("validation"):
-            record["min_score"], best = least_score(*self._validated(network, data, settings))
+            record["min_score"], best = least_score(*self._validated(network.kept, data, settings))
             note("scores: boxes below %.3f add nothing to AP50 and are left out by default; the best F1 is at "
                  "--min-score %.2f", record["min_score"], best)
 

@@ -31,6 +31,9 @@ class Segment(Task):
     monitor = headline = "validation_dice"
     higher_is_better = True
     remedy = "a smaller --batch-size, --patch or --width"
+    judged = "mean Dice of each case"
+    space = ("loss=dice+ce,dice+focal,ce", "learning-rate=3e-4:1e-2:log", "augment=light,medium,heavy",
+             "sampling=foreground,uniform")
     scorer = "mrilib.evaluation.maps:MapScorer"
     scoring = named("mrilib.evaluation.settings:MapSettings")
 
@@ -119,6 +122,14 @@ class Segment(Task):
         seconds = segment.validation_seconds(network.kept, record, volumes) if settings.budget else 0.0
         return Validation(lambda: segment.whole_volumes(network.kept, record, volumes), self.monitor,
                           self.higher_is_better, seconds, passes=2 if settings.tune_postprocess else 1)
+
+    def judge(self, network, record: dict, data, settings: SegmentSettings) -> dict[str, float]:
+        from mrilib.models.record import MapRecord
+        from mrilib.training.segment import dice_of
+
+        typed = MapRecord.from_dict(record)
+        dice = {volume.id: dice_of(network, typed, volume) for volume in data.of("validation")}
+        return {case: sum(each.values()) / len(each) for case, each in dice.items()}
 
     def metrics_text(self, metrics: dict[str, float]) -> str:
         each = ", ".join(f"{name.removeprefix('validation_dice_')} {value:.3f}" for name, value in metrics.items()

@@ -45,7 +45,8 @@ class Task:
     (mrilib.training.settings.TrainSettings, or a class below it). monitor: the validation metric that tells the best
     epoch, and whether higher is better. headline: the validation metric that progress shows. remedy: what to do when
     the device is out of memory. scorer: "module:class" of the mrilib.evaluation.scorer.Scorer of its predictions; empty
-    where they are not scored. scoring: the typed settings of that scorer.
+    where they are not scored. scoring: the typed settings of that scorer. judged: the value that `judge` gives each
+    case, in words. space: what mri-tune searches unless told, as mrilib.tuning.space reads it.
     """
 
     name: str
@@ -55,6 +56,8 @@ class Task:
     higher_is_better = False
     headline = "validation_loss"
     remedy = "a smaller --batch-size or --width, or smaller images: mri-normalize --size"
+    judged = "minus the squared error"
+    space: tuple[str, ...] = ("learning-rate=3e-4:1e-2:log", "augment=none,light,medium")
     scorer: str = ""
     scoring: type[ScoreSettings] = named("mrilib.evaluation.settings:ScoreSettings")
 
@@ -188,6 +191,20 @@ class Task:
         """Validation metrics in words, for the summary."""
         return ", ".join(f"{name.removeprefix('validation_').replace('_', ' ')} {value:.4g}"
                          for name, value in metrics.items())  # fmt: skip
+
+    def judge(self, network, record: dict, data, settings: TrainSettings) -> dict[str, float]:
+        """The value of each validation case by its id, higher is better: what mri-tune compares settings by.
+
+        network: the Keras network that is kept. record: of the model, as its file would hold it.
+        """
+        places = data.places("validation")
+        predicted = network.predict(data.images[places], batch_size=settings.batch_size, verbose=0)
+        values = self.values(data.targets[places], predicted)
+        return {data.ids[place]: float(value) for place, value in zip(places, values, strict=True)}
+
+    def values(self, targets, predicted):
+        """The value of each case, (n,), of targets and predictions (n, output)."""
+        return -((targets - predicted) ** 2).mean(1)
 
     def identity(self, data) -> dict:
         """What of the data decides a result beside channels and contents: {what: value}."""

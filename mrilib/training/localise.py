@@ -88,6 +88,16 @@ def metrics(true: dict, predicted: dict) -> dict[str, float]:
     return {f"validation_{name}": float(np.nan_to_num(values[name][0])) for name in ("ap50", "ap", "froc")}
 
 
+def values_of_cases(true: dict, predicted: dict) -> list[float]:
+    """The AP50 of each image alone; of an image without a box, one minus the highest score."""
+    values = []
+    for place, boxes in true.items():
+        found = predicted[place]
+        values.append(metrics({0: boxes}, {0: found})["validation_ap50"] if boxes else
+                      1 - max((box[5] for box in found), default=0.0))
+    return values
+
+
 def least_score(true: dict, predicted: dict) -> tuple[float, float]:
     """(score below which boxes add nothing to AP50, score of the best F1 at an IoU of 0.5)."""
     whole = metrics(true, predicted)["validation_ap50"]

@@ -64,17 +64,20 @@ class Training:
     def __init__(self, task, cases: Sequence, settings: TrainSettings, *, output: Path | None = None,
                  curve: Path | None = None, split: Path | None = None, rows: Sequence | None = None,
                  fold: int | None = None, resume: bool = False, force: bool = False, began: float | None = None,
-                 progress: Callable | None = None, fail: Callable | None = None):  # fmt: skip
+                 progress: Callable | None = None, fail: Callable | None = None,
+                 more: dict | None = None):  # fmt: skip
         """task: see mrilib.tasks.task.Task. output: the model file; None keeps the model in memory only. curve: CSV of
         the epochs; None: beside the model. split: path of a split file, or rows: its rows. fold: the fold that is held
         out. resume: continue an interrupted run. force: replace the model of another run. began: time.monotonic() when
         the budget began to count; None: now. fail(error): takes the error of a damaged case; the others train.
+        more: of the record of a model beside the rest.
 
         Raises UsageError for what cannot be, before anything is read or written.
         """
         self.began = time.monotonic() if began is None else began
         self.task, self.resume, self.force, self.progress = task, resume, force, progress or Silent
         self.failed: list[CaseError] = []
+        self.more = more or {}
         self._fail = fail or (lambda error: log.warning("%s", error))
         settings = resolved(settings)
         if output is not None:
@@ -192,7 +195,7 @@ class Training:
                                                resume=self.resume, watch=watch, began=began)
         known = record.of_run(self.task, data, settings, setup, state, network, metrics, fold.parts.origin)
         self.task.finish(network, data, settings, known)
-        known["run"] = finished
+        known |= {**self.more, "run": finished}
         if fold.output is not None:
             save(network.kept, fold.output, known)
             if saved is not None:

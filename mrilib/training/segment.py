@@ -198,21 +198,22 @@ def loss(settings: SegmentSettings, wanted: Targets, class_weights: Sequence[flo
 
 def whole_volumes(model, record: MapRecord, volumes: Sequence[Volume]) -> dict[str, float]:
     """Mean Dice of whole validation volumes on their prepared grid: of each label or region, and over these."""
+    each = [dice_of(model, record, volume) for volume in volumes]
+    means = {f"validation_dice_{name}": float(np.mean([dice[name] for dice in each])) for name in each[0]}
+    return {"validation_dice": float(np.mean(list(means.values()))), **means}
+
+
+def dice_of(model, record: MapRecord, volume: Volume) -> dict[str, float]:
+    """Dice of each label or region of a whole volume on its prepared grid; of empty ones see metrics.overlap."""
     from mrilib.evaluation.metrics import overlap
     from mrilib.inference import segment
 
     regions = record.regions or dict.fromkeys(str(v) for v in record.values[1:])
     parts = {name: tuple(values or (int(name),)) for name, values in regions.items()}
-    scores: dict[str, list[float]] = {name: [] for name in parts}
-    for volume in volumes:
-        reference, ignored = _reference(volume, record)
-        array = np.asarray(volume.image(), np.float32)
-        predicted = segment.decode(segment.probabilities([model], record, array), record)
-        predicted[ignored] = 0
-        for name, four in overlap.counts(predicted, reference, parts).items():
-            scores[name].append(overlap.metrics(*four)["dice"])
-    means = {f"validation_dice_{name}": float(np.mean(each)) for name, each in scores.items()}
-    return {"validation_dice": float(np.mean(list(means.values()))), **means}
+    reference, ignored = _reference(volume, record)
+    predicted = segment.decode(segment.probabilities([model], record, np.asarray(volume.image(), np.float32)), record)
+    predicted[ignored] = 0
+    return {name: overlap.metrics(*four)["dice"] for name, four in overlap.counts(predicted, reference, parts).items()}
 
 
 def _reference(volume: Volume, record: MapRecord) -> tuple[np.ndarray, np.ndarray]:
