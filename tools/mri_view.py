@@ -29,13 +29,15 @@ from mri_tools.cli.settings import Command
               help="Leave out predicted boxes of a lower score.")
 @click.option("--random", is_flag=True, help="Take cases at random, not evenly.")
 @options.seed
+@click.option("--filters", metavar="NAME,…", help="Show image, kernel and response: sobel, gaussian, laplacian, or "
+              "weights such as \"1 0 -1;2 0 -2;1 0 -1\".")
 @click.option("--report", type=options.FileToWrite(), metavar="FILE.html",
               help="Write one HTML page of an experiment: data, model, scores, cases.")
 @click.option("--report-size", type=click.FloatRange(0.1, 1000), default=10.0, show_default=True,
               help="Largest size of the page, MB.")
 @options.common
 def main(paths, null, root, layout, output, folder, count, columns, size, mistakes, min_score, random,
-         seed, report, report_size):
+         seed, filters, report, report_size):
     """Draw a sheet of cases, or of predictions with mistakes marked.
 
     PATHS are images or folders, or the output of mri-predict; with none, names
@@ -55,6 +57,7 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
       mri-view scans/ -o scans.png
       mri-predict scans/ --model m.h5 | mri-view --cases scans/ -o seen.png
       mri-score predictions/ --reference truth/ | mri-view -o scores.png
+      mri-view scans/a.png --filters sobel,"0 1 0;1 -4 1;0 1 0" -o edges.png
       mri-view --report r.html --cases scans/ m.h5 split.csv seen.csv scores.csv
     """
     from mrilib.drawing import view
@@ -72,13 +75,16 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
         complain(error, error)
 
     if report is not None:
+        if mistakes or random or filters is not None or min_score:
+            raise UsageError("--report shows every case",
+                             remedy="leave out --mistakes, --random, --filters and --min-score")
         from mrilib.reporting import report as write_report
 
         emit(write_report(shown, report, cases=folder, size=report_size, layout=layout, root=root, on_error=fail,
                           progress=progress))
         return SOME_FAILED if failed else DONE
     emit(view(shown, output, cases=folder, count=count, columns=columns, size=size, mistakes=mistakes,
-              min_score=min_score, random=random, seed=seed, layout=layout, root=root, on_error=fail,
+              min_score=min_score, random=random, seed=seed, filters=filters, layout=layout, root=root, on_error=fail,
               progress=progress))
     return SOME_FAILED if failed else DONE
 

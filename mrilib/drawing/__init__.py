@@ -21,7 +21,7 @@ logger = logging.getLogger("mrilib")
 
 def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = None, count: int = 48, columns: int = 8,
          size: int = 160, mistakes: bool = False, min_score: float = 0.0, random: bool = False, seed: int = 0,
-         layout: str | Reading | None = None, root: str | Path | None = None,
+         filters: str | None = None, layout: str | Reading | None = None, root: str | Path | None = None,
          on_error: Callable[[CaseError], object] | None = None, progress: Callable | None = None) -> Path:
     """Draw a sheet of cases or predictions, or charts of scores; return the path of the file.
 
@@ -29,10 +29,13 @@ def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = N
     rows). out: a PNG; of charts also SVG or PDF. cases: the folder of the predicted cases. count: the most cases to
     show, evenly chosen; of predicted classes and boxes mistakes first. size: of a picture in pixels. mistakes: show
     wrong predictions only. min_score: leave out predicted boxes of a lower score. random: choose cases at random from
-    `seed`. on_error takes the error of a case; without it the error is logged. Raises CaseError when nothing is left to
-    show.
+    `seed`. filters: names or weights of kernels (`filters.kernels_of`); show image, kernel and response of each for
+    every case. on_error takes the error of a case; without it the error is logged. Raises CaseError when nothing is
+    left to show.
     """
     from mrilib.drawing import boxes, contents, montage, scores
+    from mrilib.drawing import filters as convolutions
+    from mrilib.images.io import files
 
     out, folder = Path(out), None if cases is None else Path(cases)
     montage.check_sheet(count, columns, size)
@@ -40,6 +43,9 @@ def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = N
     table = table_of(shown)
     if min_score and (table is None or not boxes.is_boxes(table)):
         raise UsageError("--min-score has no effect without a table of boxes")
+    if filters is not None and (table is not None or cases is not None):
+        raise UsageError("--filters has no effect on predictions and scores", remedy="give cases alone")
+    kernels = None if filters is None else convolutions.kernels_of(filters)
     if table is not None and scores.is_scores(table):
         for name, value in (("cases", cases), ("mistakes", mistakes), ("random", random)):
             if value:
@@ -67,11 +73,16 @@ def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = N
         else:
             wanted = contents.of_maps(given, contents.of_folder(folder, layout, None, fail))
         chosen = contents.choose(wanted, count, seed if random else None)
+    if kernels is not None:
+        montage.check_sheet(len(chosen) * len(kernels) * convolutions.COLUMNS, convolutions.COLUMNS, size)
     drawn, failed = [], 0
     with (progress or Silent)("draw", len(chosen)) as bar:
         for one in chosen:
             try:
-                drawn.append(contents.tile_of(one, size))
+                if kernels is None:
+                    drawn.append(contents.tile_of(one, size))
+                else:
+                    drawn += convolutions.tiles(one.case.id, files.read_case(one.case), kernels, size)
             except CaseError as error:
                 failed += 1
                 fail(of_case(one.case, error))
@@ -80,8 +91,8 @@ def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = N
         why = "" if failed else " (no mistake)" if mistakes else " (no case)"
         raise CaseError(f"nothing to show{why}")
     with whole(out, suffix=".png") as temporary:
-        montage.save(drawn, columns, temporary)
-    logger.info("%d of %d shown", len(drawn), len(wanted))
+        montage.save(drawn, columns if kernels is None else convolutions.COLUMNS, temporary)
+    logger.info("%d of %d shown", len(chosen) - failed, len(wanted))
     return out
 
 
