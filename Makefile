@@ -251,6 +251,19 @@ localise-results: $(OUT)/box-$(if $(TEST),test-)scores.csv $(if $(TEST),,$(OUT)/
 	  printf "AP50 %.3f (%s, %d images)\n", $$3, between, $$7 }' $<
 endif
 
+##@ Choose
+.PHONY: choices
+TASK = classify
+TIME = 1m
+QUESTIONS = $(notdir $(wildcard docs/choices/$(TASK)/*))
+choices: $(VENV)/installed ## which backbone, loss, sampling, augmentation …? compared on folds, three trainings each [DATA=images] [TASK=segment] [TIME=10m] [QUESTIONS=losses]
+	@test -n "$(DATA)" || { echo "choices: DATA is missing: make choices DATA=folder [TASK=segment]" >&2; exit 2; }
+	@echo "choices: $(words $(wildcard $(QUESTIONS:%=docs/choices/$(TASK)/%/*.toml))) settings, 3 trainings of $(TIME) each" >&2
+	@failed=; for question in $(QUESTIONS); do echo "== $$question"; \
+	  mri-tune "$(DATA)" --task $(TASK) --training $(TIME) --study $(OUT)/choices/$(TASK)-$$question.study \
+	    $$(printf -- ' --compare %s' docs/choices/$(TASK)/$$question/*.toml) || failed="$$failed $$question"; done; \
+	  test -z "$$failed" || { echo "choices: not answered:$$failed" >&2; exit 1; }
+
 ##@ Develop
 .PHONY: test lint bench docs clean
 $(VENV)/tested: $(VENV)/installed

@@ -150,6 +150,11 @@ def describe(record: dict) -> list[tuple[str, str]]:
     if validation := training.get("validation"):
         metrics = {key.removeprefix("validation_"): value for key, value in validation.items()}
         lines.append(("validation", f"epoch {training.get('best_epoch')}: {_metrics(metrics)}"))
+    if study := record.get("study"):
+        lines.append(("search", f"best of {study['trials']} trials: {study['judged']} {study['value']:.3f} "
+                      f"({study['low']:.3f} to {study['high']:.3f}) on {study['folds']} folds"
+                      + ("" if study["corrected"][0] is None else
+                         f", {study['corrected'][0]:.3f} corrected for the choice")))
     for key in ("split", "versions"):
         values = {name: value for name, value in training.get(key, {}).items() if value is not None}
         lines.append((key, ", ".join(f"{name} {value}" for name, value in values.items())))
