@@ -48,6 +48,7 @@ def main(paths, null, root, layout, output, folder, count, columns, size, mistak
     (red) and hits (green, IoU 0.5 or more), with their scores. Of a table of
     mri-score: box plots, Bland-Altman of the volumes, the confusion matrix,
     the FROC of boxes; of its --per-case table of classes the ROC, too.
+    Of mri-train's curve CSV files: the curves of the runs on shared charts.
 
     With --report, PATHS are any of: model files, split.csv, tables of mri-predict
     and mri-score, and predicted label maps (with --cases) or cases.

@@ -25,21 +25,25 @@ def view(shown, out: str | Path = "montage.png", *, cases: str | Path | None = N
          on_error: Callable[[CaseError], object] | None = None, progress: Callable | None = None) -> Path:
     """Draw a sheet of cases or predictions, or charts of scores; return the path of the file.
 
-    shown: cases, paths of them, predicted label maps, or a table of predictions or scores (a CSV file, its text, or
-    rows). out: a PNG; of charts also SVG or PDF. cases: the folder of the predicted cases. count: the most cases to
-    show, evenly chosen; of predicted classes and boxes mistakes first. size: of a picture in pixels. mistakes: show
-    wrong predictions only. min_score: leave out predicted boxes of a lower score. random: choose cases at random from
-    `seed`. filters: names or weights of kernels (`filters.kernels_of`); show image, kernel and response of each for
-    every case. on_error takes the error of a case; without it the error is logged. Raises CaseError when nothing is
-    left to show.
+    shown: cases, paths of them, predicted label maps, a table of predictions or scores (a CSV file, its text, or rows),
+    or the curve CSV files of one or several trainings. out: a PNG; of charts also SVG or PDF. cases: the folder of the
+    predicted cases. count: the most cases to show, evenly chosen; of predicted classes and boxes mistakes first. size:
+    of a picture in pixels. mistakes: show wrong predictions only. min_score: leave out predicted boxes of a lower
+    score. random: choose cases at random from `seed`. filters: names or weights of kernels (`filters.kernels_of`); show
+    image, kernel and response of each for every case. on_error takes the error of a case; without it the error is
+    logged. Raises CaseError when nothing is left to show.
     """
-    from mrilib.drawing import boxes, contents, montage, scores
+    from mrilib.drawing import boxes, contents, curves, montage, scores
     from mrilib.drawing import filters as convolutions
     from mrilib.images.io import files
 
     out, folder = Path(out), None if cases is None else Path(cases)
     montage.check_sheet(count, columns, size)
     fail = on_error or (lambda error: logger.warning("%s", error))
+    if runs := curves.read(shown):
+        if cases is not None or mistakes or random or filters is not None or min_score:
+            raise UsageError("curves take no option of cases or predictions", remedy="leave out all but --output")
+        return _draw_charts(list(curves.charts_of(runs).values()), out)
     table = table_of(shown)
     if min_score and (table is None or not boxes.is_boxes(table)):
         raise UsageError("--min-score has no effect without a table of boxes")

@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
+from mrilib import tables
 from mrilib.drawing.charts import CURVES
+from mrilib.errors import CaseError, UsageError
+
+START = "epoch,"  # of the CSV that mri-train writes beside a model
+
+
+def read(shown) -> dict[str, dict]:
+    """Records that hold only the curve, by the name of the run, of the curve CSV files of mri-train.
+
+    Empty unless all paths are such files. Raises UsageError for a value that is no number.
+    """
+    parts = [shown] if isinstance(shown, str | Path) else shown if isinstance(shown, list | tuple) else []
+    if not all(isinstance(one, Path) or isinstance(one, str) and "\n" not in one for one in parts):
+        return {}
+    paths = [Path(one) for one in parts]
+    if not all(path.suffix.lower() == ".csv" and path.is_file() for path in paths):
+        return {}
+    texts = {path: tables.text_of(path) for path in paths}
+    if not all(text.startswith(START) for text in texts.values()):
+        return {}
+    runs = {}
+    for path, text in texts.items():
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        try:
+            points = [{key: float(value) for key, value in row.items() if value} for row in rows]
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"cannot be read: {error}", where=path, remedy="give mri-train's curve") from error
+        name = path.name.removesuffix(".csv").removesuffix(".curve")
+        runs[name if name not in runs else str(path)] = {"training": {"curve": points}}
+    if runs and not any(run["training"]["curve"] for run in runs.values()):
+        raise CaseError("nothing to show (no epoch has ended)")
+    return runs
 
 
 def charts_of(records: Mapping[str, dict]) -> dict[str, Callable]:
