@@ -36,6 +36,8 @@ def test_classify_runs_every_stage_once(scans):
     assert first.returncode == 0, first.stderr
     assert re.fullmatch(LAST, first.stdout.splitlines()[-1])
     assert [stage in first.stdout for stage in ("split:", "prepare:", "train: fold 1", "predict: fold 1")] == [True] * 4
+    page = (scans.parent / "out/report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg") == 24 and "fold1.h5" in page and "balanced_accuracy" in page
     again = make("classify", *settings)
     assert again.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
     assert not re.search("^(split|prepare|train|predict):", again.stdout, re.M)
