@@ -142,7 +142,7 @@ class Tuning:
         """Make the trials that are left, then train the best; returns what was found, and the model, None where no
         model is asked for or another process trains it."""
         self.study.open(self._about(), splits.write(self.rows), self.force)
-        with self.progress("trials", self.limit, "trial") as bar:
+        with self.progress("search", self.limit, "trial") as bar:
             bar.step(len(self.study.trials()))
             while True:
                 claim = self.study.claim(self.limit, self._choose) if self._has_time() else None
